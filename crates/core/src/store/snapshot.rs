@@ -1,0 +1,290 @@
+//! The records at one moment: as record batches, by slot, and compared with others.
+
+use std::fmt;
+use std::sync::Arc;
+
+use arrow_array::cast::AsArray;
+use arrow_array::{
+    Array, ArrayRef, BooleanArray, GenericListArray, OffsetSizeTrait, RecordBatch,
+    RecordBatchOptions, StructArray, new_empty_array, new_null_array,
+};
+use arrow_cast::cast;
+use arrow_schema::{
+    ArrowError, DataType, Field as ArrowField, FieldRef, Fields, Schema, SchemaRef,
+};
+use arrow_select::concat::concat;
+use arrow_select::interleave::interleave;
+use arrow_select::nullif::nullif;
+
+use crate::schema::Declaration;
+
+use super::check::{arrow_error, takes_null};
+use super::chunk::{Chunk, locate};
+use super::error::StoreError;
+use super::plan::is_text;
+use super::table::Column;
+
+/// The records of a store at one moment.
+#[derive(Clone)]
+pub struct Snapshot {
+    id: String,
+    declaration: Option<Arc<Declaration>>,
+    columns: Vec<Column>,
+    chunks: Vec<Arc<Chunk>>,
+}
+
+impl fmt::Debug for Snapshot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Snapshot")
+            .field("rows", &self.len())
+            .field("schema", &self.schema())
+            .finish()
+    }
+}
+
+impl Snapshot {
+    pub(super) fn new(
+        id: String,
+        declaration: Option<Arc<Declaration>>,
+        columns: Vec<Column>,
+        chunks: Vec<Arc<Chunk>>,
+    ) -> Self {
+        Self { id, declaration, columns, chunks }
+    }
+
+    /// The number of records.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.chunks.iter().map(|chunk| chunk.live_rows()).sum()
+    }
+
+    /// Whether there are no records.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The number of chunks that hold them.
+    #[must_use]
+    pub fn chunks(&self) -> usize {
+        self.chunks.len()
+    }
+
+    /// What the records are, if the store knows it yet.
+    #[must_use]
+    pub fn declaration(&self) -> Option<&Declaration> {
+        self.declaration.as_deref()
+    }
+
+    /// The Arrow schema of [`Snapshot::batches`].
+    ///
+    /// A column has the layout that all of its chunks have. If they differ, text is `Utf8View`, and other columns have the layout of
+    /// the first chunk.
+    #[must_use]
+    pub fn schema(&self) -> SchemaRef {
+        let field = |(at, column): (usize, &Column)| {
+            let types = self.chunks.iter().filter_map(|chunk| Some(chunk.raw(at)?.data_type()));
+            let ty = common(types).unwrap_or_else(|| column.arrow.data_type().clone());
+            let nullable = match &column.field {
+                _ if column.name == self.id => false,
+                Some(field) => takes_null(&field.ty) || column.arrow.is_nullable(),
+                None => true,
+            };
+            ArrowField::new(&column.name, ty, nullable)
+                .with_metadata(column.arrow.metadata().clone())
+        };
+        Arc::new(Schema::new(self.columns.iter().enumerate().map(field).collect::<Vec<_>>()))
+    }
+
+    /// The records, one record batch per chunk, in the order of ingestion. Buffers are shared with the store, except where rows of a
+    /// chunk were replaced or its layout is not the common one.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Arrow`] where Arrow refuses a conversion.
+    pub fn batches(&self) -> Result<(SchemaRef, Vec<RecordBatch>), StoreError> {
+        let schema = self.schema();
+        let batches = self.chunks.iter().map(|chunk| self.batch(&schema, chunk));
+        let batches = batches.collect::<Result<_, _>>()?;
+        Ok((schema, batches))
+    }
+
+    fn batch(&self, schema: &SchemaRef, chunk: &Chunk) -> Result<RecordBatch, StoreError> {
+        let rows = chunk.live_rows();
+        let mut columns = Vec::with_capacity(self.columns.len());
+        for (at, field) in schema.fields().iter().enumerate() {
+            let failed = |err: ArrowError| arrow_error(field.name(), &err);
+            let array = match chunk.column(at).map_err(failed)? {
+                Some(array) if array.data_type() == field.data_type() => array,
+                Some(array) => cast(&sunk(&array), field.data_type()).map_err(failed)?,
+                None => new_null_array(field.data_type(), rows),
+            };
+            columns.push(array);
+        }
+        let options = RecordBatchOptions::new().with_row_count(Some(rows));
+        RecordBatch::try_new_with_options(Arc::clone(schema), columns, &options)
+            .map_err(|err| arrow_error("", &err))
+    }
+
+    /// The rows in these slots, in this order.
+    pub(super) fn take(&self, slots: &[u32]) -> Result<RecordBatch, StoreError> {
+        let schema = self.schema();
+        let mut places = Vec::with_capacity(slots.len());
+        for slot in slots {
+            let at = self.chunks.partition_point(|chunk| chunk.first() <= *slot);
+            if let Some((_, row)) = locate(&self.chunks, *slot) {
+                places.push((at - 1, row));
+            }
+        }
+        let mut columns = Vec::with_capacity(self.columns.len());
+        for (at, field) in schema.fields().iter().enumerate() {
+            let failed = |err: ArrowError| arrow_error(field.name(), &err);
+            let mut arrays = Vec::with_capacity(self.chunks.len());
+            for chunk in &self.chunks {
+                arrays.push(match chunk.raw(at) {
+                    Some(array) if array.data_type() == field.data_type() => array.clone(),
+                    Some(array) => cast(&sunk(array), field.data_type()).map_err(failed)?,
+                    None => new_null_array(field.data_type(), chunk.all_rows()),
+                });
+            }
+            let arrays: Vec<&dyn Array> = arrays.iter().map(AsRef::as_ref).collect();
+            columns.push(match arrays.is_empty() {
+                true => new_empty_array(field.data_type()),
+                false => interleave(&arrays, &places).map_err(failed)?,
+            });
+        }
+        let options = RecordBatchOptions::new().with_row_count(Some(places.len()));
+        RecordBatch::try_new_with_options(schema, columns, &options)
+            .map_err(|err| arrow_error("", &err))
+    }
+
+    /// The records whose keys (see [`Delta::added`](super::Delta::added)) are these, in this order. Keys of no record are passed over.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Arrow`] where the rows do not fit one array.
+    pub fn rows_in_slots(&self, slots: &[u64]) -> Result<RecordBatch, StoreError> {
+        let slots: Vec<u32> = slots.iter().filter_map(|slot| u32::try_from(*slot).ok()).collect();
+        self.take(&slots)
+    }
+
+    /// Whether two stores hold the same records in the same order: equal columns with equal values, whatever the layout and the chunks.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Arrow`] where Arrow refuses a conversion.
+    pub fn same(&self, other: &Self) -> Result<bool, StoreError> {
+        let names = |snapshot: &Self| {
+            let mut names: Vec<_> = snapshot.columns.iter().map(|c| c.name.clone()).collect();
+            names.sort_unstable();
+            names
+        };
+        if self.len() != other.len() || names(self) != names(other) {
+            return Ok(false);
+        }
+        for column in &self.columns {
+            let (a, b) = (self.whole(&column.name)?, other.whole(&column.name)?);
+            // A column of nothing but nulls may have got no type on one side.
+            let empty = |array: &ArrayRef| array.logical_null_count() == array.len();
+            if *a != *b && !(empty(&a) && empty(&b)) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// A column in one piece and in one layout for all stores.
+    fn whole(&self, name: &str) -> Result<ArrayRef, StoreError> {
+        let failed = |err: ArrowError| arrow_error(name, &err);
+        let (schema, batches) = self.batches()?;
+        let at = schema.index_of(name).map_err(failed)?;
+        let target = canonical(schema.field(at).data_type());
+        let cast = |batch: &RecordBatch| cast(&sunk(batch.column(at)), &target).map_err(failed);
+        let arrays: Vec<ArrayRef> = batches.iter().map(cast).collect::<Result<_, _>>()?;
+        let arrays: Vec<&dyn Array> = arrays.iter().map(AsRef::as_ref).collect();
+        if arrays.is_empty() {
+            Ok(new_empty_array(&target))
+        } else {
+            concat(&arrays).map_err(failed)
+        }
+    }
+}
+
+/// The array with the nulls of a record on its fields, too: what stands below them may be no proper value, such as a key that its
+/// dictionary does not have.
+fn sunk(array: &ArrayRef) -> ArrayRef {
+    let made: Option<ArrayRef> = match array.data_type() {
+        DataType::List(_) => sunk_items::<i32>(array),
+        DataType::LargeList(_) => sunk_items::<i64>(array),
+        DataType::Struct(_) => {
+            let records = array.as_struct();
+            let absent = records.nulls().map(|nulls| BooleanArray::new(!nulls.inner(), None));
+            let sink = |field: &ArrayRef| match &absent {
+                Some(absent) => sunk(&nullif(field, absent).unwrap_or_else(|_| field.clone())),
+                None => sunk(field),
+            };
+            let named = records.fields().iter();
+            let fields: Fields = named.map(|f| f.as_ref().clone().with_nullable(true)).collect();
+            let columns = records.columns().iter().map(sink).collect();
+            let (nulls, rows) = (records.nulls().cloned(), records.len());
+            let made = StructArray::try_new_with_length(fields, columns, nulls, rows);
+            made.ok().map(|made| Arc::new(made) as ArrayRef)
+        }
+        _ => None,
+    };
+    made.unwrap_or_else(|| array.clone())
+}
+
+fn sunk_items<O: OffsetSizeTrait>(array: &ArrayRef) -> Option<ArrayRef> {
+    let lists = array.as_list::<O>();
+    let items = sunk(lists.values());
+    let field = Arc::new(ArrowField::new("item", items.data_type().clone(), true));
+    let (offsets, nulls) = (lists.offsets().clone(), lists.nulls().cloned());
+    Some(Arc::new(GenericListArray::<O>::try_new(field, offsets, items, nulls).ok()?))
+}
+
+/// The layout for chunks of these types; `None` if there are none.
+fn common<'a>(types: impl Iterator<Item = &'a DataType>) -> Option<DataType> {
+    let mut types = types.filter(|ty| !ty.is_null());
+    let first = types.next()?;
+    let mut same = true;
+    for ty in types {
+        same &= ty == first;
+    }
+    if same {
+        return Some(first.clone());
+    }
+    Some(if is_text(first) { DataType::Utf8View } else { first.clone() })
+}
+
+/// The one layout that stands for all layouts of a logical type.
+pub(super) fn canonical(ty: &DataType) -> DataType {
+    let item =
+        |field: &FieldRef| Arc::new(ArrowField::new("item", canonical(field.data_type()), true));
+    match ty {
+        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => DataType::LargeUtf8,
+        DataType::Binary | DataType::LargeBinary | DataType::BinaryView => DataType::LargeBinary,
+        DataType::Dictionary(_, values) => canonical(values),
+        DataType::RunEndEncoded(_, values) => canonical(values.data_type()),
+        DataType::List(field)
+        | DataType::LargeList(field)
+        | DataType::ListView(field)
+        | DataType::LargeListView(field)
+        | DataType::FixedSizeList(field, _) => DataType::LargeList(item(field)),
+        DataType::Struct(fields) => {
+            let field = |f: &FieldRef| ArrowField::new(f.name(), canonical(f.data_type()), true);
+            DataType::Struct(fields.iter().map(field).collect::<Fields>())
+        }
+        DataType::Map(entries, sorted) => match entries.data_type() {
+            DataType::Struct(fields) if fields.len() == 2 => {
+                let key = ArrowField::new("keys", canonical(fields[0].data_type()), false);
+                let value = ArrowField::new("values", canonical(fields[1].data_type()), true);
+                let entries =
+                    ArrowField::new("entries", DataType::Struct(vec![key, value].into()), false);
+                DataType::Map(Arc::new(entries), *sorted)
+            }
+            _ => ty.clone(),
+        },
+        _ => ty.clone(),
+    }
+}
