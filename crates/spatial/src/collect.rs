@@ -1,0 +1,249 @@
+//! What a search keeps of the points that it is offered.
+
+use std::collections::BinaryHeap;
+
+use ottava_core::TokenId;
+
+use crate::kernel::{LANES, Lanes, Simd};
+use crate::metric::Measure;
+use crate::store::Store;
+use crate::tree::{NO_SLOT, Slots};
+
+/// Receives the points within its bound.
+pub(crate) trait Collect {
+    /// Keys above this are of no use any more. Never grows.
+    fn bound(&self) -> f32;
+    /// The lanes in `mask` have keys within the bound that held when it was made.
+    fn offer_lanes<S: Simd>(&mut self, simd: S, mask: u16, keys: &Lanes, slots: &Slots);
+}
+
+/// Which slots may be answers.
+#[derive(Clone, Copy)]
+pub(crate) struct Admission<'a> {
+    /// One bit a slot; absent, every slot is admitted.
+    pub(crate) bits: Option<&'a [u64]>,
+    /// Slots left out, few.
+    pub(crate) excluded: &'a [u32],
+    /// The slot of the asking token, left out; `NO_SLOT` if it is no token that asks.
+    pub(crate) own: u32,
+}
+
+impl Admission<'_> {
+    #[inline]
+    pub(crate) fn admits(&self, slot: u32) -> bool {
+        let bit = |bits: &[u64]| {
+            bits.get(slot as usize / 64).is_some_and(|word| word >> (slot % 64) & 1 == 1)
+        };
+        slot != self.own && self.bits.is_none_or(bit) && !self.excluded.contains(&slot)
+    }
+
+    fn everything(&self) -> bool {
+        self.bits.is_none() && self.excluded.is_empty() && self.own == NO_SLOT
+    }
+}
+
+/// The `k` nearest by distance, then id.
+pub(crate) struct Nearest<'a> {
+    measure: Measure,
+    admission: Admission<'a>,
+    store: &'a Store,
+    k: usize,
+    bound: f32,
+    kept: Kept,
+}
+
+/// Few are kept sorted; many in a heap.
+enum Kept {
+    Sorted(Sorted),
+    Heap(BinaryHeap<(u32, TokenId, u32)>),
+}
+
+/// The nearest so far, ascending, in lanes.
+struct Sorted {
+    len: usize,
+    distances: Lanes,
+    /// The bits are slots, so that they move like the distances.
+    slots: Lanes,
+}
+
+impl Sorted {
+    /// Puts a point in its place among at most `k`, which pushes out the last if there are `k`
+    /// already. Returns the distance of the `k`-th, if there is one.
+    #[inline(always)]
+    fn insert<S: Simd>(
+        &mut self,
+        simd: S,
+        k: usize,
+        distance: f32,
+        slot: u32,
+        store: &Store,
+    ) -> Option<f32> {
+        let used = ((1_u32 << self.len) - 1) as u16;
+        let (kept, new) = (simd.load(&self.distances), simd.splat(distance));
+        let mut before = simd.le(kept, new) & used;
+        let equal = before & simd.le(new, kept);
+        if equal != 0 {
+            before &= !self.later(equal, slot, store);
+        }
+        let at = before.count_ones() as usize;
+        if at >= k {
+            return None;
+        }
+        let place = 1_u16 << at;
+        let moved = simd.select(before, kept, simd.shift_up(kept));
+        simd.store(simd.select(place, new, moved), &mut self.distances);
+        let kept = simd.load(&self.slots);
+        let moved = simd.select(before, kept, simd.shift_up(kept));
+        let new = simd.splat(f32::from_bits(slot));
+        simd.store(simd.select(place, new, moved), &mut self.slots);
+        self.len = (self.len + 1).min(k);
+        (self.len == k).then(|| self.distances[k - 1])
+    }
+
+    /// Those of the lanes whose id is above that of a slot.
+    #[cold]
+    fn later(&self, lanes: u16, slot: u32, store: &Store) -> u16 {
+        let id = store.id(slot);
+        let above = |lane: &usize| store.id(self.slots[*lane].to_bits()) > id;
+        let equal = (0..LANES).filter(|lane| lanes >> lane & 1 == 1);
+        equal.filter(above).fold(0, |mask, lane| mask | 1 << lane)
+    }
+}
+
+impl<'a> Nearest<'a> {
+    /// `k` at least 1; `bound` is the largest key to accept.
+    #[inline]
+    pub(crate) fn new(
+        store: &'a Store,
+        measure: Measure,
+        admission: Admission<'a>,
+        k: usize,
+        bound: f32,
+    ) -> Self {
+        let kept = if k <= LANES {
+            Kept::Sorted(Sorted { len: 0, distances: [0.0; LANES], slots: [0.0; LANES] })
+        } else {
+            Kept::Heap(BinaryHeap::new())
+        };
+        Self { measure, admission, store, k, bound, kept }
+    }
+
+    #[inline(always)]
+    fn offer<S: Simd>(&mut self, simd: S, key: f32, slot: u32) {
+        let distance = self.measure.distance(key);
+        let worst = match &mut self.kept {
+            Kept::Sorted(sorted) => sorted.insert(simd, self.k, distance, slot, self.store),
+            Kept::Heap(heap) => offer_heap(heap, self.k, distance, slot, self.store),
+        };
+        if let Some(worst) = worst {
+            self.bound = self.bound.min(self.measure.loose_key(worst));
+        }
+    }
+
+    /// Slots and distances, ascending by distance, then id.
+    #[inline]
+    pub(crate) fn finish(self, mut emit: impl FnMut(u32, f32)) {
+        match self.kept {
+            Kept::Sorted(Sorted { len, distances, slots }) => {
+                for (&distance, &slot) in distances.iter().zip(&slots).take(len) {
+                    emit(slot.to_bits(), distance);
+                }
+            }
+            Kept::Heap(heap) => {
+                for (distance, _, slot) in heap.into_sorted_vec() {
+                    emit(slot, f32::from_bits(distance));
+                }
+            }
+        }
+    }
+}
+
+/// Keeps a point if it is among the `k` nearest. Returns the distance of the `k`-th, if there is one.
+fn offer_heap(
+    heap: &mut BinaryHeap<(u32, TokenId, u32)>,
+    k: usize,
+    distance: f32,
+    slot: u32,
+    store: &Store,
+) -> Option<f32> {
+    // The bits of distances that are not negative are ordered as they are.
+    let entry = (distance.to_bits(), store.id(slot), slot);
+    if heap.len() < k {
+        heap.push(entry);
+    } else if let Some(mut worst) = heap.peek_mut()
+        && entry < *worst
+    {
+        *worst = entry;
+    }
+    heap.peek().filter(|_| heap.len() == k).map(|&(worst, ..)| f32::from_bits(worst))
+}
+
+impl Collect for Nearest<'_> {
+    #[inline(always)]
+    fn bound(&self) -> f32 {
+        self.bound
+    }
+
+    #[inline(always)]
+    fn offer_lanes<S: Simd>(&mut self, simd: S, mut mask: u16, keys: &Lanes, slots: &Slots) {
+        while mask != 0 {
+            let lane = mask.trailing_zeros() as usize;
+            mask &= mask - 1;
+            if keys[lane] <= self.bound && self.admission.admits(slots[lane]) {
+                self.offer(simd, keys[lane], slots[lane]);
+            }
+        }
+    }
+}
+
+/// Everything within a radius, as found.
+pub(crate) struct Hits<'a> {
+    pub(crate) bound: f32,
+    pub(crate) admission: Admission<'a>,
+    pub(crate) found: Vec<(f32, u32)>,
+}
+
+impl Collect for Hits<'_> {
+    #[inline(always)]
+    fn bound(&self) -> f32 {
+        self.bound
+    }
+
+    #[inline]
+    fn offer_lanes<S: Simd>(&mut self, _simd: S, mut mask: u16, keys: &Lanes, slots: &Slots) {
+        while mask != 0 {
+            let lane = mask.trailing_zeros() as usize;
+            mask &= mask - 1;
+            if self.admission.admits(slots[lane]) {
+                self.found.push((keys[lane], slots[lane]));
+            }
+        }
+    }
+}
+
+/// How many are within a radius.
+pub(crate) struct Count<'a> {
+    pub(crate) bound: f32,
+    pub(crate) admission: Admission<'a>,
+    pub(crate) count: usize,
+}
+
+impl Collect for Count<'_> {
+    #[inline(always)]
+    fn bound(&self) -> f32 {
+        self.bound
+    }
+
+    #[inline]
+    fn offer_lanes<S: Simd>(&mut self, _simd: S, mut mask: u16, _keys: &Lanes, slots: &Slots) {
+        if self.admission.everything() {
+            self.count += mask.count_ones() as usize;
+            return;
+        }
+        while mask != 0 {
+            let lane = mask.trailing_zeros() as usize;
+            mask &= mask - 1;
+            self.count += usize::from(self.admission.admits(slots[lane]));
+        }
+    }
+}

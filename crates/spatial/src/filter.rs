@@ -1,0 +1,89 @@
+//! Sets of tokens that a query admits.
+
+use ottava_core::TokenId;
+
+use crate::error::Error;
+use crate::grid::TokenGrid;
+
+/// A set of tokens of one grid, in its present state: any later change of the grid makes it stale.
+#[derive(Debug, Clone)]
+pub struct Filter {
+    grid: u64,
+    epoch: u64,
+    bits: Vec<u64>,
+    count: usize,
+}
+
+impl Filter {
+    /// The number of tokens admitted.
+    pub fn count(&self) -> usize {
+        self.count
+    }
+
+    /// The bits by slot.
+    pub(crate) fn bits_for(&self, grid: &TokenGrid) -> Result<&[u64], Error> {
+        let fresh = (self.grid, self.epoch) == (grid.serial, grid.epoch);
+        if fresh { Ok(&self.bits) } else { Err(Error::StaleFilter) }
+    }
+
+    /// The slots admitted, ascending.
+    pub(crate) fn slots(&self) -> impl Iterator<Item = u32> + '_ {
+        self.bits.iter().enumerate().filter(|&(_, &bits)| bits != 0).flat_map(|(word, &bits)| {
+            (0..64).filter(move |bit| bits >> bit & 1 == 1).map(move |bit| word as u32 * 64 + bit)
+        })
+    }
+}
+
+impl TokenGrid {
+    /// A filter from a mask of shape (len,), in storage order: the order of [`TokenGrid::ids`].
+    ///
+    /// # Errors
+    /// [`Error::MaskLength`].
+    pub fn filter_mask(&self, mask: &[bool]) -> Result<Filter, Error> {
+        if mask.len() != self.len() {
+            return Err(Error::MaskLength { expected: self.len(), found: mask.len() });
+        }
+        let mut bits = vec![0; self.store.alive().len()];
+        if self.store.alive_bits().is_none() {
+            for (word, mask) in bits.iter_mut().zip(mask.chunks(64)) {
+                *word = mask.iter().rev().fold(0, |word, &admit| word << 1 | u64::from(admit));
+            }
+        } else {
+            for (slot, _) in self.store.iter().zip(mask).filter(|&(_, &admit)| admit) {
+                bits[slot as usize / 64] |= 1 << (slot % 64);
+            }
+        }
+        Ok(self.filter_bits(bits))
+    }
+
+    /// A filter that admits the tokens with these ids.
+    ///
+    /// # Errors
+    /// [`Error::UnknownId`].
+    pub fn filter_allow(&self, ids: &[TokenId]) -> Result<Filter, Error> {
+        let mut bits = vec![0; self.store.alive().len()];
+        for &id in ids {
+            let slot = self.slot(id)?;
+            bits[slot as usize / 64] |= 1 << (slot % 64);
+        }
+        Ok(self.filter_bits(bits))
+    }
+
+    /// A filter that admits all tokens but those with these ids.
+    ///
+    /// # Errors
+    /// [`Error::UnknownId`].
+    pub fn filter_deny(&self, ids: &[TokenId]) -> Result<Filter, Error> {
+        let mut bits = self.store.alive().to_vec();
+        for &id in ids {
+            let slot = self.slot(id)?;
+            bits[slot as usize / 64] &= !(1 << (slot % 64));
+        }
+        Ok(self.filter_bits(bits))
+    }
+
+    fn filter_bits(&self, bits: Vec<u64>) -> Filter {
+        let count = bits.iter().map(|word| word.count_ones() as usize).sum();
+        Filter { grid: self.serial, epoch: self.epoch, bits, count }
+    }
+}

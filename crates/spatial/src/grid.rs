@@ -1,0 +1,499 @@
+//! The token grid: what it holds, and how it changes.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, OnceLock};
+
+use ndarray::ArrayView2;
+use ottava_core::batch::rows;
+use ottava_core::point::check_coordinates;
+use ottava_core::{AxisNames, AxisSet, MAX_MAGNITUDE, Point8, Scales, Token, TokenBatch, TokenId};
+
+use crate::cells::{Cells, choose_cell_size};
+use crate::connections::Cache;
+use crate::error::Error;
+use crate::forest::Forest;
+use crate::metric::{Measure, Metric};
+use crate::store::{MAX_SLOTS, Store};
+use crate::tree::Entry;
+
+/// How a grid measures, and how large its cells are.
+#[derive(Debug, Clone, Default)]
+pub struct GridOptions {
+    /// The side of a cell, in scaled coordinates; `None` (the default) chooses one from the data of
+    /// a bulk load, 1 for an empty grid.
+    pub cell_size: Option<f32>,
+    /// The names of the axes; by default `x0` to `x7`.
+    pub names: AxisNames,
+    /// The scales of the axes; by default 1.
+    pub scales: Scales,
+    /// The axes to measure along; by default all.
+    pub axes: AxisSet,
+    /// The distance; by default Euclidean.
+    pub metric: Metric,
+}
+
+/// What [`TokenGrid::insert_batch`] does with an id that is taken, by the grid or by an earlier row.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum OnDuplicate {
+    /// Refuses the batch.
+    #[default]
+    Error,
+    /// The new token takes the place of the old one.
+    Replace,
+    /// The old token stays.
+    Skip,
+}
+
+/// Bytes that a grid holds in memory; a mapped snapshot counts only what is not in the file.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Memory {
+    /// Ids, positions and attributes.
+    pub tokens: usize,
+    /// The trees, and what finds a token by its id.
+    pub index: usize,
+    /// The hash of occupied cells, once it is in use.
+    pub cells: usize,
+    /// Cached connections.
+    pub cache: usize,
+}
+
+/// A live set of tokens that answers exact spatial queries. See the [crate] for an example.
+///
+/// Queries take `&self` and may run on many threads; changes take `&mut self`. *Storage order* is the
+/// order of [`TokenGrid::iter`] and [`TokenGrid::ids`], and of row masks: the order of the bulk load,
+/// then of insertion, but a token may take the place of a removed one.
+pub struct TokenGrid {
+    pub(crate) options: GridOptions,
+    /// The scales of the grid on its axes.
+    pub(crate) measure: Measure,
+    pub(crate) cell_size: f32,
+    pub(crate) store: Store,
+    pub(crate) forest: Forest,
+    pub(crate) cells: OnceLock<Cells>,
+    pub(crate) cache: Mutex<Cache>,
+    /// Tells grids apart.
+    pub(crate) serial: u64,
+    /// Counts changes.
+    pub(crate) epoch: u64,
+    /// The largest magnitude so far of a measured coordinate, by axis.
+    pub(crate) extent: [f32; 8],
+    /// The snapshot it was opened from.
+    pub(crate) file: Option<crate::snapshot::File>,
+}
+
+impl TokenGrid {
+    /// An empty grid.
+    ///
+    /// # Errors
+    /// [`Error::CellSize`]; [`Error::Core`] if no axis has a scale; [`Error::WhitenedAxes`] for axes
+    /// or scales with [`Metric::Mahalanobis`].
+    pub fn new(options: GridOptions) -> Result<Self, Error> {
+        let cell_size = options.cell_size.unwrap_or(1.0);
+        if !(cell_size.is_finite() && cell_size > 0.0) {
+            return Err(Error::CellSize { size: cell_size });
+        }
+        let scales = options.scales.restrict(options.axes)?;
+        if options.metric.whitening().is_some() && scales != Scales::ONE {
+            return Err(Error::WhitenedAxes);
+        }
+        let measure = options.metric.measure(*scales.factors());
+        static SERIAL: AtomicU64 = AtomicU64::new(0);
+        Ok(Self {
+            options,
+            measure,
+            cell_size,
+            store: Store::new(),
+            forest: Forest::new(measure.scales),
+            cells: OnceLock::new(),
+            cache: Mutex::default(),
+            serial: SERIAL.fetch_add(1, Ordering::Relaxed),
+            epoch: 0,
+            extent: [0.0; 8],
+            file: None,
+        })
+    }
+
+    /// Bulk load on the current rayon pool: the fastest way to fill a grid and to query it after.
+    ///
+    /// # Errors
+    /// As [`TokenGrid::new`]; [`Error::DuplicateId`] and [`Error::Scaled`] naming the row;
+    /// [`Error::Full`].
+    pub fn from_batch(batch: &TokenBatch<'_>, options: GridOptions) -> Result<Self, Error> {
+        let mut grid = Self::new(options)?;
+        if batch.len() > MAX_SLOTS {
+            return Err(Error::Full { limit: MAX_SLOTS });
+        }
+        let mut extent = [0.0; 8];
+        let mut entries = Vec::with_capacity(batch.len());
+        for (row, position) in batch.positions().iter().enumerate() {
+            let position = grid.measured(row, position)?;
+            widen(&mut extent, &position);
+            entries.push(Entry { position, slot: row as u32, radius: 0.0 });
+        }
+        grid.extent = extent;
+        let duplicate = |row: usize| Error::DuplicateId { row, id: batch.ids()[row] };
+        grid.store.bulk(batch).map_err(duplicate)?;
+        if grid.store.fields.is_some() {
+            for entry in &mut entries {
+                entry.radius = grid.store.reach(entry.slot);
+            }
+        }
+        grid.forest = Forest::bulk(entries, grid.measure.scales);
+        if grid.options.cell_size.is_none() {
+            grid.cell_size = choose_cell_size(&grid.forest, &grid.measure.scales);
+        }
+        Ok(grid)
+    }
+
+    /// Bulk load of ids, shape (n,), and positions, shape (n, 8), with weight 1 and no fields.
+    ///
+    /// # Errors
+    /// As [`TokenBatch::new`] and [`TokenGrid::from_batch`].
+    pub fn from_arrays(
+        ids: &[TokenId],
+        positions: ArrayView2<'_, f32>,
+        options: GridOptions,
+    ) -> Result<Self, Error> {
+        Self::from_batch(&TokenBatch::new(ids, positions)?, options)
+    }
+
+    /// The options the grid was made with.
+    pub fn options(&self) -> &GridOptions {
+        &self.options
+    }
+
+    /// The number of tokens.
+    pub fn len(&self) -> usize {
+        self.store.live()
+    }
+
+    /// Whether there is no token.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Whether a token has this id.
+    pub fn contains(&self, id: TokenId) -> bool {
+        self.store.find(id).is_some()
+    }
+
+    /// The token with this id.
+    ///
+    /// # Errors
+    /// [`Error::UnknownId`].
+    pub fn get(&self, id: TokenId) -> Result<Token, Error> {
+        Ok(self.store.token(self.slot(id)?))
+    }
+
+    /// The tokens in storage order.
+    pub fn iter(&self) -> impl Iterator<Item = Token> + '_ {
+        self.store.iter().map(|slot| self.store.token(slot))
+    }
+
+    /// The ids in storage order, shape (len,).
+    pub fn ids(&self) -> Vec<TokenId> {
+        self.store.iter().map(|slot| self.store.id(slot)).collect()
+    }
+
+    /// The positions in storage order, shape (len, 8).
+    pub fn positions(&self) -> Vec<[f32; 8]> {
+        self.store.iter().map(|slot| *self.store.position(slot)).collect()
+    }
+
+    /// The least and the largest coordinate on each axis; `None` for an empty grid.
+    pub fn bounds(&self) -> Option<([f32; 8], [f32; 8])> {
+        let mut corners = None;
+        for slot in self.store.iter() {
+            let position = self.store.position(slot);
+            let (lo, hi) = corners.get_or_insert((*position, *position));
+            for axis in 0..8 {
+                lo[axis] = lo[axis].min(position[axis]);
+                hi[axis] = hi[axis].max(position[axis]);
+            }
+        }
+        corners
+    }
+
+    /// The bytes held in memory.
+    pub fn memory(&self) -> Memory {
+        let (tokens, ids) = self.store.memory();
+        Memory {
+            tokens,
+            index: self.forest.memory() + ids,
+            cells: self.cells.get().map_or(0, Cells::memory),
+            cache: self.cache().memory(),
+        }
+    }
+
+    /// Adds a token; the next query sees it.
+    ///
+    /// # Errors
+    /// [`Error::DuplicateId`], [`Error::Core`] for a bad coordinate, id or attribute,
+    /// [`Error::Scaled`], [`Error::Full`].
+    pub fn insert(&mut self, token: Token) -> Result<(), Error> {
+        check_token(&token)?;
+        let position = self.measured(0, &token.position.0)?;
+        if self.contains(token.id) {
+            return Err(Error::DuplicateId { row: 0, id: token.id });
+        }
+        self.check_room(1)?;
+        self.place(&token, position);
+        Ok(())
+    }
+
+    /// Adds a batch, all of it or nothing. Returns the number of rows that are now in the grid as
+    /// new tokens or in place of old ones.
+    ///
+    /// # Errors
+    /// As [`TokenGrid::insert`], naming the row.
+    pub fn insert_batch(
+        &mut self,
+        batch: &TokenBatch<'_>,
+        on_duplicate: OnDuplicate,
+    ) -> Result<usize, Error> {
+        let mut positions = Vec::with_capacity(batch.len());
+        for (row, position) in batch.positions().iter().enumerate() {
+            positions.push(self.measured(row, position)?);
+        }
+        // The row that stands for an id: the first that has it, or the last if it replaces.
+        let mut chosen = hashbrown::HashMap::with_capacity(batch.len());
+        for (row, &id) in batch.ids().iter().enumerate() {
+            let taken = chosen.contains_key(&id) || self.contains(id);
+            match on_duplicate {
+                OnDuplicate::Error if taken => return Err(Error::DuplicateId { row, id }),
+                OnDuplicate::Skip if taken => {}
+                _ => {
+                    chosen.insert(id, row);
+                }
+            }
+        }
+        self.check_room(chosen.len())?;
+        self.store.reserve(chosen.len());
+        for (row, &id) in batch.ids().iter().enumerate() {
+            if chosen.get(&id) != Some(&row) {
+                continue;
+            }
+            if let Some(old) = self.store.find(id) {
+                self.displace(old);
+            }
+            let token = Token {
+                id,
+                position: Point8(batch.positions()[row]),
+                weight: batch.weight(row),
+                field: batch.field(row),
+            };
+            self.place(&token, positions[row]);
+        }
+        Ok(chosen.len())
+    }
+
+    /// Removes a token and returns it.
+    ///
+    /// # Errors
+    /// [`Error::UnknownId`].
+    pub fn remove(&mut self, id: TokenId) -> Result<Token, Error> {
+        let slot = self.slot(id)?;
+        let token = self.store.token(slot);
+        self.displace(slot);
+        self.tidy();
+        Ok(token)
+    }
+
+    /// [`TokenGrid::remove`] without reading the token, which is most of the work in a large grid.
+    ///
+    /// # Errors
+    /// [`Error::UnknownId`].
+    pub fn discard(&mut self, id: TokenId) -> Result<(), Error> {
+        let slot = self.slot(id)?;
+        self.displace(slot);
+        self.tidy();
+        Ok(())
+    }
+
+    /// Removes tokens, all of them or none.
+    ///
+    /// # Errors
+    /// [`Error::UnknownId`]; [`Error::DuplicateId`] naming the row of an id that comes twice.
+    pub fn remove_batch(&mut self, ids: &[TokenId]) -> Result<(), Error> {
+        for slot in self.distinct_slots(ids)? {
+            self.displace(slot);
+        }
+        self.tidy();
+        Ok(())
+    }
+
+    /// Moves a token: no query sees it at neither or both of its places.
+    ///
+    /// # Errors
+    /// [`Error::UnknownId`], [`Error::Core`] for a bad coordinate, [`Error::Scaled`].
+    pub fn move_to(&mut self, id: TokenId, position: &[f32; 8]) -> Result<(), Error> {
+        self.move_rows(&[id], &[*position])
+    }
+
+    /// Moves tokens to positions of shape (n, 8), all of them or none.
+    ///
+    /// # Errors
+    /// As [`TokenGrid::move_to`], naming the row; [`Error::DuplicateId`] naming the row of an id that
+    /// comes twice; [`Error::Core`] for shapes that do not agree.
+    pub fn move_batch(
+        &mut self,
+        ids: &[TokenId],
+        positions: ArrayView2<'_, f32>,
+    ) -> Result<(), Error> {
+        self.move_rows(ids, &rows(positions)?)
+    }
+
+    fn move_rows(&mut self, ids: &[TokenId], positions: &[[f32; 8]]) -> Result<(), Error> {
+        if ids.len() != positions.len() {
+            let (expected, found) = (ids.len(), positions.len());
+            return Err(ottava_core::Error::Length { column: "positions", expected, found }.into());
+        }
+        let mut measured = Vec::with_capacity(ids.len());
+        for (row, position) in positions.iter().enumerate() {
+            check_coordinates(row, position)?;
+            measured.push(self.measured(row, position)?);
+        }
+        let slots = self.distinct_slots(ids)?;
+        self.check_room(ids.len())?;
+        for (row, slot) in slots.into_iter().enumerate() {
+            let token = Token { position: Point8(positions[row]), ..self.store.token(slot) };
+            self.displace(slot);
+            self.place(&token, measured[row]);
+        }
+        self.tidy();
+        Ok(())
+    }
+
+    /// Puts all tokens into one tree, on the current rayon pool: after many changes, queries are as
+    /// fast as after a bulk load.
+    pub fn optimize(&mut self) {
+        let entries = self.forest.entries(self.store.alive());
+        self.forest = Forest::bulk(entries, self.measure.scales);
+        // No tree refers to a dead slot now.
+        self.store.reclaim_all();
+        self.epoch += 1;
+    }
+
+    pub(crate) fn slot(&self, id: TokenId) -> Result<u32, Error> {
+        self.store.find(id).ok_or(Error::UnknownId { id })
+    }
+
+    fn distinct_slots(&self, ids: &[TokenId]) -> Result<Vec<u32>, Error> {
+        let mut seen = hashbrown::HashSet::new();
+        let check = |(row, &id): (usize, &TokenId)| {
+            let slot = self.slot(id)?;
+            if ids.len() > 1 && !seen.insert(id) {
+                return Err(Error::DuplicateId { row, id });
+            }
+            Ok(slot)
+        };
+        ids.iter().enumerate().map(check).collect()
+    }
+
+    fn check_room(&self, tokens: usize) -> Result<(), Error> {
+        if tokens <= self.store.room() { Ok(()) } else { Err(Error::Full { limit: MAX_SLOTS }) }
+    }
+
+    /// The coordinates that distances are measured in: whitened, or as they are.
+    #[inline]
+    pub(crate) fn measured(&self, row: usize, position: &[f32; 8]) -> Result<[f32; 8], Error> {
+        let measured = match self.options.metric.whitening() {
+            Some(whitening) => whitening.apply(position),
+            None => *position,
+        };
+        let scales = &self.measure.scales;
+        let fits =
+            (0..8).fold(true, |fits, a| fits & (scales[a] * measured[a].abs() <= MAX_MAGNITUDE));
+        if fits {
+            return Ok(measured);
+        }
+        let fits = |axis: &usize| scales[*axis] * measured[*axis].abs() <= MAX_MAGNITUDE;
+        let axis = (0..8).find(|axis| !fits(axis)).unwrap_or(0);
+        Err(Error::Scaled { row, axis, value: position[axis] })
+    }
+
+    /// The measured coordinates of the token in a slot.
+    #[inline]
+    pub(crate) fn measured_slot(&self, slot: u32) -> [f32; 8] {
+        let position = self.store.position(slot);
+        self.options.metric.whitening().map_or(*position, |whitening| whitening.apply(position))
+    }
+
+    /// Adds a checked token with a new id.
+    fn place(&mut self, token: &Token, position: [f32; 8]) {
+        let slot = self.store.insert(token);
+        widen(&mut self.extent, &position);
+        if self.cells.get().is_some() || self.cache_mut().is_watching() {
+            let cell = self.cell_at(&position);
+            self.cache_mut().touch(cell);
+            let Self { cells, store, .. } = self;
+            if let Some(cells) = cells.get_mut() {
+                cells.insert(slot, &cell, store);
+            }
+        }
+        let entry = Entry { position, slot, radius: self.store.reach(slot) };
+        let unused = self.forest.insert(&entry, self.store.alive());
+        if !unused.is_empty() {
+            self.store.reclaim(unused);
+        }
+        self.epoch += 1;
+    }
+
+    /// Takes the token out of a live slot.
+    fn displace(&mut self, slot: u32) {
+        if self.cells.get().is_some() || self.cache_mut().is_watching() {
+            let cell = self.cell_at(&self.measured_slot(slot));
+            self.cache_mut().touch(cell);
+            if let Some(cells) = self.cells.get_mut() {
+                cells.remove(slot, &cell);
+            }
+        }
+        self.store.kill(slot);
+        self.epoch += 1;
+    }
+
+    /// Keeps the index in shape after removals.
+    #[inline]
+    fn tidy(&mut self) {
+        let unused = self.forest.tidy(self.store.live(), self.store.alive());
+        if !unused.is_empty() {
+            self.store.reclaim(unused);
+        }
+    }
+}
+
+fn check_token(token: &Token) -> Result<(), Error> {
+    use ottava_core::Error::{Attribute, ReservedId};
+    check_coordinates(0, &token.position.0)?;
+    if token.id == ottava_core::NO_TOKEN {
+        return Err(ReservedId { row: 0 }.into());
+    }
+    let refuse = |attribute, value| Err(Attribute { row: 0, attribute, value }.into());
+    if !token.weight.is_finite() {
+        return refuse("weight", token.weight);
+    }
+    if !(0.0..=f32::MAX).contains(&token.field.radius) {
+        return refuse("field radius", token.field.radius);
+    }
+    if !token.field.strength.is_finite() {
+        return refuse("field strength", token.field.strength);
+    }
+    Ok(())
+}
+
+fn widen(extent: &mut [f32; 8], position: &[f32; 8]) {
+    for axis in 0..8 {
+        extent[axis] = extent[axis].max(position[axis].abs());
+    }
+}
+
+impl std::fmt::Debug for TokenGrid {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("TokenGrid")
+            .field("len", &self.len())
+            .field("cell_size", &self.cell_size)
+            .field("metric", &self.options.metric)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,337 @@
+//! Single queries: nearest, within, count within, box.
+
+use std::borrow::Cow;
+use std::marker::PhantomData;
+
+use ottava_core::point::check_coordinates;
+use ottava_core::{MAX_MAGNITUDE, Scales, TokenId};
+
+use crate::collect::{Admission, Collect, Count, Hits, Nearest};
+use crate::error::Error;
+use crate::filter::Filter;
+use crate::forest::Forest;
+use crate::grid::TokenGrid;
+use crate::kernel::scalar::Scalar;
+use crate::kernel::{self, LANES, Op, Simd};
+use crate::metric::{Keys, Measure, with_keys};
+use crate::query::{Neighbors, Query};
+use crate::tree::{NO_SLOT, Probe};
+
+/// Filters that admit no more tokens than this are answered from the tokens, not from the trees.
+const SCAN_UP_TO: usize = 4096;
+
+/// More excluded tokens than this are taken out of a set of all tokens.
+const EXCLUDED_UP_TO: usize = 16;
+
+/// A query made ready: what holds for all its points.
+pub(crate) struct Plan<'a> {
+    pub(crate) measure: Measure,
+    pub(crate) sort: bool,
+    bits: Option<Cow<'a, [u64]>>,
+    excluded: Vec<u32>,
+    /// The few tokens admitted, if it is worth asking them alone.
+    scan: Option<&'a Filter>,
+}
+
+impl Plan<'_> {
+    pub(crate) fn admission(&self) -> Admission<'_> {
+        self.admission_for(NO_SLOT)
+    }
+
+    /// Admits what the plan does but for one slot.
+    pub(crate) fn admission_for(&self, own: u32) -> Admission<'_> {
+        Admission { bits: self.bits.as_deref(), excluded: &self.excluded, own }
+    }
+}
+
+impl TokenGrid {
+    /// The `k` nearest tokens to a position, ascending by distance, ties by id; fewer if fewer exist
+    /// or are admitted. Exact.
+    ///
+    /// # Errors
+    /// [`Error::ZeroK`]; [`Error::Core`] or [`Error::Scaled`] for a bad coordinate;
+    /// [`Error::Radius`] for a bad `within`; [`Error::UnknownId`] for an excluded id;
+    /// [`Error::StaleFilter`]; [`Error::QueryScale`]; [`Error::WhitenedAxes`].
+    pub fn nearest(
+        &self,
+        position: &[f32; 8],
+        k: usize,
+        query: &Query<'_>,
+    ) -> Result<Neighbors, Error> {
+        let plan = self.plan(query)?;
+        let position = self.planned(0, position, &plan)?;
+        let mut found = Neighbors::default();
+        let (k, bound) = (self.usable_k(k)?, bound(query, &plan)?);
+        self.nearest_planned(&position, k, bound, &plan, plan.admission(), |slot, distance| {
+            found.ids.push(self.store.id(slot));
+            found.distances.push(distance);
+        });
+        Ok(found)
+    }
+
+    /// The tokens no farther from a position than `radius`, which is in the units of the metric and
+    /// may be infinite.
+    ///
+    /// # Errors
+    /// [`Error::Radius`] for a negative or NaN radius; otherwise as [`TokenGrid::nearest`].
+    pub fn within(
+        &self,
+        position: &[f32; 8],
+        radius: f32,
+        query: &Query<'_>,
+    ) -> Result<Neighbors, Error> {
+        let plan = self.plan(query)?;
+        let position = self.planned(0, position, &plan)?;
+        let key = plan.measure.exact_key(check_radius(radius)?);
+        let mut found = Neighbors::default();
+        let emit = |slot, distance| {
+            found.ids.push(self.store.id(slot));
+            found.distances.push(distance);
+        };
+        let admission = plan.admission();
+        self.within_planned(&position, key, query.limit, &plan, admission, &mut Vec::new(), emit);
+        Ok(found)
+    }
+
+    /// How many tokens are no farther from a position than `radius`.
+    ///
+    /// # Errors
+    /// As [`TokenGrid::within`].
+    pub fn count_within(
+        &self,
+        position: &[f32; 8],
+        radius: f32,
+        query: &Query<'_>,
+    ) -> Result<usize, Error> {
+        let plan = self.plan(query)?;
+        let position = self.planned(0, position, &plan)?;
+        let key = plan.measure.exact_key(check_radius(radius)?);
+        Ok(self.count_planned(&position, key, &plan))
+    }
+
+    /// The ids of the tokens in a box, both corners inclusive, ascending. The corners are positions,
+    /// not scaled; they may be infinite. Of the query, `axes`, `filter` and `exclude` apply: the box
+    /// is unbounded along the other axes.
+    ///
+    /// # Errors
+    /// [`Error::Box`] for a lower corner above the upper one or NaN; otherwise as
+    /// [`TokenGrid::nearest`].
+    pub fn box_query(
+        &self,
+        lo: &[f32; 8],
+        hi: &[f32; 8],
+        query: &Query<'_>,
+    ) -> Result<Vec<TokenId>, Error> {
+        let (mut lo, mut hi) = (*lo, *hi);
+        for axis in 0..8 {
+            let chosen = query.axes.unwrap_or(self.options.axes).contains(axis);
+            if !chosen {
+                (lo[axis], hi[axis]) = (f32::NEG_INFINITY, f32::INFINITY);
+            } else if lo[axis].is_nan() || hi[axis].is_nan() || lo[axis] > hi[axis] {
+                return Err(Error::Box { axis, lo: lo[axis], hi: hi[axis] });
+            }
+        }
+        let whitened = self.options.metric.whitening().is_some();
+        let plan = self.plan(&if whitened { Query { axes: None, ..*query } } else { *query })?;
+        let admission = plan.admission();
+        let mut ids = Vec::new();
+        let inside = |p: &[f32; 8]| (0..8).all(|axis| lo[axis] <= p[axis] && p[axis] <= hi[axis]);
+        if plan.scan.is_some() || whitened {
+            // The trees hold whitened coordinates, in which this is no box.
+            let slots: Vec<u32> = match plan.scan {
+                Some(filter) => filter.slots().collect(),
+                None => self.store.iter().collect(),
+            };
+            let admitted = slots.into_iter().filter(|&slot| admission.admits(slot));
+            let found = admitted.filter(|&slot| inside(self.store.position(slot)));
+            ids.extend(found.map(|slot| self.store.id(slot)));
+        } else {
+            self.forest.window(&lo, &hi, &mut |slot| {
+                if admission.admits(slot) {
+                    ids.push(self.store.id(slot));
+                }
+            });
+        }
+        ids.sort_unstable();
+        Ok(ids)
+    }
+
+    /// Checks the choices of a query.
+    pub(crate) fn plan<'a>(&'a self, query: &Query<'a>) -> Result<Plan<'a>, Error> {
+        let mut measure = self.measure;
+        if query.axes.is_some() || query.scales.is_some() {
+            if self.options.metric.whitening().is_some() {
+                return Err(Error::WhitenedAxes);
+            }
+            let scales: Scales = query.scales.unwrap_or(self.options.scales);
+            let axes = query.axes.unwrap_or(self.options.axes);
+            measure.scales = *scales.restrict(axes)?.factors();
+            for axis in 0..8 {
+                let scale = measure.scales[axis];
+                if scale * self.extent[axis] > MAX_MAGNITUDE {
+                    return Err(Error::QueryScale { axis, scale });
+                }
+            }
+        }
+        let excluded: Result<Vec<_>, _> = query.exclude.iter().map(|&id| self.slot(id)).collect();
+        let mut excluded = excluded?;
+        let mut bits = match query.filter {
+            Some(filter) => Some(Cow::Borrowed(filter.bits_for(self)?)),
+            None => self.store.alive_bits().map(Cow::Borrowed),
+        };
+        if excluded.len() > EXCLUDED_UP_TO {
+            let mut fewer = bits.unwrap_or(Cow::Borrowed(self.store.alive())).into_owned();
+            for slot in excluded.drain(..) {
+                fewer[slot as usize / 64] &= !(1 << (slot % 64));
+            }
+            bits = Some(Cow::Owned(fewer));
+        }
+        let scan = query.filter.filter(|filter| filter.count() <= SCAN_UP_TO);
+        Ok(Plan { measure, sort: query.sort, bits, excluded, scan })
+    }
+
+    /// The measured coordinates of a checked position, with the scales of the grid.
+    pub(crate) fn probe(&self, row: usize, position: &[f32; 8]) -> Result<[f32; 8], Error> {
+        check_coordinates(row, position)?;
+        self.measured(row, position)
+    }
+
+    /// The measured coordinates of a checked position, with the scales of a plan.
+    pub(crate) fn planned(
+        &self,
+        row: usize,
+        position: &[f32; 8],
+        plan: &Plan<'_>,
+    ) -> Result<[f32; 8], Error> {
+        let position = self.probe(row, position)?;
+        if plan.measure == self.measure {
+            return Ok(position); // checked with these scales
+        }
+        for axis in 0..8 {
+            if plan.measure.scales[axis] * position[axis].abs() > MAX_MAGNITUDE {
+                return Err(Error::Scaled { row, axis, value: position[axis] });
+            }
+        }
+        Ok(position)
+    }
+
+    /// `k` that is not 0, and not more than there are tokens.
+    pub(crate) fn usable_k(&self, k: usize) -> Result<usize, Error> {
+        if k == 0 { Err(Error::ZeroK) } else { Ok(k.min(self.len())) }
+    }
+
+    /// Nearest to a planned position; `k` may be 0 for an empty grid.
+    #[inline]
+    pub(crate) fn nearest_planned(
+        &self,
+        position: &[f32; 8],
+        k: usize,
+        bound: f32,
+        plan: &Plan<'_>,
+        admission: Admission<'_>,
+        emit: impl FnMut(u32, f32),
+    ) {
+        if k > 0 {
+            let mut nearest = Nearest::new(&self.store, plan.measure, admission, k, bound);
+            self.collect(position, plan, &mut nearest);
+            nearest.finish(emit);
+        }
+    }
+
+    /// All within a key, or the nearest `limit` of them, in the order of the plan. `found` is for
+    /// reuse.
+    #[allow(clippy::too_many_arguments)] // one call a query, from three places
+    pub(crate) fn within_planned(
+        &self,
+        position: &[f32; 8],
+        key: f32,
+        limit: Option<usize>,
+        plan: &Plan<'_>,
+        admission: Admission<'_>,
+        found: &mut Vec<(f32, u32)>,
+        mut emit: impl FnMut(u32, f32),
+    ) {
+        found.clear();
+        if let Some(limit) = limit {
+            let k = limit.min(self.len());
+            self.nearest_planned(position, k, key, plan, admission, |slot, distance| {
+                found.push((distance, slot));
+            });
+        } else {
+            let mut hits = Hits { bound: key, admission, found: std::mem::take(found) };
+            self.collect(position, plan, &mut hits);
+            *found = hits.found;
+            for (key, _) in found.iter_mut() {
+                *key = plan.measure.distance(*key);
+            }
+            if plan.sort {
+                found.sort_unstable_by(|a, b| {
+                    let by_id = || self.store.id(a.1).cmp(&self.store.id(b.1));
+                    a.0.total_cmp(&b.0).then_with(by_id)
+                });
+            }
+        }
+        if !plan.sort {
+            found.sort_unstable_by_key(|&(_, slot)| self.store.id(slot));
+        }
+        for &(distance, slot) in found.iter() {
+            emit(slot, distance);
+        }
+    }
+
+    pub(crate) fn count_planned(&self, position: &[f32; 8], key: f32, plan: &Plan<'_>) -> usize {
+        let mut count = Count { bound: key, admission: plan.admission(), count: 0 };
+        self.collect(position, plan, &mut count);
+        count.count
+    }
+
+    /// Offers the tokens near a position to a collector.
+    fn collect<C: Collect>(&self, position: &[f32; 8], plan: &Plan<'_>, collect: &mut C) {
+        if let Some(filter) = plan.scan {
+            for slot in filter.slots() {
+                let key = plan.measure.key(&self.measured_slot(slot), position);
+                if key <= collect.bound() {
+                    let (mut keys, mut slots) = ([0.0; LANES], [NO_SLOT; LANES]);
+                    (keys[0], slots[0]) = (key, slot);
+                    collect.offer_lanes(Scalar, 1, &keys, &slots);
+                }
+            }
+            return;
+        }
+        let scales = &plan.measure.scales;
+        with_keys!(plan.measure, K => kernel::run(
+            kernel::current(),
+            Search::<K, C> { forest: &self.forest, position, scales, collect, keys: PhantomData },
+        ));
+    }
+}
+
+/// The largest key that nearest may accept.
+pub(crate) fn bound(query: &Query<'_>, plan: &Plan<'_>) -> Result<f32, Error> {
+    match query.within {
+        Some(radius) => Ok(plan.measure.exact_key(check_radius(radius)?)),
+        None => Ok(f32::INFINITY),
+    }
+}
+
+pub(crate) fn check_radius(radius: f32) -> Result<f32, Error> {
+    if radius >= 0.0 { Ok(radius + 0.0) } else { Err(Error::Radius { radius }) }
+}
+
+struct Search<'a, K, C> {
+    forest: &'a Forest,
+    position: &'a [f32; 8],
+    scales: &'a [f32; 8],
+    collect: &'a mut C,
+    keys: PhantomData<K>,
+}
+
+impl<K: Keys, C: Collect> Op for Search<'_, K, C> {
+    type Out = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let probe = Probe::new(simd, self.position, self.scales);
+        self.forest.search::<S, K, C>(simd, &probe, self.collect);
+    }
+}

@@ -1,0 +1,141 @@
+//! The layout of a snapshot file. All numbers are little-endian.
+//!
+//! | bytes | header |
+//! |---|---|
+//! | 0..8 | `OTTAVA8D` |
+//! | 8..12 | version |
+//! | 12..16 | number of sections |
+//! | 16..24 | length of the file |
+//! | 24..28 | CRC-32 of the section table |
+//! | 28..60 | 0 |
+//! | 60..64 | CRC-32 of the bytes before |
+//!
+//! The section table follows: 64 bytes a section.
+//!
+//! | bytes | section |
+//! |---|---|
+//! | 0..24 | name, filled up with 0 |
+//! | 24..32 | offset in the file, a multiple of 64 |
+//! | 32..40 | length |
+//! | 40..44 | CRC-32 of the section and its padding |
+//! | 44..64 | 0 |
+//!
+//! The sections follow in the order of the table without a gap, each padded with 0 to a multiple of
+//! 64 bytes, to the end of the file.
+
+use std::path::Path;
+
+use super::damaged;
+use crate::error::Error;
+
+pub(crate) const MAGIC: [u8; 8] = *b"OTTAVA8D";
+
+/// Raised by every change of the layout of a section.
+pub(crate) const VERSION: u32 = 1;
+
+/// The size of the header, of an entry of the table, and the alignment of sections.
+pub(crate) const UNIT: usize = 64;
+
+/// The most sections a file may have.
+const MAX_SECTIONS: usize = 64;
+
+/// An entry of the section table.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Section {
+    pub(crate) name: String,
+    pub(crate) offset: usize,
+    pub(crate) len: usize,
+    pub(crate) crc: u32,
+}
+
+impl Section {
+    /// The end of the section with its padding.
+    pub(crate) fn padded_end(&self) -> Option<usize> {
+        self.offset.checked_add(self.len)?.checked_next_multiple_of(UNIT)
+    }
+}
+
+/// The header and the table of a file of `file_len` bytes.
+pub(crate) fn encode(sections: &[Section], file_len: usize) -> Vec<u8> {
+    let mut table = Vec::with_capacity(UNIT * sections.len());
+    for section in sections {
+        let mut entry = [0; UNIT];
+        entry[..section.name.len()].copy_from_slice(section.name.as_bytes());
+        entry[24..32].copy_from_slice(&(section.offset as u64).to_le_bytes());
+        entry[32..40].copy_from_slice(&(section.len as u64).to_le_bytes());
+        entry[40..44].copy_from_slice(&section.crc.to_le_bytes());
+        table.extend(entry);
+    }
+    let mut header = [0; UNIT];
+    header[..8].copy_from_slice(&MAGIC);
+    header[8..12].copy_from_slice(&VERSION.to_le_bytes());
+    header[12..16].copy_from_slice(&(sections.len() as u32).to_le_bytes());
+    header[16..24].copy_from_slice(&(file_len as u64).to_le_bytes());
+    header[24..28].copy_from_slice(&crc32fast::hash(&table).to_le_bytes());
+    let crc = crc32fast::hash(&header[..60]);
+    header[60..].copy_from_slice(&crc.to_le_bytes());
+    [&header[..], &table].concat()
+}
+
+/// Reads and checks the header and the table.
+pub(crate) fn decode(path: &Path, bytes: &[u8]) -> Result<Vec<Section>, Error> {
+    let wrong = |problem: &str| damaged(path, "header", problem);
+    let Some(header) = bytes.first_chunk::<UNIT>() else {
+        return Err(wrong("the file ends in it"));
+    };
+    if header[..8] != MAGIC {
+        return Err(wrong("this is not a snapshot"));
+    }
+    if u32_at(header, 60) != crc32fast::hash(&header[..60]) {
+        return Err(wrong("checksum mismatch"));
+    }
+    let version = u32_at(header, 8);
+    if version > VERSION {
+        return Err(Error::NewerSnapshot { path: path.into(), found: version, supported: VERSION });
+    }
+    if version != VERSION {
+        return Err(wrong("unknown version"));
+    }
+    if u64_at(header, 16) != bytes.len() as u64 {
+        return Err(wrong("the file has another length than it was written with"));
+    }
+    let count = u32_at(header, 12) as usize;
+    let wrong = |problem: &str| damaged(path, "sections", problem);
+    if count > MAX_SECTIONS {
+        return Err(wrong("too many"));
+    }
+    let Some(table) = bytes.get(UNIT..UNIT * (count + 1)) else {
+        return Err(wrong("the file ends in it"));
+    };
+    if crc32fast::hash(table) != u32_at(header, 24) {
+        return Err(wrong("checksum mismatch"));
+    }
+    let mut sections = Vec::with_capacity(count);
+    let mut end = UNIT * (count + 1);
+    for entry in table.chunks_exact(UNIT) {
+        let name = entry[..24].split(|&byte| byte == 0).next().unwrap_or_default();
+        let section = Section {
+            name: String::from_utf8_lossy(name).into_owned(),
+            offset: usize::try_from(u64_at(entry, 24)).map_err(|_| wrong("too large"))?,
+            len: usize::try_from(u64_at(entry, 32)).map_err(|_| wrong("too large"))?,
+            crc: u32_at(entry, 40),
+        };
+        if section.offset != end {
+            return Err(wrong("out of place"));
+        }
+        end = section.padded_end().ok_or_else(|| wrong("too large"))?;
+        sections.push(section);
+    }
+    if end != bytes.len() {
+        return Err(wrong("out of place"));
+    }
+    Ok(sections)
+}
+
+fn u32_at(bytes: &[u8], at: usize) -> u32 {
+    u32::from_le_bytes(std::array::from_fn(|i| bytes[at + i]))
+}
+
+fn u64_at(bytes: &[u8], at: usize) -> u64 {
+    u64::from_le_bytes(std::array::from_fn(|i| bytes[at + i]))
+}

@@ -1,0 +1,28 @@
+//! Snapshots: a grid as one file that is queried where it lies.
+//!
+//! A file is a header, a table of sections, and the sections, each 64-aligned and with a CRC-32 of
+//! its own (see [`format`]). It is written beside its place, synced, and renamed into it, so that a
+//! reader finds the old file or the new one. Opening maps it; answers come straight from the map.
+
+mod format;
+mod options;
+mod read;
+mod write;
+
+pub use read::{OpenOptions, Verify};
+
+pub(crate) use read::File;
+
+use std::path::Path;
+
+use crate::error::Error;
+
+/// The error for a section that is not as it must be.
+fn damaged(path: &Path, section: &str, problem: impl Into<String>) -> Error {
+    Error::Snapshot { path: path.into(), section: section.into(), problem: problem.into() }
+}
+
+/// The error for a file that cannot be read or written.
+fn io(path: &Path) -> impl Fn(std::io::Error) -> Error + '_ {
+    |source| Error::Io { path: path.into(), source }
+}

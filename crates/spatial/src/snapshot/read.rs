@@ -1,0 +1,215 @@
+//! Opening.
+
+#![allow(unsafe_code)]
+
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use bytemuck::Pod;
+use memmap2::{Mmap, MmapMut};
+
+use super::format::{Section, decode};
+use super::options::Scalars;
+use super::{damaged, io};
+use crate::error::Error;
+use crate::forest::Forest;
+use crate::grid::TokenGrid;
+use crate::storage::Storage;
+use crate::store::{MAX_SLOTS, Ordered, Store};
+use crate::tree::Tree;
+
+/// How a snapshot is opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OpenOptions {
+    /// Maps the file (`true`, the default) or reads it into memory.
+    ///
+    /// A mapped file must not be written to or cut short while the grid lives; [`TokenGrid::save`] to
+    /// the same path does neither, it puts a new file in its place.
+    pub mmap: bool,
+    /// Which checksums to compute.
+    pub verify: Verify,
+}
+
+impl Default for OpenOptions {
+    fn default() -> Self {
+        Self { mmap: true, verify: Verify::Auto }
+    }
+}
+
+/// Which checksums of a snapshot are computed when it is opened.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Verify {
+    /// All of them for a file of at most 64 MiB or one read into memory, otherwise as `Layout`.
+    #[default]
+    Auto,
+    /// All of them: reads the whole file.
+    Full,
+    /// Those of the header, the section table and the options. A flipped bit elsewhere may then
+    /// change an answer, until [`TokenGrid::verify`] is called; it is no danger to the process.
+    Layout,
+}
+
+/// The largest file that `Verify::Auto` reads whole.
+const AUTO: usize = 64 << 20;
+
+/// An open snapshot file.
+pub(crate) struct File {
+    path: PathBuf,
+    map: Arc<Mmap>,
+    sections: Vec<Section>,
+}
+
+impl TokenGrid {
+    /// Opens a snapshot. A mapped one answers at once, whatever its size; tokens inserted later are
+    /// held in memory.
+    ///
+    /// # Errors
+    /// [`Error::Io`]; [`Error::Snapshot`] naming the section for a file that is truncated, damaged or
+    /// no snapshot; [`Error::NewerSnapshot`].
+    pub fn open(path: impl AsRef<Path>, options: OpenOptions) -> Result<Self, Error> {
+        let file = File::open(path.as_ref(), options.mmap)?;
+        let full = match options.verify {
+            Verify::Auto => !options.mmap || file.map.len() <= AUTO,
+            Verify::Full => true,
+            Verify::Layout => false,
+        };
+        if full {
+            file.verify()?;
+        }
+        file.grid(full)
+    }
+
+    /// The bytes that were saved beside the tokens of the snapshot that the grid was opened from; empty
+    /// if there were none. With [`Verify::Layout`] their checksum is computed by this call.
+    ///
+    /// # Errors
+    /// [`Error::Snapshot`] naming the section `attachment`.
+    pub fn attachment(&self) -> Result<&[u8], Error> {
+        let Some(file) = &self.file else { return Ok(&[]) };
+        let Some(section) = file.section("attachment")? else { return Ok(&[]) };
+        file.check(section)?;
+        Ok(&file.map[section.offset..section.offset + section.len])
+    }
+
+    /// Computes all checksums of the snapshot that the grid was opened from; nothing to do for a grid
+    /// that was not.
+    ///
+    /// # Errors
+    /// [`Error::Snapshot`] naming the section.
+    pub fn verify(&self) -> Result<(), Error> {
+        self.file.as_ref().map_or(Ok(()), File::verify)
+    }
+}
+
+impl File {
+    fn open(path: &Path, mmap: bool) -> Result<Self, Error> {
+        let mut file = std::fs::File::open(path).map_err(io(path))?;
+        let len = file.metadata().map_err(io(path))?.len();
+        let Some(len) = usize::try_from(len).ok().filter(|&len| len > 0) else {
+            return Err(damaged(path, "header", "the file ends in it"));
+        };
+        let map = if mmap {
+            // SAFETY: the map is read-only and private. Files are published by rename and not written
+            // after, which `OpenOptions::mmap` asks of everyone else; bytes are only ever read as
+            // plain numbers, and every index made of them is checked.
+            unsafe { Mmap::map(&file) }.map_err(io(path))?
+        } else {
+            let mut memory = MmapMut::map_anon(len).map_err(io(path))?;
+            file.read_exact(&mut memory).map_err(io(path))?;
+            memory.make_read_only().map_err(io(path))?
+        };
+        let sections = decode(path, &map)?;
+        let file = Self { path: path.into(), map: Arc::new(map), sections };
+        Ok(file)
+    }
+
+    fn verify(&self) -> Result<(), Error> {
+        self.sections.iter().try_for_each(|section| self.check(section))
+    }
+
+    fn check(&self, section: &Section) -> Result<(), Error> {
+        let end = section.padded_end().unwrap_or(usize::MAX);
+        match self.map.get(section.offset..end) {
+            Some(bytes) if crc32fast::hash(bytes) == section.crc => Ok(()),
+            _ => Err(damaged(&self.path, &section.name, "checksum mismatch")),
+        }
+    }
+
+    fn section(&self, name: &str) -> Result<Option<&Section>, Error> {
+        let mut found = self.sections.iter().filter(|section| section.name == name);
+        match (found.next(), found.next()) {
+            (_, Some(_)) => Err(damaged(&self.path, name, "there is more than one")),
+            (found, None) => Ok(found),
+        }
+    }
+
+    fn optional<T: Pod>(&self, name: &str) -> Result<Option<Storage<T>>, Error> {
+        let Some(section) = self.section(name)? else { return Ok(None) };
+        if !section.len.is_multiple_of(size_of::<T>()) {
+            return Err(damaged(&self.path, name, "part of a value"));
+        }
+        let (start, end) = (section.offset, section.offset + section.len);
+        Ok(Some(Storage::File { map: Arc::clone(&self.map), start, end }))
+    }
+
+    fn required<T: Pod>(&self, name: &str) -> Result<Storage<T>, Error> {
+        self.optional(name)?.ok_or_else(|| damaged(&self.path, name, "missing"))
+    }
+
+    fn grid(self, check_slots: bool) -> Result<TokenGrid, Error> {
+        let wrong = |section: &str, problem: &str| damaged(&self.path, section, problem);
+        let Some(section) = self.section("options")? else {
+            return Err(wrong("options", "missing"));
+        };
+        self.check(section)?;
+        let scalars = Scalars::decode(&self.map[section.offset..section.offset + section.len])
+            .ok_or_else(|| wrong("options", "not readable"))?;
+        let len = usize::try_from(scalars.len).ok().filter(|&len| len <= MAX_SLOTS);
+        let len = len.ok_or_else(|| wrong("options", "too many tokens"))?;
+
+        let fits = |name: &str, found: usize| {
+            if found == len { Ok(()) } else { Err(wrong(name, "wrong number of values")) }
+        };
+        let ids = self.required::<u64>("ids")?;
+        fits("ids", ids.len())?;
+        let positions = self.required::<[f32; 8]>("positions")?;
+        fits("positions", positions.len())?;
+        let weights = self.optional::<f32>("weights")?;
+        fits("weights", weights.as_ref().map_or(len, |weights| weights.len()))?;
+        let fields = self.optional::<[f32; 2]>("fields")?;
+        fits("fields", fields.as_ref().map_or(len, |fields| fields.len()))?;
+        let ordered = match self.optional::<u32>("by_id")? {
+            Some(by_id) => {
+                fits("by_id", by_id.len())?;
+                Ordered::ById(by_id)
+            }
+            None => Ordered::Dense { first: ids.first().copied().unwrap_or(0), len },
+        };
+        let field = match (self.optional("radii")?, self.optional("reach")?) {
+            (Some(radii), Some(reach)) => Some([radii, reach]),
+            (None, None) => None,
+            _ => return Err(wrong("reach", "radii and reach come together")),
+        };
+        let slots = self.required::<crate::tree::Slots>("slots")?;
+        if check_slots {
+            let used = slots.as_flattened().iter().take(len);
+            if used.into_iter().any(|&slot| slot as usize >= len) {
+                return Err(wrong("slots", "no such token"));
+            }
+        }
+        let (leaves, nodes) = (self.required("leaves")?, self.required("nodes")?);
+        let tree = Tree::from_parts(len, leaves, slots, nodes, field, scalars.bounds)
+            .ok_or_else(|| wrong("nodes", "the tree has another size than its tokens"))?;
+
+        let mut grid = TokenGrid::new(scalars.options)
+            .map_err(|error| wrong("options", &error.to_string()))?;
+        grid.cell_size = scalars.cell_size;
+        grid.extent = scalars.extent;
+        grid.store = Store::mapped(ids, positions, weights, fields, ordered);
+        grid.forest = Forest::with_tree(tree, grid.measure.scales);
+        grid.file = Some(self);
+        Ok(grid)
+    }
+}

@@ -1,0 +1,178 @@
+//! Saving.
+
+use std::fs::File;
+use std::io::{Seek, SeekFrom, Write};
+use std::path::Path;
+use std::sync::Arc;
+
+use bytemuck::NoUninit;
+
+use super::format::{Section, UNIT, encode};
+use super::io;
+use super::options::Scalars;
+use crate::error::Error;
+use crate::grid::TokenGrid;
+use crate::tree::Tree;
+
+/// Values gathered before they are written.
+const GATHER: usize = 1 << 13;
+
+impl TokenGrid {
+    /// Saves the grid to a file, in place of one that may be there: a reader finds the old file or
+    /// the new one, whole, whenever the process is stopped. Cached connections are not saved.
+    ///
+    /// A grid that has changed since its bulk load is merged into one tree on the way, on the current
+    /// rayon pool; call [`TokenGrid::optimize`] before to keep that tree.
+    ///
+    /// # Errors
+    /// [`Error::Io`]; a file that was there is then unchanged.
+    pub fn save(&self, path: impl AsRef<Path>) -> Result<(), Error> {
+        self.save_with(path, &[])
+    }
+
+    /// [`TokenGrid::save`], with bytes of the caller's beside the tokens: see
+    /// [`TokenGrid::attachment`].
+    ///
+    /// # Errors
+    /// As [`TokenGrid::save`].
+    pub fn save_with(&self, path: impl AsRef<Path>, attachment: &[u8]) -> Result<(), Error> {
+        let path = path.as_ref();
+        let folder = match path.parent() {
+            Some(folder) if folder != Path::new("") => folder,
+            _ => Path::new("."),
+        };
+        let mut builder = tempfile::Builder::new();
+        builder.prefix(".ottava-").suffix(".tmp");
+        #[cfg(unix)]
+        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666)); // less the umask
+        let mut file = builder.tempfile_in(folder).map_err(io(path))?;
+        self.write(file.as_file_mut(), attachment).map_err(io(path))?;
+        file.as_file().sync_all().map_err(io(path))?;
+        file.persist(path).map_err(|error| io(path)(error.error))?;
+        #[cfg(unix)]
+        File::open(folder).and_then(|folder| folder.sync_all()).map_err(io(path))?;
+        Ok(())
+    }
+
+    fn write(&self, file: &mut File, attachment: &[u8]) -> std::io::Result<()> {
+        // Slots in the file are dense: the live ones, in order.
+        let slots: Vec<u32> = self.store.iter().collect();
+        let tree = match self.forest.single() {
+            Some(tree) if self.store.alive_bits().is_none() => Arc::clone(tree),
+            _ => {
+                let mut entries = self.forest.entries(self.store.alive());
+                for entry in &mut entries {
+                    entry.slot = slots.partition_point(|&slot| slot < entry.slot) as u32;
+                }
+                Arc::new(Tree::build(entries, &self.measure.scales, true))
+            }
+        };
+        let scalars = Scalars {
+            options: self.options.clone(),
+            cell_size: self.cell_size,
+            extent: self.extent,
+            bounds: tree.bounds,
+            len: slots.len() as u64,
+        };
+        let mut out = Writer::new(file);
+        let store = &self.store;
+        out.section("options", |out| out.put(&scalars.encode()))?;
+        out.section("ids", |out| out.gather(&slots, |slot| store.id(slot)))?;
+        out.section("positions", |out| out.gather(&slots, |slot| *store.position(slot)))?;
+        if store.weights.is_some() {
+            out.section("weights", |out| out.gather(&slots, |slot| store.weight(slot)))?;
+        }
+        if store.fields.is_some() {
+            out.section("fields", |out| {
+                out.gather(&slots, |slot| {
+                    let field = store.field(slot);
+                    [field.radius, field.strength]
+                })
+            })?;
+        }
+        let dense = |pair: &[u32]| store.id(pair[0]).checked_add(1) == Some(store.id(pair[1]));
+        if !slots.windows(2).all(dense) {
+            let mut by_id: Vec<u32> = (0..slots.len() as u32).collect();
+            by_id.sort_unstable_by_key(|&row| store.id(slots[row as usize]));
+            out.section("by_id", |out| out.put(&by_id))?;
+        }
+        out.section("leaves", |out| out.put(&tree.leaves))?;
+        out.section("slots", |out| out.put(&tree.slots))?;
+        out.section("nodes", |out| out.put(&tree.nodes))?;
+        if let (Some(radii), Some(reach)) = (&tree.radii, &tree.reach) {
+            out.section("radii", |out| out.put(radii))?;
+            out.section("reach", |out| out.put(reach))?;
+        }
+        if !attachment.is_empty() {
+            out.section("attachment", |out| out.put(attachment))?;
+        }
+        out.finish()
+    }
+}
+
+/// Room for the header and this many sections is left before the sections are known.
+struct Writer<'a> {
+    file: &'a mut File,
+    sections: Vec<Section>,
+    crc: crc32fast::Hasher,
+    at: usize,
+}
+
+/// Sections that a file has room for in its table; those not used are empty and have no name.
+const TABLE: usize = 12;
+
+impl<'a> Writer<'a> {
+    fn new(file: &'a mut File) -> Self {
+        Self { file, sections: Vec::new(), crc: crc32fast::Hasher::new(), at: UNIT * (TABLE + 1) }
+    }
+
+    fn section(
+        &mut self,
+        name: &str,
+        write: impl FnOnce(&mut Self) -> std::io::Result<()>,
+    ) -> std::io::Result<()> {
+        let offset = self.at;
+        if self.sections.is_empty() {
+            self.file.seek(SeekFrom::Start(offset as u64))?;
+        }
+        self.crc = crc32fast::Hasher::new();
+        write(self)?;
+        let len = self.at - offset;
+        self.put(&vec![0_u8; self.at.next_multiple_of(UNIT) - self.at])?;
+        let crc = std::mem::take(&mut self.crc).finalize();
+        self.sections.push(Section { name: name.into(), offset, len, crc });
+        Ok(())
+    }
+
+    fn put<T: NoUninit>(&mut self, values: &[T]) -> std::io::Result<()> {
+        let bytes: &[u8] = bytemuck::cast_slice(values);
+        for bytes in bytes.chunks(1 << 20) {
+            self.crc.update(bytes); // while the piece is in the cache
+            self.file.write_all(bytes)?;
+        }
+        self.at += bytes.len();
+        Ok(())
+    }
+
+    fn gather<T: NoUninit>(
+        &mut self,
+        slots: &[u32],
+        value: impl Fn(u32) -> T,
+    ) -> std::io::Result<()> {
+        let mut values = Vec::with_capacity(GATHER);
+        for slots in slots.chunks(GATHER) {
+            values.clear();
+            values.extend(slots.iter().map(|&slot| value(slot)));
+            self.put(&values)?;
+        }
+        Ok(())
+    }
+
+    fn finish(mut self) -> std::io::Result<()> {
+        while self.sections.len() < TABLE {
+            self.section("", |_| Ok(()))?;
+        }
+        self.file.seek(SeekFrom::Start(0))?;
+        self.file.write_all(&encode(&self.sections, self.at))
+    }
+}

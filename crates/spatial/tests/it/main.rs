@@ -1,0 +1,12 @@
+//! The grid against slow references.
+
+#![allow(clippy::unwrap_used)]
+
+mod data;
+mod faults;
+mod fields;
+mod live;
+mod naive;
+mod queries;
+mod same;
+mod snapshot;

@@ -1,0 +1,241 @@
+//! Snapshots: what was saved is what is opened, and a damaged file is refused.
+
+use std::fs;
+
+use ottava_core::{AxisNames, AxisSet, Scales, Token, TokenBatch};
+use ottava_spatial::{
+    Error, GridOptions, Metric, OpenOptions, Query, TokenGrid, Verify, Whitening,
+};
+
+use crate::data::{Shape, points, rng};
+use crate::queries::view;
+
+const OPEN: [OpenOptions; 3] = [
+    OpenOptions { mmap: true, verify: Verify::Full },
+    OpenOptions { mmap: true, verify: Verify::Layout },
+    OpenOptions { mmap: false, verify: Verify::Auto },
+];
+
+fn grid(n: usize, metric: Metric) -> TokenGrid {
+    let mut rng = rng(5);
+    let data = points(Shape::Clustered, n, &mut rng);
+    let ids: Vec<u64> =
+        (0..n as u64).map(|i| (i * 37) % (n as u64).next_power_of_two() + 5).collect();
+    let batch = TokenBatch::from_rows(&ids[..], &data[..])
+        .unwrap()
+        .with_weights((0..n).map(|i| i as f32).collect::<Vec<_>>())
+        .unwrap()
+        .with_fields(vec![0.25; n], vec![2.0; n])
+        .unwrap();
+    let names = AxisNames::new(["a", "b", "c", "d", "e", "f", "g", "long name"]).unwrap();
+    let mut options = GridOptions { names, metric, ..GridOptions::default() };
+    if options.metric == Metric::Euclidean {
+        options.scales = Scales::new([1.0, 2.0, 0.5, 1.0, 1.0, 3.0, 1.0, 1.0]).unwrap();
+        options.axes = AxisSet::new(&[0, 1, 2, 3, 5, 6, 7]).unwrap();
+    }
+    TokenGrid::from_batch(&batch, options).unwrap()
+}
+
+fn assert_same(a: &TokenGrid, b: &TokenGrid) {
+    assert!(a.iter().eq(b.iter()));
+    assert_eq!(a.options().names, b.options().names);
+    assert_eq!(a.options().metric, b.options().metric);
+    assert_eq!(a.cell_size(), b.cell_size());
+    let probes = points(Shape::Clustered, 50, &mut rng(6));
+    let query = Query::default();
+    let ask = |grid: &TokenGrid| grid.nearest_batch(view(&probes), 7, &query).unwrap();
+    assert_eq!(ask(a), ask(b));
+    let falloff = ottava_spatial::Falloff::Gaussian;
+    assert_eq!(
+        a.influence(view(&probes), falloff).unwrap(),
+        b.influence(view(&probes), falloff).unwrap()
+    );
+    for token in a.iter().take(20) {
+        assert_eq!(b.get(token.id).unwrap(), token);
+    }
+    assert!(!b.contains(u64::MAX - 1));
+}
+
+#[test]
+fn opens_what_was_saved() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("grid.ottava");
+    let data = points(Shape::Clustered, 500, &mut rng(5));
+    let whitening = Whitening::from_positions(view(&data)).unwrap();
+    for metric in [Metric::Euclidean, Metric::Manhattan, Metric::Mahalanobis(whitening)] {
+        for n in [0, 1, 16, 17, 500] {
+            let mut grid = grid(n, metric.clone());
+            for step in 0..3 {
+                grid.save(&path).unwrap();
+                for options in OPEN {
+                    let opened = TokenGrid::open(&path, options).unwrap();
+                    assert_same(&grid, &opened);
+                    opened.verify().unwrap();
+                }
+                // The second round saves a grid with holes, the third one that was mapped.
+                if step == 1 {
+                    grid = TokenGrid::open(&path, OpenOptions::default()).unwrap();
+                }
+                if n > 1 {
+                    let id = grid.ids()[n / 2];
+                    grid.remove(id).unwrap();
+                    grid.insert(Token::new(1 << 40 | step, [0.5; 8])).unwrap();
+                    grid.insert(Token::new(id, [0.75; 8])).unwrap();
+                    assert_eq!(grid.get(id).unwrap().position.0, [0.75; 8]);
+                    assert_eq!(grid.len(), n + 1 + step as usize);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn every_truncation_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("grid.ottava");
+    grid(20, Metric::Euclidean).save(&path).unwrap();
+    let whole = fs::read(&path).unwrap();
+    let file = fs::File::options().write(true).open(&path).unwrap();
+    for len in (0..whole.len()).rev() {
+        file.set_len(len as u64).unwrap();
+        for options in OPEN {
+            match TokenGrid::open(&path, options) {
+                Err(Error::Snapshot { section, .. }) => assert_eq!(section, "header", "{len}"),
+                other => panic!("{len}: {other:?}"),
+            }
+        }
+    }
+    let longer = [&whole[..], &[0]].concat();
+    fs::write(&path, longer).unwrap();
+    assert!(TokenGrid::open(&path, OpenOptions::default()).is_err());
+}
+
+#[test]
+#[cfg(unix)]
+fn every_flipped_bit_is_refused() {
+    use std::os::unix::fs::FileExt;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("grid.ottava");
+    grid(20, Metric::Euclidean).save(&path).unwrap();
+    let bytes = fs::read(&path).unwrap();
+    let file = fs::File::options().write(true).open(&path).unwrap();
+    let write = |at: usize, byte: u8| file.write_all_at(&[byte], at as u64).unwrap();
+    let mut sections = std::collections::BTreeSet::new();
+    for bit in 0..8 * bytes.len() {
+        let (at, whole) = (bit / 8, bytes[bit / 8]);
+        write(at, whole ^ 1 << (bit % 8));
+        match TokenGrid::open(&path, OpenOptions::default()) {
+            Err(Error::Snapshot { section, .. }) => {
+                sections.insert(section);
+            }
+            other => panic!("bit {bit}: {other:?}"),
+        }
+        // Without checksums of the arrays an answer may differ, but nothing breaks.
+        if bit % 13 == 0
+            && let Ok(grid) = TokenGrid::open(&path, OPEN[1])
+        {
+            let query = Query::default();
+            let _ = grid.nearest(&[0.5; 8], 3, &query).map(|found| found.ids.len());
+            let _ = grid.connect(ottava_spatial::Connect::Nearest(3), Default::default(), &query);
+            let _ = grid.influence(view(&[[0.5; 8]]), Default::default());
+            let _ = grid.box_query(&[-1.0; 8], &[1.0; 8], &query);
+            let _ = (grid.contains(7), grid.occupied_cells().len(), grid.bounds());
+            if bit > 8 * 64 * 13 {
+                assert!(grid.verify().is_err(), "bit {bit}");
+            }
+        }
+        write(at, whole);
+    }
+    for section in ["header", "sections", "options", "ids", "positions", "leaves", "nodes", "by_id"]
+    {
+        assert!(sections.contains(section), "{section} {sections:?}");
+    }
+}
+
+#[test]
+fn carries_an_attachment() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("grid.ottava");
+    let grid = grid(20, Metric::Euclidean);
+    assert_eq!(grid.attachment().unwrap(), b"");
+    for attachment in [&b""[..], b"x", &[7; 1000]] {
+        grid.save_with(&path, attachment).unwrap();
+        for options in OPEN {
+            let opened = TokenGrid::open(&path, options).unwrap();
+            assert_eq!(opened.attachment().unwrap(), attachment);
+            assert_same(&grid, &opened);
+        }
+    }
+}
+
+#[test]
+fn a_newer_version_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("grid.ottava");
+    grid(3, Metric::Euclidean).save(&path).unwrap();
+    let mut bytes = fs::read(&path).unwrap();
+    let version = u32::from_le_bytes(bytes[8..12].try_into().unwrap());
+    bytes[8..12].copy_from_slice(&(version + 1).to_le_bytes());
+    let crc = crc32fast::hash(&bytes[..60]);
+    bytes[60..64].copy_from_slice(&crc.to_le_bytes());
+    fs::write(&path, &bytes).unwrap();
+    let error = TokenGrid::open(&path, OpenOptions::default()).unwrap_err();
+    assert!(
+        matches!(error, Error::NewerSnapshot { found, supported, .. } if found == supported + 1)
+    );
+}
+
+#[test]
+fn what_is_no_snapshot_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let missing = folder.path().join("missing");
+    assert!(matches!(TokenGrid::open(&missing, OPEN[0]), Err(Error::Io { .. })));
+    for options in OPEN {
+        assert!(TokenGrid::open(folder.path(), options).is_err());
+    }
+    let text = folder.path().join("text");
+    fs::write(&text, "a b c\n".repeat(100)).unwrap();
+    let error = TokenGrid::open(&text, OPEN[0]).unwrap_err();
+    assert!(error.to_string().ends_with("section header: this is not a snapshot"), "{error}");
+    let nowhere = folder.path().join("none").join("grid");
+    assert!(matches!(grid(3, Metric::Euclidean).save(nowhere), Err(Error::Io { .. })));
+    let left: Vec<_> = fs::read_dir(folder.path()).unwrap().collect();
+    assert_eq!(left.len(), 1, "{left:?}");
+}
+
+/// The child of the next test: saves one of two grids after the other, until it is killed.
+#[test]
+fn child_that_saves() {
+    let Some(path) = std::env::var_os("OTTAVA_TEST_SAVE") else { return };
+    let grids = [grid(2000, Metric::Euclidean), grid(3000, Metric::Euclidean)];
+    for grid in grids.iter().cycle() {
+        grid.save(&path).unwrap();
+    }
+}
+
+#[test]
+#[cfg(unix)]
+fn killed_while_saving_leaves_a_whole_file() {
+    use std::process::{Command, Stdio};
+    use std::time::Duration;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("grid.ottava");
+    grid(2000, Metric::Euclidean).save(&path).unwrap();
+    let mut sizes = std::collections::BTreeSet::new();
+    for round in 0..40_u64 {
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args(["snapshot::child_that_saves", "--exact"])
+            .env("OTTAVA_TEST_SAVE", &path)
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        std::thread::sleep(Duration::from_micros(20_000 + round * 1_733));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let options = OpenOptions { mmap: true, verify: Verify::Full };
+        let opened = TokenGrid::open(&path, options).unwrap();
+        assert!([2000, 3000].contains(&opened.len()));
+        sizes.insert(opened.len());
+    }
+    assert_eq!(sizes.len(), 2, "no child was killed after it had saved");
+}
