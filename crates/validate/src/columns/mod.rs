@@ -1,0 +1,12 @@
+//! Arrow columns as an output, and NDJSON into them.
+
+mod batches;
+mod issues;
+mod ndjson;
+mod output;
+mod store;
+mod symbols;
+
+pub use batches::{ArrowBatches, BatchOptions, ColumnsError, NdjsonReader};
+pub use issues::{RowIssue, RowIssues};
+pub use output::ColumnOutput;

@@ -1,0 +1,39 @@
+//! JSON text, read without a tree: values go straight from the bytes into the engine.
+
+mod key;
+mod number;
+mod reader;
+mod string;
+mod write;
+
+pub(crate) use key::QuotedKey;
+pub use reader::{JsonError, JsonInput, JsonOptions};
+pub use write::write;
+
+use ottava_core::limits::Limits;
+use ottava_core::schema::{Declaration, Type, Value};
+
+use crate::compile::compile;
+use crate::error::SchemaError;
+use crate::issue::Issues;
+use crate::output::Stop;
+use crate::tree::TreeOutput;
+
+/// Reads JSON text into a value, as it is.
+///
+/// # Errors
+/// [`SchemaError::NotJson`] if it is not JSON.
+pub(crate) fn parse(bytes: &[u8]) -> Result<Value, SchemaError> {
+    let program = compile(&Declaration::new("", Type::any()), None)?;
+    let limits = Limits::default();
+    let mut input = JsonInput::new(bytes, JsonOptions::default(), &limits)?;
+    let mut issues = Issues::new(1);
+    let start = input.start();
+    let result = crate::Run::new(&program, &mut input, &mut TreeOutput, &mut issues, &limits, None)
+        .check_root((), start)
+        .and_then(|value| input.finish().map(|()| value));
+    result.map_err(|_: Stop| match input.error() {
+        Some(error) => error.into(),
+        None => JsonError::at(bytes, 0, "recursion limit exceeded").into(),
+    })
+}

@@ -1,0 +1,51 @@
+//! JSON Schema, draft 2020-12, to and from a declaration.
+
+mod lift;
+mod read;
+mod write;
+
+use ottava_core::schema::{Declaration, Value};
+
+use crate::error::SchemaError;
+use crate::json;
+use crate::schema::{CompileOptions, Schema};
+
+/// The dialect that is read and written.
+pub(crate) const DIALECT: &str = "https://json-schema.org/draft/2020-12/schema";
+
+/// The JSON Schema of a declaration: what a value must be to be read.
+///
+/// Validators and defaults of a host have no words in JSON Schema and are left out.
+#[must_use]
+pub fn to_json_schema(declaration: &Declaration) -> Value {
+    write::write(declaration)
+}
+
+/// Reads a JSON Schema. Assertions keep their meaning exactly; nothing converts.
+///
+/// Objects with known properties become records (so they have columns), other parts [`Kind::Schema`](ottava_core::schema::Kind::Schema).
+/// Supported: `type`, `const`, `enum`, limits of numbers, strings, arrays and objects, `multipleOf`, `pattern`, `properties`, `required`,
+/// `additionalProperties`, `patternProperties`, `propertyNames`, `items`, `prefixItems`, `contains`, `uniqueItems`,
+/// `dependentRequired`, `dependentSchemas`, `if`/`then`/`else`, `allOf`, `anyOf`, `oneOf`, `not`, local `$ref` and `$defs`, and the formats
+/// `date-time`, `date`, `time`, `duration`, `email`, `uri`, `uuid`, which are checked. Patterns are regular expressions of this
+/// crate, whose classes such as `\d` are those of Unicode.
+///
+/// # Errors
+/// [`SchemaError::JsonSchema`] with the JSON pointer of a keyword that is malformed or not supported. None is ignored, save those that
+/// assert nothing, such as `title`.
+pub fn from_json_schema(schema: &Value) -> Result<Declaration, SchemaError> {
+    read::read(schema)
+}
+
+impl Schema {
+    /// Compiles a JSON Schema, given as JSON text. See [`from_json_schema`].
+    ///
+    /// # Errors
+    /// [`SchemaError`] with the place in the schema.
+    pub fn from_json_schema(
+        text: &[u8],
+        options: &CompileOptions<'_>,
+    ) -> Result<Self, SchemaError> {
+        Self::compile_with(from_json_schema(&json::parse(text)?)?, options)
+    }
+}

@@ -1,0 +1,133 @@
+//! What a host must know of a node to take an object of the very type without a run.
+//!
+//! A host whose objects mostly fit can try this first: an object that [`Quick`] accepts is right, and the engine would take it
+//! as it is. Anything else must go to the engine, which alone converts and reports.
+
+use crate::input::Collection;
+use crate::program::{NodeId, Op, Program};
+use crate::rules::text::StrRules;
+
+/// A node, as far as it can be decided without a run.
+#[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
+pub enum Quick<'p> {
+    /// Takes anything.
+    Any,
+    /// Takes null alone.
+    Null,
+    /// Takes null, and what the node inside takes.
+    Nullable(NodeId),
+    /// Takes truth values.
+    Bool,
+    /// Takes the integers from `low` to `high`. There may be others.
+    Int {
+        /// The least.
+        low: i64,
+        /// The greatest.
+        high: i64,
+    },
+    /// Takes every float.
+    Float,
+    /// Takes the text that the rule accepts.
+    Text(TextRule<'p>),
+    /// Takes every value of this kind in time.
+    DateTime,
+    /// As [`Quick::DateTime`].
+    Date,
+    /// As [`Quick::DateTime`].
+    Time,
+    /// As [`Quick::DateTime`].
+    Duration,
+    /// Takes every UUID.
+    Uuid,
+    /// Takes the members of the enum of this number.
+    Enum(usize),
+    /// Takes the values of the literal of this number.
+    Literal(usize),
+    /// Takes a list of `min` to `max` items that the node inside takes.
+    List {
+        /// What the items must satisfy.
+        item: NodeId,
+        /// Fewest items.
+        min: usize,
+        /// Most items.
+        max: usize,
+    },
+    /// Takes a dictionary of `min` to `max` entries that both nodes take.
+    Dict {
+        /// What the keys must satisfy.
+        key: NodeId,
+        /// What the values must satisfy.
+        value: NodeId,
+        /// Fewest entries.
+        min: usize,
+        /// Most entries.
+        max: usize,
+    },
+    /// The record of this number.
+    Record(usize),
+    /// Only a run can tell.
+    Unknown,
+}
+
+/// Rules of a string.
+#[derive(Debug, Clone, Copy)]
+pub struct TextRule<'p>(&'p StrRules);
+
+impl TextRule<'_> {
+    /// Whether every string is right as it is.
+    #[must_use]
+    pub fn is_free(self) -> bool {
+        self.0.free
+    }
+
+    /// Whether the text is right as it is. `false` may also mean that it would be changed.
+    #[must_use]
+    #[inline]
+    pub fn accepts(self, text: &str) -> bool {
+        self.0.free || (!self.0.changes() && self.0.accepts(text))
+    }
+}
+
+impl Program {
+    /// What can be decided of a node without a run.
+    #[must_use]
+    pub fn quick(&self, node: NodeId) -> Quick<'_> {
+        match &self.node(node).op {
+            Op::Any => Quick::Any,
+            Op::Null => Quick::Null,
+            Op::Alias(inner) => self.quick(*inner),
+            Op::Nullable(inner) => Quick::Nullable(*inner),
+            Op::Bool => Quick::Bool,
+            Op::Int(rules) => match rules.range() {
+                Some((low, high)) => Quick::Int { low, high },
+                None => Quick::Unknown,
+            },
+            Op::Float(rules) if rules.is_free() => Quick::Float,
+            Op::Str(rules) => Quick::Text(TextRule(rules)),
+            Op::DateTime(bounds) if bounds.is_free() => Quick::DateTime,
+            Op::Date(bounds) if bounds.is_free() => Quick::Date,
+            Op::Time(bounds) if bounds.is_free() => Quick::Time,
+            Op::Duration(bounds) if bounds.is_free() => Quick::Duration,
+            Op::Uuid => Quick::Uuid,
+            Op::Enum(plan) => Quick::Enum(*plan as usize),
+            Op::Literal(plan) => Quick::Literal(*plan as usize),
+            Op::Seq(plan) => match plan.rest {
+                Some(item)
+                    if plan.kind == Collection::List && plan.items.is_empty() && !plan.unique =>
+                {
+                    Quick::List { item, min: plan.size.min, max: plan.size.max }
+                }
+                _ => Quick::Unknown,
+            },
+            Op::Dict(plan) => Quick::Dict {
+                key: plan.key,
+                value: plan.value,
+                min: plan.size.min,
+                max: plan.size.max,
+            },
+            Op::Record(record) => Quick::Record(*record as usize),
+            _ => Quick::Unknown,
+        }
+    }
+}

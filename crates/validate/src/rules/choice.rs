@@ -1,0 +1,157 @@
+//! Enums and literals: one of a fixed set of values.
+
+use ottava_core::schema::Value;
+
+use crate::check::{Fit, Run};
+use crate::input::{Found, Input};
+use crate::issue::{Code, Param};
+use crate::output::{Checked, Output};
+use crate::program::{Choices, EnumPlan, LiteralPlan};
+use crate::rules::number::small_int;
+
+impl Choices {
+    /// The choices, numbered in order. The first of two equal ones counts.
+    pub(crate) fn new<'a>(values: impl IntoIterator<Item = &'a Value>) -> Self {
+        let mut choices = Self::default();
+        let mut shown = Vec::new();
+        for (index, value) in values.into_iter().enumerate() {
+            let index = index as u32;
+            match value {
+                Value::Str(text) => {
+                    choices.strs.entry(text.as_str().into()).or_insert(index);
+                }
+                Value::Int(int) => {
+                    choices.ints.entry(*int).or_insert(index);
+                }
+                Value::Bool(flag) => {
+                    choices.bools[usize::from(*flag)].get_or_insert(index);
+                }
+                Value::Null => {
+                    choices.null.get_or_insert(index);
+                }
+                other => choices.others.push((other.clone(), index)),
+            }
+            shown.push(repr(value));
+        }
+        choices.expected = match shown.split_last() {
+            None => String::new(),
+            Some((last, [])) => last.clone(),
+            Some((last, before)) => format!("{} or {last}", before.join(", ")),
+        };
+        choices
+    }
+
+    #[inline]
+    fn find(&self, found: Found<'_>) -> Option<usize> {
+        let index = match found {
+            Found::Str(text) => self.strs.get(text).copied(),
+            Found::Int(int) => self.ints.get(&int).copied(),
+            Found::Bool(flag) => self.bools[usize::from(flag)],
+            Found::Null => self.null,
+            Found::Float(float) => self.other(|value| *value == Value::Float(float)),
+            Found::BigInt(digits) => {
+                self.other(|value| matches!(value, Value::BigInt(known) if known == digits))
+            }
+            Found::Bytes(bytes) => {
+                self.other(|value| matches!(value, Value::Bytes(known) if known == bytes))
+            }
+            _ => None,
+        };
+        index.map(|index| index as usize)
+    }
+
+    #[cold]
+    fn other(&self, is: impl Fn(&Value) -> bool) -> Option<u32> {
+        self.others.iter().find(|(value, _)| is(value)).map(|(_, index)| *index)
+    }
+}
+
+/// The value as Python writes it.
+pub(crate) fn repr(value: &Value) -> String {
+    match value {
+        Value::Null => "None".to_owned(),
+        Value::Bool(true) => "True".to_owned(),
+        Value::Bool(false) => "False".to_owned(),
+        Value::Int(int) => int.to_string(),
+        Value::BigInt(digits) => digits.clone(),
+        Value::Float(float) => format!("{float:?}"),
+        Value::Str(text) => {
+            let quote = if text.contains('\'') && !text.contains('"') { '"' } else { '\'' };
+            let mut out = String::with_capacity(text.len() + 2);
+            out.push(quote);
+            for char in text.chars() {
+                match char {
+                    '\n' => out.push_str("\\n"),
+                    '\r' => out.push_str("\\r"),
+                    '\t' => out.push_str("\\t"),
+                    '\\' => out.push_str("\\\\"),
+                    char if char == quote => {
+                        out.push('\\');
+                        out.push(char);
+                    }
+                    char => out.push(char),
+                }
+            }
+            out.push(quote);
+            out
+        }
+        other => format!("{other:?}"),
+    }
+}
+
+impl<I: Input, O: Output> Run<'_, I, O> {
+    pub(crate) fn check_literal(
+        &mut self,
+        plan: &LiteralPlan,
+        at: O::Place,
+        value: &I::Value,
+    ) -> Checked<O::Value> {
+        let found = self.input.get(value)?;
+        let index = plan.choices.find(found).or_else(|| match found {
+            // Equal numbers are one value, as in Python.
+            Found::Float(float) if float.fract() == 0.0 && float.abs() < 9e15 => {
+                plan.choices.find(Found::Int(float as i64))
+            }
+            _ => None,
+        });
+        match index {
+            Some(index) => self.output.literal(at, plan, index),
+            None => {
+                let expected = Param::Str(plan.choices.expected.clone());
+                self.fail(value, Code::LiteralError, vec![("expected", expected)])
+            }
+        }
+    }
+
+    pub(crate) fn check_enum(
+        &mut self,
+        plan: &EnumPlan,
+        strict: bool,
+        at: O::Place,
+        value: &I::Value,
+    ) -> Checked<O::Value> {
+        if let Some(index) = self.input.enum_member(value, plan)? {
+            return self.output.enum_member(at, plan, index);
+        }
+        if strict && !I::IS_JSON {
+            let class = Param::Str(plan.name.clone());
+            return self.fail(value, Code::IsInstanceOf, vec![("class", class)]);
+        }
+        let found = self.input.get(value)?;
+        let index = plan.choices.find(found).or_else(|| match found {
+            // A whole float stands for an integer, as in Python, where they are equal.
+            Found::Float(float) if float.fract() == 0.0 && float.abs() < 9e15 => {
+                plan.choices.find(Found::Int(float as i64))
+            }
+            Found::Str(text) if !strict => plan.choices.find(Found::Int(small_int(text)?)),
+            Found::Bool(flag) if !strict => plan.choices.find(Found::Int(flag.into())),
+            _ => None,
+        });
+        if let Some(index) = index {
+            self.fit = self.fit.max(Fit::Lax);
+            return self.output.enum_member(at, plan, index);
+        }
+        let expected = Param::Str(plan.choices.expected.clone());
+        self.fail(value, Code::Enum, vec![("expected", expected)])
+    }
+}

@@ -1,0 +1,344 @@
+//! Lists, tuples, sets and dictionaries.
+
+use ottava_core::schema::Rules;
+
+use crate::check::{Fit, Run};
+use crate::distinct::Distinct;
+use crate::input::{Collection, Found, Input};
+use crate::issue::{Code, Issues, Loc, Param};
+use crate::output::{Checked, Output, Stop};
+use crate::program::{DictPlan, NodeId, SeqPlan};
+use crate::tree::TreeOutput;
+
+/// How many items a collection may have.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct SizeRules {
+    pub(crate) min: usize,
+    pub(crate) max: usize,
+}
+
+impl SizeRules {
+    pub(crate) fn new(rules: &Rules) -> Self {
+        Self { min: rules.min_length.unwrap_or(0), max: rules.max_length.unwrap_or(usize::MAX) }
+    }
+
+    fn is_free(self) -> bool {
+        self.min == 0 && self.max == usize::MAX
+    }
+}
+
+pub(crate) fn count(value: usize) -> Param {
+    Param::Int(i64::try_from(value).unwrap_or(i64::MAX))
+}
+
+/// What issues call a collection.
+fn name_of(kind: Collection) -> &'static str {
+    match kind {
+        Collection::List => "List",
+        Collection::Tuple => "Tuple",
+        Collection::Set => "Set",
+        Collection::FrozenSet => "Frozenset",
+    }
+}
+
+/// Counts the different items of a set, if the output does not.
+enum Counter {
+    /// Every item counts.
+    Plain,
+    /// The output knows.
+    Output,
+    /// We look at the items ourselves.
+    Own(Distinct),
+}
+
+impl<I: Input, O: Output> Run<'_, I, O> {
+    pub(crate) fn check_seq(
+        &mut self,
+        plan: &SeqPlan,
+        strict: bool,
+        at: O::Place,
+        value: &I::Value,
+    ) -> Checked<O::Value> {
+        let Some(items) = self.input.seq(value, plan.kind, strict)? else {
+            let code = match plan.kind {
+                Collection::List => Code::ListType,
+                Collection::Tuple => Code::TupleType,
+                Collection::Set => Code::SetType,
+                Collection::FrozenSet => Code::FrozenSetType,
+            };
+            return self.fail(value, code, Vec::new());
+        };
+        if plan.kind != Collection::List && I::IS_JSON {
+            self.fit = self.fit.max(Fit::Strict);
+        }
+        self.deeper(value, |run| run.read_seq(plan, at, value, items))
+    }
+
+    fn read_seq(
+        &mut self,
+        plan: &SeqPlan,
+        at: O::Place,
+        value: &I::Value,
+        mut items: I::Seq,
+    ) -> Checked<O::Value> {
+        let start = self.issues.len();
+        let mut seq = self.output.seq(at, plan.kind)?;
+        let is_set = matches!(plan.kind, Collection::Set | Collection::FrozenSet);
+        let mut counter = if !is_set || plan.size.is_free() || self.verified {
+            Counter::Plain
+        } else if self.output.distinct(&seq).is_some() {
+            Counter::Output
+        } else {
+            Counter::Own(Distinct::default())
+        };
+        let mut unique = (plan.unique && !self.verified).then(Distinct::default);
+        // Items so far, and those that count for the size.
+        let (mut index, mut length) = (0, 0);
+        let mut failed = false;
+        while let Some(item) = self.input.next_item(&mut items)? {
+            let node = match plan.items.get(index) {
+                Some(node) => *node,
+                None => match plan.rest {
+                    Some(node) if length < plan.size.max || is_set => node,
+                    _ => {
+                        self.input.skip(&item)?;
+                        let actual = self.count_rest(&mut items, index + 1)?;
+                        return self.too_long(plan, start, Some(actual), value);
+                    }
+                },
+            };
+            let mark = self.issues.len();
+            let place = self.output.item_place(at, &seq);
+            let checked = match self.check(node, place, item.clone()) {
+                Ok(done) => self.keep_item(&mut seq, done, node, &item, &mut counter, &mut unique),
+                Err(stop) => Err(stop),
+            };
+            match checked {
+                Ok(fresh) => length += usize::from(fresh),
+                Err(stop) => {
+                    self.part_failed(stop, mark, &Loc::Index(index), &item)?;
+                    failed = true;
+                }
+            }
+            if let Counter::Output = counter {
+                length = self.output.distinct(&seq).unwrap_or(length);
+            }
+            if length > plan.size.max && is_set && !self.verified {
+                return self.too_long(plan, start, None, value);
+            }
+            index += 1;
+        }
+        if index < plan.items.len() {
+            for missing in index..plan.items.len() {
+                let mark = self.issues.len();
+                let failure: Checked<()> = self.fail(value, Code::Missing, Vec::new());
+                if O::FIRST_ISSUE_ONLY {
+                    failure?;
+                }
+                self.issues.locate(mark, &Loc::Index(missing));
+            }
+            failed = true;
+        }
+        if failed {
+            return Err(Stop::Invalid);
+        }
+        if length < plan.size.min {
+            let ctx = vec![
+                ("field_type", Param::Str(name_of(plan.kind).to_owned())),
+                ("min_length", count(plan.size.min)),
+                ("actual_length", count(length)),
+            ];
+            return self.fail(value, Code::TooShort, ctx);
+        }
+        self.output.end_seq(at, seq)
+    }
+
+    /// Adds an item that is right; whether it counts for the size.
+    #[inline]
+    fn keep_item(
+        &mut self,
+        seq: &mut O::Seq,
+        done: O::Value,
+        node: NodeId,
+        item: &I::Value,
+        counter: &mut Counter,
+        unique: &mut Option<Distinct>,
+    ) -> Checked<bool> {
+        if !self.output.push(seq, done)? {
+            return self.fail(item, Code::SetItemNotHashable, Vec::new());
+        }
+        if let Some(seen) = unique
+            && !self.is_fresh(node, item, seen)?
+        {
+            return self.fail(item, Code::UniqueItems, Vec::new());
+        }
+        match counter {
+            Counter::Own(seen) => self.is_fresh(node, item, seen),
+            _ => Ok(true),
+        }
+    }
+
+    /// Whether an item, checked before, has not been seen. It is checked once more, into a value that can be compared.
+    fn is_fresh(&mut self, node: NodeId, item: &I::Value, seen: &mut Distinct) -> Checked<bool> {
+        let mut issues = Issues::new(1);
+        let mut run = Run {
+            program: self.program,
+            input: &mut *self.input,
+            output: &mut TreeOutput,
+            issues: &mut issues,
+            depth: self.depth,
+            max_depth: self.max_depth,
+            fit: self.fit,
+            fields: None,
+            in_union: false,
+            verified: true,
+            force_strict: self.force_strict,
+        };
+        let value = run.check(node, (), item.clone())?;
+        Ok(seen.insert(&value))
+    }
+
+    /// Passes over the rest of a sequence of which `seen` items are read; how many there are in all.
+    #[cold]
+    fn count_rest(&mut self, items: &mut I::Seq, seen: usize) -> Checked<usize> {
+        let mut all = seen;
+        while let Some(item) = self.input.next_item(items)? {
+            self.input.skip(&item)?;
+            all += 1;
+        }
+        Ok(all)
+    }
+
+    /// Reports a collection that is too long, instead of everything that is wrong with its items.
+    #[cold]
+    fn too_long<T>(
+        &mut self,
+        plan: &SeqPlan,
+        start: usize,
+        actual: Option<usize>,
+        value: &I::Value,
+    ) -> Checked<T> {
+        self.issues.truncate(start);
+        let max = if plan.rest.is_some() { plan.size.max } else { plan.items.len() };
+        let ctx = vec![
+            ("field_type", Param::Str(name_of(plan.kind).to_owned())),
+            ("max_length", count(max)),
+            ("actual_length", actual.map_or(Param::Str("more".to_owned()), count)),
+        ];
+        self.fail(value, Code::TooLong, ctx)
+    }
+
+    pub(crate) fn check_dict(
+        &mut self,
+        plan: &DictPlan,
+        strict: bool,
+        at: O::Place,
+        value: &I::Value,
+    ) -> Checked<O::Value> {
+        let Some(entries) = self.input.map(value, None, strict)? else {
+            return self.fail(value, Code::DictType, Vec::new());
+        };
+        self.deeper(value, |run| run.read_dict(plan, at, value, entries))
+    }
+
+    fn read_dict(
+        &mut self,
+        plan: &DictPlan,
+        at: O::Place,
+        value: &I::Value,
+        mut entries: I::Map,
+    ) -> Checked<O::Value> {
+        let start = self.issues.len();
+        let mut map = self.output.map(at)?;
+        // Keys that occur twice count once, so they are remembered where the number matters.
+        let mut seen = (!plan.size.is_free() && !self.verified).then(Distinct::default);
+        let mut length = 0;
+        let mut failed = false;
+        while let Some(key) = self.input.next_key(&mut entries)? {
+            let mark = self.issues.len();
+            let place = self.output.key_place(at, &map);
+            let done_key = match self.check(plan.key, place, key.clone()) {
+                Ok(done) => {
+                    let fresh = match &mut seen {
+                        Some(seen) => self.is_fresh(plan.key, &key, seen)?,
+                        None => true,
+                    };
+                    length += usize::from(fresh);
+                    Some(done)
+                }
+                Err(stop) => {
+                    self.part_failed(stop, mark, &Loc::Name("[key]".into()), &key)?;
+                    let step = self.key_step(&key)?;
+                    self.issues.locate(mark, &step);
+                    length += 1;
+                    None
+                }
+            };
+            if length > plan.size.max && !self.verified {
+                self.issues.truncate(start);
+                let ctx = vec![
+                    ("field_type", Param::Str("Dictionary".to_owned())),
+                    ("max_length", count(plan.size.max)),
+                    ("actual_length", Param::Str("more".to_owned())),
+                ];
+                return self.fail(value, Code::TooLong, ctx);
+            }
+            let mark = self.issues.len();
+            let item = self.input.entry_value(&mut entries)?;
+            let place = self.output.value_place(at, &map);
+            let checked = match (self.check(plan.value, place, item.clone()), done_key) {
+                (Ok(done), Some(key)) => match self.output.insert(&mut map, key, done) {
+                    Ok(true) => Ok(()),
+                    Ok(false) => {
+                        let message = Param::Str("Keys should be hashable".to_owned());
+                        self.fail(&item, Code::Custom, vec![("message", message)])
+                    }
+                    Err(stop) => Err(stop),
+                },
+                (Ok(_), None) => {
+                    failed = true;
+                    Ok(())
+                }
+                (Err(stop), _) => Err(stop),
+            };
+            if let Err(stop) = checked {
+                // The step comes from the key, which is read again; then the value is passed over.
+                let step = match stop {
+                    Stop::Invalid if !O::FIRST_ISSUE_ONLY => self.key_step(&key)?,
+                    _ => return Err(stop),
+                };
+                self.part_failed(stop, mark, &step, &item)?;
+                failed = true;
+            }
+        }
+        if failed {
+            return Err(Stop::Invalid);
+        }
+        if length < plan.size.min {
+            let ctx = vec![
+                ("field_type", Param::Str("Dictionary".to_owned())),
+                ("min_length", count(plan.size.min)),
+                ("actual_length", count(length)),
+            ];
+            return self.fail(value, Code::TooShort, ctx);
+        }
+        self.output.end_map(at, map)
+    }
+
+    /// The step of a path that a dictionary's key makes.
+    #[cold]
+    fn key_step(&mut self, key: &I::Value) -> Checked<Loc> {
+        Ok(match self.input.get(key)? {
+            Found::Str(text) => Loc::Name(text.into()),
+            Found::Int(int) => match usize::try_from(int) {
+                Ok(index) => Loc::Index(index),
+                Err(_) => Loc::Name(int.to_string().into()),
+            },
+            Found::Null => Loc::Name("None".into()),
+            Found::Bool(flag) => Loc::Name(if flag { "True" } else { "False" }.into()),
+            Found::Float(float) => Loc::Name(format!("{float:?}").into()),
+            Found::BigInt(text) | Found::Decimal(text) => Loc::Name(text.into()),
+            other => Loc::Name(format!("{other:?}").into()),
+        })
+    }
+}

@@ -1,0 +1,292 @@
+//! Records: fields by key, in any order.
+
+use std::collections::HashMap;
+
+use ottava_core::schema::{Extra, FieldDefault};
+
+use crate::check::Run;
+use crate::input::{Entry, Input};
+use crate::issue::{Code, Loc, Param};
+use crate::output::{Checked, Given, Output, Stop};
+use crate::program::RecordPlan;
+
+impl<I: Input, O: Output> Run<'_, I, O> {
+    pub(crate) fn check_record(
+        &mut self,
+        plan: &RecordPlan,
+        strict: bool,
+        at: O::Place,
+        value: &I::Value,
+    ) -> Checked<O::Value> {
+        if O::TAKES_HOST
+            && self.input.is_instance(value, plan)?
+            && let Some(host) = self.input.host(value)
+        {
+            return self.output.host(at, host);
+        }
+        let Some(entries) = self.input.map(value, Some(plan), strict)? else {
+            let class_name = Param::Str(plan.name.clone());
+            return match (plan.as_map, plan.from_attributes) {
+                (true, _) => self.fail(value, Code::DictType, Vec::new()),
+                (_, true) => self.fail(value, Code::ModelAttributesType, Vec::new()),
+                _ => self.fail(value, Code::ModelType, vec![("class_name", class_name)]),
+            };
+        };
+        self.deeper(value, |run| run.read_record(plan, at, value, entries))
+    }
+
+    #[inline]
+    fn read_record(
+        &mut self,
+        plan: &RecordPlan,
+        at: O::Place,
+        value: &I::Value,
+        mut entries: I::Map,
+    ) -> Checked<O::Value> {
+        let mut record = self.output.record(at, plan)?;
+        let mut given = Given::new(plan.fields.len());
+        let start = self.issues.len();
+        let mut expected = 0;
+        let mut failed = false;
+        loop {
+            match self.input.next_field(&mut entries, plan, expected)? {
+                Entry::Field(index, item) => {
+                    if !given.insert(index) {
+                        self.issues.truncate(start);
+                        return self.read_gathered(plan, at, value);
+                    }
+                    expected = index + 1;
+                    let mark = self.issues.len();
+                    if !self.read_field(plan, at, &mut record, index, item)? {
+                        failed = true;
+                        self.name_as_given(plan, index, mark, &entries);
+                    }
+                }
+                Entry::Unknown(item) => {
+                    let key = match plan.extra {
+                        Extra::Ignore => None,
+                        _ => self.input.key_text(&entries),
+                    };
+                    failed |= !self.read_unknown(plan, at, &mut record, key, item)?;
+                }
+                Entry::End => break,
+            }
+        }
+        if !given.is_full(plan.fields.len()) {
+            failed |= !self.read_missing(plan, at, value, &mut record, &given)?;
+        }
+        if failed {
+            self.issues.sort_by_field(start, plan);
+            return Err(Stop::Invalid);
+        }
+        self.end_record(plan, at, record, &given)
+    }
+
+    #[inline]
+    fn end_record(
+        &mut self,
+        plan: &RecordPlan,
+        at: O::Place,
+        record: O::Record,
+        given: &Given,
+    ) -> Checked<O::Value> {
+        if self.in_union {
+            self.fields = Some(self.fields.unwrap_or(0) + given.count());
+        }
+        self.output.end_record(at, plan, record, given)
+    }
+
+    /// A field with an alias that was found under its name is called by its name in the issues from `mark` on.
+    #[cold]
+    fn name_as_given(&mut self, plan: &RecordPlan, index: usize, mark: usize, entries: &I::Map) {
+        let field = &plan.fields[index];
+        if field.by_name
+            && field.name != field.key
+            && self.input.key_text(entries).is_some_and(|key| key == field.name)
+        {
+            self.issues.rename(mark, &Loc::Name(field.name.as_str().into()));
+        }
+    }
+
+    /// Reads a record in which a key occurs twice: looks through all of it first, so that the last one wins.
+    #[cold]
+    fn read_gathered(
+        &mut self,
+        plan: &RecordPlan,
+        at: O::Place,
+        value: &I::Value,
+    ) -> Checked<O::Value> {
+        let mut fields: Vec<Option<(I::Value, bool)>> = vec![None; plan.fields.len()];
+        let mut unknown: Vec<(Option<String>, I::Value)> = Vec::new();
+        let mut places: HashMap<String, usize> = HashMap::new();
+        let Some(mut entries) = self.input.map(value, Some(plan), false)? else {
+            return self.fail(value, Code::DictType, Vec::new());
+        };
+        loop {
+            let (field, item) = match self.input.next_field(&mut entries, plan, 0)? {
+                Entry::Field(index, item) => (Some(index), item),
+                Entry::Unknown(item) => (None, item),
+                Entry::End => break,
+            };
+            let key = self.input.key_text(&entries);
+            self.input.skip(&item)?;
+            let (key, item) = match field {
+                None => (key, item),
+                Some(index) => {
+                    // The alias counts for more than the name; what does not count is an extra field.
+                    let field = &plan.fields[index];
+                    let by_alias = key.as_deref() == Some(field.key.as_str());
+                    match (&fields[index], by_alias) {
+                        (Some((_, true)), false) => (key, item),
+                        (Some((old, false)), true) => {
+                            let old = old.clone();
+                            fields[index] = Some((item, true));
+                            (Some(field.name.clone()), old)
+                        }
+                        _ => {
+                            fields[index] = Some((item, by_alias));
+                            continue;
+                        }
+                    }
+                }
+            };
+            if plan.extra == Extra::Ignore {
+                continue;
+            }
+            match key.as_ref().and_then(|key| places.get(key)) {
+                Some(place) => unknown[*place].1 = item,
+                None => {
+                    places.extend(key.clone().map(|key| (key, unknown.len())));
+                    unknown.push((key, item));
+                }
+            }
+        }
+        let mut record = self.output.record(at, plan)?;
+        let mut given = Given::new(plan.fields.len());
+        let start = self.issues.len();
+        let mut failed = false;
+        for (index, item) in fields.into_iter().enumerate() {
+            if let Some((item, by_alias)) = item {
+                given.insert(index);
+                let mark = self.issues.len();
+                if !self.read_field(plan, at, &mut record, index, item)? {
+                    failed = true;
+                    if !by_alias {
+                        let name = plan.fields[index].name.as_str();
+                        self.issues.rename(mark, &Loc::Name(name.into()));
+                    }
+                }
+            }
+        }
+        for (key, item) in unknown {
+            failed |= !self.read_unknown(plan, at, &mut record, key, item)?;
+        }
+        failed |= !self.read_missing(plan, at, value, &mut record, &given)?;
+        self.input.skip(value)?;
+        if failed {
+            self.issues.sort_by_field(start, plan);
+            return Err(Stop::Invalid);
+        }
+        self.end_record(plan, at, record, &given)
+    }
+
+    /// Checks a field; whether it is right.
+    #[inline]
+    fn read_field(
+        &mut self,
+        plan: &RecordPlan,
+        at: O::Place,
+        record: &mut O::Record,
+        index: usize,
+        item: I::Value,
+    ) -> Checked<bool> {
+        let field = &plan.fields[index];
+        let mark = self.issues.len();
+        let place = self.output.field_place(at, record, index);
+        match self.check(field.node, place, item.clone()) {
+            Ok(done) => {
+                self.output.field(record, index, done)?;
+                Ok(true)
+            }
+            Err(stop) => {
+                self.part_failed(stop, mark, &field.loc, &item)?;
+                Ok(false)
+            }
+        }
+    }
+
+    /// Deals with a value under a key that is no field; whether it may be there.
+    #[cold]
+    fn read_unknown(
+        &mut self,
+        plan: &RecordPlan,
+        at: O::Place,
+        record: &mut O::Record,
+        key: Option<String>,
+        item: I::Value,
+    ) -> Checked<bool> {
+        let mark = self.issues.len();
+        let failure: Checked<()> = match (plan.extra, &key) {
+            (Extra::Ignore, _) => {
+                self.input.skip(&item)?;
+                return Ok(true);
+            }
+            (Extra::Forbid, Some(_)) => self.fail(&item, Code::ExtraForbidden, Vec::new()),
+            (_, None) => self.fail(&item, Code::InvalidKey, Vec::new()),
+            (Extra::Allow, Some(key)) => {
+                let place = self.output.extra_place(at, record);
+                match self.check_any(place, &item) {
+                    Ok(done) => {
+                        self.output.extra(record, key, done)?;
+                        return Ok(true);
+                    }
+                    Err(stop) => Err(stop),
+                }
+            }
+        };
+        match failure {
+            Ok(()) => Ok(true),
+            Err(stop) => {
+                let step = Loc::Name(key.unwrap_or_default().into());
+                self.part_failed(stop, mark, &step, &item)?;
+                Ok(false)
+            }
+        }
+    }
+
+    /// Fills in fields that the input does not have; whether that is possible for all of them.
+    #[cold]
+    fn read_missing(
+        &mut self,
+        plan: &RecordPlan,
+        at: O::Place,
+        value: &I::Value,
+        record: &mut O::Record,
+        given: &Given,
+    ) -> Checked<bool> {
+        let mut complete = true;
+        for (index, field) in plan.fields.iter().enumerate() {
+            if given.contains(index) {
+                continue;
+            }
+            match &field.default {
+                FieldDefault::Required => {
+                    let mark = self.issues.len();
+                    let failure: Checked<()> = self.fail(value, Code::Missing, Vec::new());
+                    if O::FIRST_ISSUE_ONLY {
+                        failure?;
+                    }
+                    self.issues.locate(mark, &field.loc);
+                    complete = false;
+                }
+                FieldDefault::Absent => {}
+                default => {
+                    let place = self.output.field_place(at, record, index);
+                    let done = self.output.default(place, plan, index, default)?;
+                    self.output.field(record, index, done)?;
+                }
+            }
+        }
+        Ok(complete)
+    }
+}

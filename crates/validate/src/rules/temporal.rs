@@ -1,0 +1,438 @@
+//! Dates, times and spans of time.
+
+use std::borrow::Cow;
+use std::cmp::Ordering;
+
+use ottava_core::schema::{Date, DateTime, Duration, Rules, Time, Value};
+use speedate::{DateTimeConfig, MicrosecondsPrecisionOverflowBehavior, ParseError, TimeConfig};
+use strum::EnumMessage;
+
+use crate::check::{Fit, Run};
+use crate::input::{Found, Input};
+use crate::issue::{Code, Param};
+use crate::output::{Checked, Output};
+
+/// Numbers of seconds are instants in UTC; digits beyond the microsecond are cut off.
+const TIME_CONFIG: TimeConfig = TimeConfig {
+    microseconds_precision_overflow_behavior: MicrosecondsPrecisionOverflowBehavior::Truncate,
+    unix_timestamp_offset: Some(0),
+};
+
+const NAN: &str = "NaN values not permitted";
+
+type Broken = (Code, Vec<(&'static str, Param)>);
+
+/// Bounds of a value in time, as the value that was declared and as a number that orders like it.
+#[derive(Debug, Default)]
+pub(crate) struct TimeBounds {
+    bounds: Vec<(Code, &'static str, Value, i128)>,
+    /// What a date and time must say about its offset.
+    pub(crate) aware: Option<bool>,
+}
+
+impl TimeBounds {
+    /// Whether every value is right as it is.
+    pub(crate) fn is_free(&self) -> bool {
+        self.bounds.is_empty() && self.aware.is_none()
+    }
+}
+
+/// The number by which values in time are ordered.
+fn rank(value: &Value) -> Option<i128> {
+    match value {
+        Value::Date(value) => Some(value.days_since_epoch().into()),
+        Value::DateTime(value) => Some(value.micros_since_epoch().into()),
+        Value::Time(value) => Some(time_rank(*value).into()),
+        Value::Duration(value) => Some(value.micros),
+        _ => None,
+    }
+}
+
+fn time_rank(time: Time) -> i64 {
+    time.micros_since_midnight() - i64::from(time.offset.unwrap_or(0)) * 1_000_000
+}
+
+impl TimeBounds {
+    /// Takes the bounds out of `rules`; the name of a bound that is of another kind than `example`.
+    pub(crate) fn compile(rules: &Rules, example: &Value) -> Result<Self, &'static str> {
+        let mut bounds = Vec::new();
+        for (code, name, bound) in [
+            (Code::LessThanEqual, "le", &rules.le),
+            (Code::LessThan, "lt", &rules.lt),
+            (Code::GreaterThanEqual, "ge", &rules.ge),
+            (Code::GreaterThan, "gt", &rules.gt),
+        ] {
+            if let Some(value) = bound {
+                let same = std::mem::discriminant(value) == std::mem::discriminant(example);
+                let rank = rank(value).filter(|_| same).ok_or(name)?;
+                bounds.push((code, name, value.clone(), rank));
+            }
+        }
+        Ok(Self { bounds, aware: None })
+    }
+
+    fn broken(&self, rank: i128) -> Option<Broken> {
+        for (code, name, value, bound) in &self.bounds {
+            let order = rank.cmp(bound);
+            let holds = match code {
+                Code::LessThanEqual => order != Ordering::Greater,
+                Code::LessThan => order == Ordering::Less,
+                Code::GreaterThanEqual => order != Ordering::Less,
+                _ => order == Ordering::Greater,
+            };
+            if !holds {
+                return Some((*code, vec![(*name, Param::Value(value.clone()))]));
+            }
+        }
+        None
+    }
+}
+
+fn reason(error: &ParseError) -> Cow<'static, str> {
+    match error.get_documentation() {
+        Some(text) => Cow::Borrowed(text),
+        None => Cow::Owned(error.to_string()),
+    }
+}
+
+fn parsing(code: Code, reason: impl Into<Cow<'static, str>>) -> Broken {
+    (code, vec![("error", Param::Str(reason.into().into_owned()))])
+}
+
+fn date_of(date: speedate::Date) -> Date {
+    Date { year: date.year, month: date.month, day: date.day }
+}
+
+fn time_of(time: speedate::Time) -> Time {
+    Time {
+        hour: time.hour,
+        minute: time.minute,
+        second: time.second,
+        micros: time.microsecond,
+        offset: time.tz_offset,
+    }
+}
+
+fn datetime_of(value: speedate::DateTime) -> DateTime {
+    DateTime { date: date_of(value.date), time: time_of(value.time) }
+}
+
+fn datetime_config() -> DateTimeConfig {
+    DateTimeConfig { time_config: TIME_CONFIG, ..DateTimeConfig::default() }
+}
+
+fn parse_datetime(text: &[u8]) -> Result<DateTime, ParseError> {
+    speedate::DateTime::parse_bytes_with_config(text, &datetime_config()).map(datetime_of)
+}
+
+fn parse_rfc3339(text: &[u8]) -> Result<DateTime, ParseError> {
+    speedate::DateTime::parse_bytes_rfc3339_with_config(text, &TIME_CONFIG).map(datetime_of)
+}
+
+fn datetime_from_number(found: Found<'_>) -> Result<DateTime, Cow<'static, str>> {
+    let parsed = match found {
+        Found::Int(int) => {
+            speedate::DateTime::from_timestamp_with_config(int, 0, &datetime_config())
+        }
+        Found::Float(float) if float.is_nan() => return Err(NAN.into()),
+        Found::Float(float) => {
+            speedate::DateTime::from_float_with_config(float, &datetime_config())
+        }
+        _ => Err(ParseError::DateTooLarge),
+    };
+    parsed.map(datetime_of).map_err(|error| reason(&error))
+}
+
+/// Reads a date and time, in lax mode also from a date or a number of seconds or milliseconds since 1970.
+fn read_datetime(found: Found<'_>, strict: bool, json: bool) -> Result<(DateTime, Fit), Broken> {
+    let midnight = Time { hour: 0, minute: 0, second: 0, micros: 0, offset: None };
+    match found {
+        Found::DateTime(value) => Ok((value, Fit::Exact)),
+        Found::Str(text) if strict && json => match parse_datetime(text.as_bytes()) {
+            Ok(value) => Ok((value, Fit::Exact)),
+            Err(error) => Err(parsing(Code::DatetimeParsing, reason(&error))),
+        },
+        _ if strict => Err((Code::DatetimeType, Vec::new())),
+        Found::Str(text) => datetime_or_date(text.as_bytes()).map(|value| (value, Fit::Lax)),
+        Found::Bytes(bytes) => datetime_or_date(bytes).map(|value| (value, Fit::Lax)),
+        Found::Date(date) => Ok((DateTime { date, time: midnight }, Fit::Lax)),
+        Found::Int(_) | Found::BigInt(_) | Found::Float(_) => match datetime_from_number(found) {
+            Ok(value) => Ok((value, Fit::Lax)),
+            Err(reason) => Err(parsing(Code::DatetimeParsing, reason)),
+        },
+        _ => Err((Code::DatetimeType, Vec::new())),
+    }
+}
+
+fn datetime_or_date(text: &[u8]) -> Result<DateTime, Broken> {
+    if let Ok(value) = parse_datetime(text) {
+        return Ok(value);
+    }
+    match speedate::Date::parse_bytes(text) {
+        Ok(date) => Ok(DateTime {
+            date: date_of(date),
+            time: Time { hour: 0, minute: 0, second: 0, micros: 0, offset: None },
+        }),
+        Err(error) => Err(parsing(Code::DatetimeFromDateParsing, reason(&error))),
+    }
+}
+
+/// Reads a date, in lax mode also from a date and time at midnight or a number that is one.
+fn read_date(found: Found<'_>, strict: bool, json: bool) -> Result<(Date, Fit), Broken> {
+    match found {
+        Found::Date(value) => Ok((value, Fit::Exact)),
+        Found::Str(text) if strict && json => {
+            match speedate::Date::parse_bytes_rfc3339(text.as_bytes()) {
+                Ok(date) => Ok((date_of(date), Fit::Exact)),
+                Err(error) => Err(parsing(Code::DateParsing, reason(&error))),
+            }
+        }
+        _ if strict => Err((Code::DateType, Vec::new())),
+        Found::Str(text) => date_from_text(text.as_bytes()),
+        Found::Bytes(bytes) => date_from_text(bytes),
+        Found::DateTime(value) => exact_date(value),
+        Found::Int(_) | Found::BigInt(_) | Found::Float(_) => match datetime_from_number(found) {
+            Ok(value) => exact_date(value),
+            Err(reason) => Err(parsing(Code::DateFromDatetimeParsing, reason)),
+        },
+        _ => Err((Code::DateType, Vec::new())),
+    }
+}
+
+fn date_from_text(text: &[u8]) -> Result<(Date, Fit), Broken> {
+    if let Ok(date) = speedate::Date::parse_bytes_rfc3339(text) {
+        return Ok((date_of(date), Fit::Lax));
+    }
+    match parse_datetime(text) {
+        Ok(value) => exact_date(value),
+        Err(error) => Err(parsing(Code::DateFromDatetimeParsing, reason(&error))),
+    }
+}
+
+fn exact_date(value: DateTime) -> Result<(Date, Fit), Broken> {
+    if value.time.micros_since_midnight() == 0 {
+        Ok((value.date, Fit::Lax))
+    } else {
+        Err((Code::DateFromDatetimeInexact, Vec::new()))
+    }
+}
+
+/// Reads a time of day, in lax mode also from a number of seconds since midnight.
+fn read_time(found: Found<'_>, strict: bool, json: bool) -> Result<(Time, Fit), Broken> {
+    let parse = |text: &[u8], fit| match speedate::Time::parse_bytes_with_config(text, &TIME_CONFIG)
+    {
+        Ok(time) => Ok((time_of(time), fit)),
+        Err(error) => Err(parsing(Code::TimeParsing, reason(&error))),
+    };
+    let seconds = |whole: i64, micros: u32| {
+        const NEGATIVE: &str = "time in seconds should be positive";
+        if whole < 0 {
+            return Err(parsing(Code::TimeParsing, NEGATIVE));
+        }
+        let whole = u32::try_from(whole).unwrap_or(u32::MAX);
+        match speedate::Time::from_timestamp_with_config(whole, micros, &TIME_CONFIG) {
+            Ok(time) => Ok((time_of(time), Fit::Lax)),
+            Err(error) => Err(parsing(Code::TimeParsing, reason(&error))),
+        }
+    };
+    match found {
+        Found::Time(value) => Ok((value, Fit::Exact)),
+        Found::Str(text) if strict && json => parse(text.as_bytes(), Fit::Exact),
+        _ if strict => Err((Code::TimeType, Vec::new())),
+        Found::Str(text) => parse(text.as_bytes(), Fit::Lax),
+        Found::Bytes(bytes) => parse(bytes, Fit::Lax),
+        Found::Int(int) => seconds(int, 0),
+        Found::BigInt(digits) => seconds(if digits.starts_with('-') { -1 } else { i64::MAX }, 0),
+        Found::Float(float) if float.is_nan() => Err(parsing(Code::TimeParsing, NAN)),
+        Found::Float(float) => {
+            // The casts saturate, and the parser refuses what is out of range.
+            let micros = (float.fract().abs() * 1e6).round() as u32;
+            let carry = i64::from(micros / 1_000_000);
+            let whole = if float < 0.0 { -1 } else { (float.trunc() as i64).saturating_add(carry) };
+            seconds(whole, micros % 1_000_000)
+        }
+        _ => Err((Code::TimeType, Vec::new())),
+    }
+}
+
+/// Reads a span of time, in lax mode also from a number of seconds.
+fn read_duration(found: Found<'_>, strict: bool, json: bool) -> Result<(Duration, Fit), Broken> {
+    let parse =
+        |text: &[u8], fit| match speedate::Duration::parse_bytes_with_config(text, &TIME_CONFIG) {
+            Ok(span) => {
+                let seconds = i128::from(span.day) * 86_400 + i128::from(span.second);
+                let micros = seconds * 1_000_000 + i128::from(span.microsecond);
+                Ok((Duration { micros: if span.positive { micros } else { -micros } }, fit))
+            }
+            Err(error) => Err(parsing(Code::TimeDeltaParsing, reason(&error))),
+        };
+    let limited = |micros: i128| {
+        if micros.abs() < 1_000_000_000 * 86_400_000_000 {
+            Ok((Duration { micros }, Fit::Lax))
+        } else {
+            Err(parsing(Code::TimeDeltaParsing, reason(&ParseError::DurationDaysTooLarge)))
+        }
+    };
+    match found {
+        Found::Duration(value) => Ok((value, Fit::Exact)),
+        Found::Str(text) if strict && json => parse(text.as_bytes(), Fit::Exact),
+        _ if strict => Err((Code::TimeDeltaType, Vec::new())),
+        Found::Str(text) => parse(text.as_bytes(), Fit::Lax),
+        Found::Bytes(bytes) => parse(bytes, Fit::Lax),
+        Found::Int(int) => limited(i128::from(int) * 1_000_000),
+        Found::BigInt(_) => limited(i128::MAX),
+        Found::Float(float) if float.is_nan() => Err(parsing(Code::TimeDeltaParsing, NAN)),
+        // Whole and fraction apart, so that the whole keeps all its digits. The cast saturates.
+        Found::Float(float) => limited(
+            (float.trunc() as i128)
+                .saturating_mul(1_000_000)
+                .saturating_add((float.fract() * 1e6).round() as i128),
+        ),
+        _ => Err((Code::TimeDeltaType, Vec::new())),
+    }
+}
+
+impl<I: Input, O: Output> Run<'_, I, O> {
+    pub(crate) fn check_datetime(
+        &mut self,
+        rules: &TimeBounds,
+        strict: bool,
+        at: O::Place,
+        value: &I::Value,
+    ) -> Checked<O::Value> {
+        let found = self.input.get(value)?;
+        // The usual form first; everything else is a conversion.
+        let read = match found {
+            Found::Str(text) if I::IS_JSON => match parse_rfc3339(text.as_bytes()) {
+                Ok(value) => Ok((value, Fit::Exact)),
+                Err(_) => read_datetime(found, strict, true),
+            },
+            _ => read_datetime(found, strict, I::IS_JSON),
+        };
+        let read = read.and_then(|(parsed, fit)| match (rules.aware, parsed.time.offset) {
+            (Some(true), None) => Err((Code::TimezoneAware, Vec::new())),
+            (Some(false), Some(_)) => Err((Code::TimezoneNaive, Vec::new())),
+            _ => Ok((parsed, fit)),
+        });
+        match read {
+            Ok((parsed, fit)) => {
+                if !rules.bounds.is_empty()
+                    && let Some(broken) = rules.broken(parsed.micros_since_epoch().into())
+                {
+                    return self.fail(value, broken.0, broken.1);
+                }
+                if O::TAKES_HOST
+                    && fit == Fit::Exact
+                    && let Some(host) = self.input.host(value)
+                {
+                    return self.output.host(at, host);
+                }
+                self.fit = self.fit.max(fit);
+                self.output.datetime(at, parsed)
+            }
+            Err(broken) => self.fail(value, broken.0, broken.1),
+        }
+    }
+
+    pub(crate) fn check_date(
+        &mut self,
+        rules: &TimeBounds,
+        strict: bool,
+        at: O::Place,
+        value: &I::Value,
+    ) -> Checked<O::Value> {
+        let found = self.input.get(value)?;
+        match read_date(found, strict, I::IS_JSON) {
+            Ok((parsed, fit)) => {
+                if let Some(broken) = rules.broken(parsed.days_since_epoch().into()) {
+                    return self.fail(value, broken.0, broken.1);
+                }
+                if O::TAKES_HOST
+                    && fit == Fit::Exact
+                    && let Some(host) = self.input.host(value)
+                {
+                    return self.output.host(at, host);
+                }
+                self.fit = self.fit.max(fit);
+                self.output.date(at, parsed)
+            }
+            Err(broken) => self.fail(value, broken.0, broken.1),
+        }
+    }
+
+    pub(crate) fn check_time(
+        &mut self,
+        rules: &TimeBounds,
+        strict: bool,
+        at: O::Place,
+        value: &I::Value,
+    ) -> Checked<O::Value> {
+        let found = self.input.get(value)?;
+        match read_time(found, strict, I::IS_JSON) {
+            Ok((parsed, fit)) => {
+                if let Some(broken) = rules.broken(time_rank(parsed).into()) {
+                    return self.fail(value, broken.0, broken.1);
+                }
+                if O::TAKES_HOST
+                    && fit == Fit::Exact
+                    && let Some(host) = self.input.host(value)
+                {
+                    return self.output.host(at, host);
+                }
+                self.fit = self.fit.max(fit);
+                self.output.time(at, parsed)
+            }
+            Err(broken) => self.fail(value, broken.0, broken.1),
+        }
+    }
+
+    pub(crate) fn check_duration(
+        &mut self,
+        rules: &TimeBounds,
+        strict: bool,
+        at: O::Place,
+        value: &I::Value,
+    ) -> Checked<O::Value> {
+        let found = self.input.get(value)?;
+        match read_duration(found, strict, I::IS_JSON) {
+            Ok((parsed, fit)) => {
+                if let Some(broken) = rules.broken(parsed.micros) {
+                    return self.fail(value, broken.0, broken.1);
+                }
+                if O::TAKES_HOST
+                    && fit == Fit::Exact
+                    && let Some(host) = self.input.host(value)
+                {
+                    return self.output.host(at, host);
+                }
+                self.fit = self.fit.max(fit);
+                self.output.duration(at, parsed)
+            }
+            Err(broken) => self.fail(value, broken.0, broken.1),
+        }
+    }
+}
+
+/// Formats of strings that JSON Schema names and this crate checks.
+pub(crate) const FORMATS: [&str; 7] =
+    ["date-time", "date", "time", "duration", "email", "uri", "uuid"];
+
+/// Whether a text has a format of [`FORMATS`].
+pub(crate) fn is_format(format: &str, text: &str) -> bool {
+    let bytes = text.as_bytes();
+    match format {
+        // RFC 3339 requires the offset.
+        "date-time" => parse_rfc3339(bytes).is_ok_and(|value| value.time.offset.is_some()),
+        "date" => speedate::Date::parse_bytes_rfc3339(bytes).is_ok(),
+        "time" => speedate::Time::parse_bytes_with_config(bytes, &TIME_CONFIG)
+            .is_ok_and(|time| time.tz_offset.is_some()),
+        "duration" => {
+            text.starts_with('P')
+                && speedate::Duration::parse_bytes_with_config(bytes, &TIME_CONFIG).is_ok()
+        }
+        "email" => super::format::is_email(text),
+        "uri" => url::Url::parse(text).is_ok(),
+        "uuid" => bytes.len() == 36 && super::format::parse_uuid(text).is_ok(),
+        _ => false,
+    }
+}

@@ -1,0 +1,197 @@
+//! Strings.
+
+use std::borrow::Cow;
+
+use ottava_core::schema::{Format, Rules};
+
+use crate::check::{Fit, Run};
+use crate::input::{Found, Input};
+use crate::issue::{Code, Param};
+use crate::output::{Checked, Output};
+use crate::pattern::Pattern;
+
+/// Rules of a string.
+#[derive(Debug, Default)]
+pub(crate) struct StrRules {
+    /// Nothing but the type is checked.
+    pub(crate) free: bool,
+    pub(crate) min_length: usize,
+    pub(crate) max_length: usize,
+    pub(crate) pattern: Option<Pattern>,
+    pub(crate) format: Option<Format>,
+    strip: bool,
+    case: Case,
+}
+
+#[derive(Debug, Default, Clone, Copy, PartialEq)]
+enum Case {
+    #[default]
+    Keep,
+    Lower,
+    Upper,
+}
+
+type Broken = (Code, Vec<(&'static str, Param)>);
+
+impl StrRules {
+    pub(crate) fn new(rules: &Rules, pattern: Option<Pattern>) -> Self {
+        let case = match (rules.to_lower, rules.to_upper) {
+            (true, _) => Case::Lower,
+            (false, true) => Case::Upper,
+            (false, false) => Case::Keep,
+        };
+        let mut compiled = Self {
+            free: false,
+            min_length: rules.min_length.unwrap_or(0),
+            max_length: rules.max_length.unwrap_or(usize::MAX),
+            pattern,
+            format: rules.format,
+            strip: rules.strip_whitespace,
+            case,
+        };
+        compiled.free = compiled.min_length == 0
+            && compiled.max_length == usize::MAX
+            && compiled.pattern.is_none()
+            && compiled.format.is_none()
+            && !compiled.changes();
+        compiled
+    }
+
+    /// Whether the value itself may be changed.
+    pub(crate) fn changes(&self) -> bool {
+        self.strip || self.case != Case::Keep
+    }
+
+    #[inline]
+    pub(crate) fn accepts(&self, text: &str) -> bool {
+        // A string has at most as many characters as bytes and at least a quarter of them.
+        let bytes = text.len();
+        if (bytes < self.min_length || bytes > self.max_length || bytes / 4 < self.min_length)
+            && (self.min_length > 0 || self.max_length < usize::MAX)
+        {
+            let length = if text.is_ascii() { bytes } else { text.chars().count() };
+            if length < self.min_length || length > self.max_length {
+                return false;
+            }
+        }
+        if let Some(pattern) = &self.pattern
+            && !pattern.is_match(text)
+        {
+            return false;
+        }
+        match self.format {
+            None => true,
+            Some(Format::Email) => super::format::is_email(text),
+            Some(_) => self.broken_format(text).is_none(),
+        }
+    }
+
+    #[cold]
+    pub(crate) fn broken(&self, text: &str) -> Option<Broken> {
+        let length = text.chars().count();
+        let count = |value: usize| Param::Int(i64::try_from(value).unwrap_or(i64::MAX));
+        if length < self.min_length {
+            return Some((Code::StringTooShort, vec![("min_length", count(self.min_length))]));
+        }
+        if length > self.max_length {
+            return Some((Code::StringTooLong, vec![("max_length", count(self.max_length))]));
+        }
+        if let Some(pattern) = &self.pattern
+            && !pattern.is_match(text)
+        {
+            let source = Param::Str(pattern.source().to_owned());
+            return Some((Code::StringPatternMismatch, vec![("pattern", source)]));
+        }
+        self.broken_format(text)
+    }
+
+    fn broken_format(&self, text: &str) -> Option<Broken> {
+        let error =
+            |code, reason: &str| Some((code, vec![("error", Param::Str(reason.to_owned()))]));
+        match self.format? {
+            Format::Email if super::format::is_email(text) => None,
+            Format::Email => error(Code::ValueError, super::format::EMAIL_REASON),
+            Format::Url => match super::format::check_url(text) {
+                Ok(()) => None,
+                Err(reason) => error(Code::UrlParsing, &reason),
+            },
+            Format::Uuid => match super::format::parse_uuid(text) {
+                Ok(_) => None,
+                Err(reason) => error(Code::UuidParsing, &reason),
+            },
+            _ => None,
+        }
+    }
+
+    fn changed<'a>(&self, text: &'a str) -> Cow<'a, str> {
+        match self.case {
+            Case::Keep => Cow::Borrowed(text),
+            Case::Lower => Cow::Owned(text.to_lowercase()),
+            Case::Upper => Cow::Owned(text.to_uppercase()),
+        }
+    }
+}
+
+impl<I: Input, O: Output> Run<'_, I, O> {
+    #[inline]
+    pub(crate) fn check_str(
+        &mut self,
+        rules: &StrRules,
+        strict: bool,
+        at: O::Place,
+        value: &I::Value,
+    ) -> Checked<O::Value> {
+        if let Some(text) = self.input.str(value)?
+            && (rules.free || (!rules.changes() && rules.accepts(text)))
+        {
+            if O::TAKES_HOST {
+                if let Some(host) = self.input.host(value) {
+                    return self.output.host(at, host);
+                }
+                // The host has no object for it; read the text again.
+                return match self.input.str(value)? {
+                    Some(text) => self.output.str(at, text),
+                    None => self.convert_str(rules, strict, at, value),
+                };
+            }
+            return self.output.str(at, text);
+        }
+        self.convert_str(rules, strict, at, value)
+    }
+
+    #[cold]
+    fn convert_str(
+        &mut self,
+        rules: &StrRules,
+        strict: bool,
+        at: O::Place,
+        value: &I::Value,
+    ) -> Checked<O::Value> {
+        let broken = match self.input.get(value)? {
+            Found::Str(text) => match finish_str(rules, text) {
+                Ok(text) => return self.output.str(at, &text),
+                Err(broken) => broken,
+            },
+            Found::Bytes(bytes) if !strict => match std::str::from_utf8(bytes) {
+                Ok(text) => match finish_str(rules, text) {
+                    Ok(text) => {
+                        self.fit = self.fit.max(Fit::Lax);
+                        return self.output.str(at, &text);
+                    }
+                    Err(broken) => broken,
+                },
+                Err(_) => (Code::StringUnicode, Vec::new()),
+            },
+            _ => (Code::StringType, Vec::new()),
+        };
+        self.fail(value, broken.0, broken.1)
+    }
+}
+
+fn finish_str<'a>(rules: &StrRules, text: &'a str) -> Result<Cow<'a, str>, Broken> {
+    let text = if rules.strip { text.trim() } else { text };
+    match rules.broken(text) {
+        Some(broken) => Err(broken),
+        None => Ok(rules.changed(text)),
+    }
+}

@@ -1,0 +1,210 @@
+//! The compiled schema, and the ways to run it.
+
+use ottava_core::limits::Limits;
+use ottava_core::schema::{Declaration, Value};
+
+use crate::check::Run;
+use crate::compile::compile;
+use crate::error::SchemaError;
+use crate::input::Input;
+use crate::issue::{Code, Echo, Issue, Issues, Param};
+use crate::json::{JsonError, JsonInput, JsonOptions};
+use crate::nothing::Nothing;
+use crate::output::{Output, Stop};
+use crate::pattern::PatternEngine;
+use crate::program::Program;
+use crate::tree::{Part, TreeInput, TreeOutput};
+
+/// A compiled declaration. Immutable, and usable from many threads at once.
+#[derive(Debug)]
+pub struct Schema {
+    declaration: Declaration,
+    program: Program,
+    json: JsonOptions,
+    limits: Limits,
+}
+
+/// How to compile a declaration.
+#[derive(Clone, Copy, Default)]
+pub struct CompileOptions<'h> {
+    /// Takes patterns with look-around or back-references. Default: there is none, and such patterns are refused.
+    pub pattern_engine: Option<&'h dyn PatternEngine>,
+    /// What JSON text may hold. Default: RFC 8259.
+    pub json: JsonOptions,
+    /// Bounds on what an input may make the program do.
+    pub limits: Limits,
+}
+
+impl Schema {
+    /// Compiles a declaration without a host.
+    ///
+    /// # Errors
+    /// A [`SchemaError`] with the place in the declaration.
+    pub fn compile(declaration: Declaration) -> Result<Self, SchemaError> {
+        Self::compile_with(declaration, &CompileOptions::default())
+    }
+
+    /// Compiles a declaration.
+    ///
+    /// # Errors
+    /// A [`SchemaError`] with the place in the declaration.
+    pub fn compile_with(
+        declaration: Declaration,
+        options: &CompileOptions<'_>,
+    ) -> Result<Self, SchemaError> {
+        let program = compile(&declaration, options.pattern_engine)?;
+        Ok(Self { declaration, program, json: options.json, limits: options.limits })
+    }
+
+    /// The declaration it was compiled from.
+    #[must_use]
+    pub fn declaration(&self) -> &Declaration {
+        &self.declaration
+    }
+
+    /// The compiled program, for hosts that keep tables beside it.
+    #[must_use]
+    pub fn program(&self) -> &Program {
+        &self.program
+    }
+
+    /// Bounds on what an input may make the program do.
+    #[must_use]
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// What JSON text may hold.
+    #[must_use]
+    pub fn json_options(&self) -> JsonOptions {
+        self.json
+    }
+
+    /// Runs the program over one value of any input, into any output. `strict` overrides the declaration.
+    ///
+    /// # Errors
+    /// [`Stop::Invalid`] with issues in `issues`, or [`Stop::Abort`] if the input or the host is broken.
+    pub fn run<I: Input, O: Output>(
+        &self,
+        input: &mut I,
+        value: I::Value,
+        output: &mut O,
+        at: O::Place,
+        issues: &mut Issues,
+        strict: Option<bool>,
+    ) -> Result<O::Value, Stop> {
+        Run::new(&self.program, input, output, issues, &self.limits, strict).check_root(at, value)
+    }
+
+    /// Runs the program over a JSON document, into any output. Text that is not JSON is one issue, `json_invalid`.
+    ///
+    /// # Errors
+    /// [`Stop::Invalid`] with issues in `issues`, or [`Stop::Abort`] if the host is broken.
+    pub fn run_json<O: Output>(
+        &self,
+        bytes: &[u8],
+        output: &mut O,
+        at: O::Place,
+        issues: &mut Issues,
+        strict: Option<bool>,
+    ) -> Result<O::Value, Stop> {
+        let mut input = match JsonInput::new(bytes, self.json, &self.limits) {
+            Ok(input) => input,
+            Err(error) => return invalid_json(issues, &error, bytes.len()),
+        };
+        let start = input.start();
+        let result = self.run(&mut input, start, output, at, issues, strict);
+        let result = match result {
+            Err(Stop::Abort) => Err(Stop::Abort),
+            Err(Stop::Invalid) if O::FIRST_ISSUE_ONLY => Err(Stop::Invalid),
+            Err(Stop::Invalid) => rest_is_json(&mut input, start),
+            Ok(value) => input.finish().map(|()| value),
+        };
+        match (result, input.error()) {
+            (Err(Stop::Abort), Some(error)) => invalid_json(issues, &error, bytes.len()),
+            (result, _) => result,
+        }
+    }
+
+    /// Validates a JSON document into a plain value.
+    ///
+    /// # Errors
+    /// All issues; or the one that says that this needs a host, see [`Schema::runs_alone`].
+    pub fn json_to_value(&self, bytes: &[u8]) -> Result<Value, Vec<Issue>> {
+        self.alone()?;
+        let mut issues = Issues::new(self.limits.issues);
+        let result = self.run_json(bytes, &mut TreeOutput, (), &mut issues, None);
+        result.map_err(|_| issues.take())
+    }
+
+    /// Validates a plain value into a converted one.
+    ///
+    /// # Errors
+    /// As [`Schema::json_to_value`].
+    pub fn value_to_value(&self, value: &Value) -> Result<Value, Vec<Issue>> {
+        self.alone()?;
+        let mut issues = Issues::new(self.limits.issues);
+        let part = Part::Value(value);
+        let result =
+            self.run(&mut TreeInput::default(), part, &mut TreeOutput, (), &mut issues, None);
+        result.map_err(|_| issues.take())
+    }
+
+    /// All issues of a JSON document; none if it is valid.
+    #[must_use]
+    pub fn issues_json(&self, bytes: &[u8]) -> Vec<Issue> {
+        if let Err(issues) = self.alone() {
+            return issues;
+        }
+        let mut issues = Issues::new(self.limits.issues);
+        match self.run_json(bytes, &mut Nothing::<false>, (), &mut issues, None) {
+            Ok(()) => Vec::new(),
+            Err(_) => issues.take(),
+        }
+    }
+
+    /// Whether a JSON document is valid. Stops at the first issue.
+    #[must_use]
+    pub fn is_valid_json(&self, bytes: &[u8]) -> bool {
+        let mut issues = Issues::new(1);
+        self.alone().is_ok()
+            && self.run_json(bytes, &mut Nothing::<true>, (), &mut issues, None).is_ok()
+    }
+
+    /// Whether the schema runs without a host: it has no validators and no defaults that are a host's code.
+    #[must_use]
+    pub fn runs_alone(&self) -> bool {
+        !self.program.needs_host
+    }
+
+    fn alone(&self) -> Result<(), Vec<Issue>> {
+        if self.runs_alone() {
+            return Ok(());
+        }
+        let mut issue = Issue::new(Code::Custom, Echo::None);
+        issue.ctx.push(("message", Param::Str(SchemaError::NeedsHost.to_string())));
+        Err(vec![issue])
+    }
+}
+
+/// After a wrong value: what follows may show that the text is not even JSON. Otherwise it is just wrong.
+#[cold]
+pub(crate) fn rest_is_json<T>(input: &mut JsonInput<'_>, start: usize) -> Result<T, Stop> {
+    input.skip(&start)?;
+    input.finish()?;
+    Err(Stop::Invalid)
+}
+
+/// Replaces all issues by the one that the text is not JSON.
+#[cold]
+pub(crate) fn invalid_json<T>(
+    issues: &mut Issues,
+    error: &JsonError,
+    length: usize,
+) -> Result<T, Stop> {
+    issues.truncate(0);
+    let mut issue = Issue::new(Code::JsonInvalid, Echo::Span(0..length));
+    issue.ctx.push(("error", Param::Str(error.to_string())));
+    issues.push(issue);
+    Err(Stop::Invalid)
+}

@@ -1,0 +1,10 @@
+//! Integration tests.
+
+#![allow(clippy::unwrap_used)] // a test that fails may panic
+
+#[cfg(feature = "arrow")]
+mod batches;
+mod conversion;
+mod json_schema;
+mod oracle;
+mod records;
