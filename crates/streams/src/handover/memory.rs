@@ -1,0 +1,354 @@
+//! The memory of a segment: made, mapped and sealed by the producer, checked and mapped by the consumer.
+#![allow(unsafe_code)]
+
+use std::io;
+use std::ops::Range;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::ptr::{NonNull, null_mut};
+use std::sync::Arc;
+
+use rustix::fs::{fstat, ftruncate};
+use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
+
+use super::error::{Attempt, HandoverError};
+use super::frame::Carrier;
+use super::place::Place;
+
+/// Where a server makes its segments.
+#[derive(Debug, Clone)]
+pub(super) enum Store {
+    /// Anonymous memory that is passed as a descriptor. It has no name, so a crash leaves nothing.
+    #[cfg(target_os = "linux")]
+    Memfd,
+    /// Files in a private directory.
+    Files(Arc<Place>),
+}
+
+impl Store {
+    /// Removes what has a name.
+    pub(super) fn tear_down(&self) {
+        match self {
+            #[cfg(target_os = "linux")]
+            Self::Memfd => {}
+            Self::Files(place) => place.tear_down(),
+        }
+    }
+}
+
+/// The pages of a segment, not mapped.
+#[derive(Debug)]
+pub(super) struct Backing {
+    fd: OwnedFd,
+    file: Option<(Arc<Place>, String)>,
+}
+
+impl Backing {
+    pub(super) fn create(store: &Store) -> Result<Self, HandoverError> {
+        match store {
+            #[cfg(target_os = "linux")]
+            Store::Memfd => {
+                use rustix::fs::{MemfdFlags, memfd_create};
+                let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
+                // Kernels before 6.3 do not know NOEXEC_SEAL.
+                let fd = memfd_create(c"ottava-segment", flags | MemfdFlags::NOEXEC_SEAL)
+                    .or_else(|_| memfd_create(c"ottava-segment", flags))
+                    .attempt("make a memory segment")?;
+                Ok(Self { fd, file: None })
+            }
+            Store::Files(place) => {
+                let (name, fd) = place.file()?;
+                Ok(Self { fd, file: Some((place.clone(), name)) })
+            }
+        }
+    }
+
+    pub(super) fn fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+
+    pub(super) fn carrier(&self) -> Carrier {
+        match &self.file {
+            Some((_, name)) => Carrier::File(name.clone()),
+            None => Carrier::Attached,
+        }
+    }
+
+    pub(super) fn resize(&self, bytes: u64) -> Result<(), HandoverError> {
+        ftruncate(&self.fd, bytes).attempt("size a segment")
+    }
+
+    /// Makes content and size final, for every process and for good. Files cannot be sealed; their consumer copies.
+    pub(super) fn seal(&self) -> Result<(), HandoverError> {
+        #[cfg(target_os = "linux")]
+        if self.file.is_none() {
+            rustix::fs::fcntl_add_seals(&self.fd, required_seals())
+                .attempt("seal a segment (is it mapped in a forked process?)")?;
+        }
+        Ok(())
+    }
+
+    /// Makes the size final, and the content changeable through mappings that exist already only.
+    fn seal_size(&self) -> Result<(), HandoverError> {
+        #[cfg(target_os = "linux")]
+        if self.file.is_none() {
+            use rustix::fs::SealFlags;
+            let seals = SealFlags::SHRINK | SealFlags::GROW | SealFlags::FUTURE_WRITE;
+            rustix::fs::fcntl_add_seals(&self.fd, seals).attempt("seal the size of a segment")?;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Backing {
+    fn drop(&mut self) {
+        if let Some((place, name)) = &self.file {
+            place.remove(name);
+        }
+    }
+}
+
+/// A segment that its producer writes: pages and a writable mapping of them.
+///
+/// Its address stays valid, and reading and writing there sound, as long as any clone of the `Arc` around it lives.
+#[derive(Debug)]
+pub struct Memory {
+    pub(super) backing: Backing,
+    start: NonNull<u8>,
+    bytes: usize,
+}
+
+// SAFETY: the mapping belongs to no thread; whoever dereferences the address answers for races on what is there.
+unsafe impl Send for Memory {}
+// SAFETY: as above; `&Memory` itself reads nothing through the address.
+unsafe impl Sync for Memory {}
+
+impl Memory {
+    pub(super) fn create(store: &Store, bytes: usize) -> Result<Self, HandoverError> {
+        let backing = Backing::create(store)?;
+        backing.resize(bytes as u64)?;
+        // SAFETY: a new mapping at an address that the kernel chooses overlaps nothing.
+        let start = unsafe {
+            mmap(
+                null_mut(),
+                bytes,
+                ProtFlags::READ | ProtFlags::WRITE,
+                MapFlags::SHARED,
+                &backing.fd,
+                0,
+            )
+        }
+        .attempt("map a segment")?;
+        let start = NonNull::new(start.cast()).ok_or(HandoverError::System {
+            what: "map a segment",
+            source: io::ErrorKind::Other.into(),
+        })?;
+        Ok(Self { backing, start, bytes })
+    }
+
+    /// As [`Memory::create`], of fixed size, and closed to new writers.
+    pub(super) fn create_slot(store: &Store, bytes: usize) -> Result<Self, HandoverError> {
+        let memory = Self::create(store, bytes)?;
+        memory.backing.seal_size()?;
+        Ok(memory)
+    }
+
+    /// Start of the mapping; aligned to a page.
+    #[must_use]
+    pub fn as_ptr(&self) -> *mut u8 {
+        self.start.as_ptr()
+    }
+
+    /// Length of the mapping in bytes.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.bytes
+    }
+
+    /// Whether the mapping is empty, which it never is.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.bytes == 0
+    }
+
+    /// Copies `bytes` to `at`. The caller has checked the bounds; they are checked again.
+    pub(super) fn write(&self, at: usize, bytes: &[u8]) {
+        assert!(at.checked_add(bytes.len()).is_some_and(|end| end <= self.bytes));
+        // SAFETY: in bounds by the assertion; the mapping is writable, and `bytes` is not part of it because no
+        // reference into a writable segment leaves `SegmentWriter`, which is borrowed mutably while it writes.
+        unsafe {
+            self.start.add(at).copy_from_nonoverlapping(NonNull::from(bytes).cast(), bytes.len());
+        }
+    }
+
+    pub(super) fn zero(&self, range: Range<usize>) {
+        assert!(range.start <= range.end && range.end <= self.bytes);
+        // SAFETY: in bounds by the assertion; otherwise as in `write`.
+        unsafe {
+            self.start.add(range.start).write_bytes(0, range.len());
+        }
+    }
+
+    /// The number of bits set among the first `count` at `range`.
+    pub(super) fn count_bits(&self, range: Range<usize>, count: usize) -> usize {
+        let mut bits = vec![0; count.div_ceil(8)];
+        self.read(range.start, &mut bits);
+        arrow_buffer::BooleanBuffer::new(bits.into(), 0, count).count_set_bits()
+    }
+
+    /// The offset of `width` bytes that is stored at `at`.
+    pub(super) fn offset_at(&self, at: usize, width: usize) -> usize {
+        let mut bytes = [0; 8];
+        self.read(at, &mut bytes[..width]);
+        usize::try_from(u64::from_le_bytes(bytes)).unwrap_or(usize::MAX)
+    }
+
+    fn read(&self, at: usize, bytes: &mut [u8]) {
+        assert!(at.checked_add(bytes.len()).is_some_and(|end| end <= self.bytes));
+        let length = bytes.len();
+        // SAFETY: in bounds by the assertion; `bytes` is not part of the mapping, as in `write`.
+        unsafe {
+            self.start.add(at).copy_to_nonoverlapping(NonNull::from(bytes).cast(), length);
+        }
+    }
+
+    /// Ends writing: swaps the shared mapping for a private one and seals the pages.
+    ///
+    /// Views that still exist stay valid: they see what was written, and what they write from now on is theirs alone.
+    pub(super) fn freeze(&self) -> Result<(), HandoverError> {
+        // SAFETY: replaces exactly our own mapping, atomically, by one of the same pages, length and protection, so
+        // every address in use stays mapped and keeps its content.
+        unsafe {
+            mmap(
+                self.start.as_ptr().cast(),
+                self.bytes,
+                ProtFlags::READ | ProtFlags::WRITE,
+                MapFlags::PRIVATE | MapFlags::FIXED,
+                &self.backing.fd,
+                0,
+            )
+        }
+        .attempt("freeze a segment")?;
+        self.backing.seal()
+    }
+}
+
+impl Drop for Memory {
+    fn drop(&mut self) {
+        // SAFETY: our own mapping; every view of it holds the `Arc` around `self`, so none is left.
+        let _ = unsafe { munmap(self.start.as_ptr().cast(), self.bytes) };
+    }
+}
+
+/// The seals without which a sealed segment is not mapped.
+#[cfg(target_os = "linux")]
+pub(super) fn required_seals() -> rustix::fs::SealFlags {
+    use rustix::fs::SealFlags;
+    SealFlags::WRITE | SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL
+}
+
+/// A segment that its consumer reads.
+#[derive(Debug)]
+pub(super) struct Mapping {
+    start: NonNull<u8>,
+    bytes: usize,
+}
+
+// SAFETY: read-only memory that belongs to no thread.
+unsafe impl Send for Mapping {}
+// SAFETY: as above.
+unsafe impl Sync for Mapping {}
+
+impl Mapping {
+    /// Maps a descriptor that holds all seals, so that its content and size are final. Anything else is refused unmapped.
+    #[cfg(target_os = "linux")]
+    pub(super) fn sealed(fd: &OwnedFd, bytes: usize) -> Result<Self, HandoverError> {
+        check_seals(fd, required_seals())?;
+        check_size(fd, bytes)?;
+        // Kernels before 6.7 do not map write-sealed memory as shared; a private mapping that nobody writes shares the
+        // same pages.
+        Self::map(fd, bytes, MapFlags::PRIVATE | MapFlags::POPULATE)
+    }
+
+    /// Maps a slot of a trusted producer. Its size must be sealed if the system can do so; its content is the
+    /// producer's to change while the slot is not handed over.
+    pub(super) fn slot(fd: &OwnedFd, is_file: bool) -> Result<Self, HandoverError> {
+        #[cfg(target_os = "linux")]
+        if !is_file {
+            use rustix::fs::SealFlags;
+            check_seals(fd, SealFlags::SHRINK | SealFlags::GROW)?;
+        }
+        let _ = is_file;
+        let size = fstat(fd).attempt("inspect a segment")?.st_size;
+        let bytes = usize::try_from(size)
+            .ok()
+            .filter(|&n| n > 0)
+            .ok_or_else(|| HandoverError::protocol("a slot without memory"))?;
+        Self::map(fd, bytes, MapFlags::SHARED)
+    }
+
+    fn map(fd: &OwnedFd, bytes: usize, flags: MapFlags) -> Result<Self, HandoverError> {
+        // SAFETY: a new mapping at an address that the kernel chooses overlaps nothing.
+        let start = unsafe { mmap(null_mut(), bytes, ProtFlags::READ, flags, fd, 0) }
+            .attempt("map a received segment")?;
+        let start = NonNull::new(start.cast()).ok_or(HandoverError::System {
+            what: "map a received segment",
+            source: io::ErrorKind::Other.into(),
+        })?;
+        Ok(Self { start, bytes })
+    }
+
+    pub(super) fn start(&self) -> NonNull<u8> {
+        self.start
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.bytes
+    }
+}
+
+impl Drop for Mapping {
+    fn drop(&mut self) {
+        // SAFETY: our own mapping; every buffer over it holds the `Arc` around `self`.
+        let _ = unsafe { munmap(self.start.as_ptr().cast(), self.bytes) };
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn check_seals(fd: &OwnedFd, required: rustix::fs::SealFlags) -> Result<(), HandoverError> {
+    use rustix::fs::SealFlags;
+    // What is not memory made for sealing answers EINVAL: it has no seals at all.
+    let seals = rustix::fs::fcntl_get_seals(fd).unwrap_or(SealFlags::empty());
+    let missing = required - seals;
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let names = missing.iter_names().map(|(name, _)| name.to_ascii_lowercase());
+    Err(HandoverError::NotSealed { missing: names.collect::<Vec<_>>().join(", ") })
+}
+
+#[cfg(target_os = "linux")]
+fn check_size(fd: &OwnedFd, bytes: usize) -> Result<(), HandoverError> {
+    let size = fstat(fd).attempt("inspect a segment")?.st_size;
+    if u64::try_from(size).ok() == Some(bytes as u64) && bytes > 0 {
+        return Ok(());
+    }
+    Err(HandoverError::protocol(format!("its segment has {size} bytes, announced were {bytes}")))
+}
+
+/// Reads a file of `bytes` bytes into memory of our own, aligned for any column.
+pub(super) fn copy_file(
+    fd: &OwnedFd,
+    bytes: usize,
+) -> Result<arrow_buffer::MutableBuffer, HandoverError> {
+    let mut copy = arrow_buffer::MutableBuffer::from_len_zeroed(bytes);
+    let mut filled = 0;
+    while filled < bytes {
+        match rustix::io::read(fd, &mut copy.as_slice_mut()[filled..]) {
+            Ok(0) => return Err(HandoverError::malformed("file", "truncated while it was read")),
+            Ok(n) => filled += n,
+            Err(rustix::io::Errno::INTR) => {}
+            Err(err) => return Err(err).attempt("read a segment file"),
+        }
+    }
+    Ok(copy)
+}
