@@ -1,0 +1,404 @@
+"""Instances to plain data: the general way, with every option.
+
+Dumps without options and without serializers written in Python are made natively; this is the oracle of that fast path.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import decimal
+import enum
+import functools
+import inspect
+import ipaddress
+import json
+import math
+import pathlib
+import re
+import uuid
+from collections import deque
+from collections.abc import Generator, Mapping
+from typing import Any
+
+from ottava import _native
+from ottava import _decorators as decorators
+from ottava._fields import FieldInfo, PlainSerializer, Undefined, WrapSerializer
+
+__all__ = ["Dump", "Options", "dump_value", "to_json_text"]
+
+
+class Options:
+    """What a dump is to hold, and how."""
+
+    __slots__ = (
+        "by_alias",
+        "context",
+        "exclude_defaults",
+        "exclude_none",
+        "exclude_unset",
+        "fallback",
+        "mode",
+        "round_trip",
+    )
+
+    def __init__(
+        self,
+        mode: str = "python",
+        *,
+        by_alias: bool = False,
+        exclude_unset: bool = False,
+        exclude_defaults: bool = False,
+        exclude_none: bool = False,
+        round_trip: bool = False,
+        context: Any = None,
+        fallback: Any = None,
+    ) -> None:
+        if mode not in ("python", "json"):
+            raise ValueError(f"mode must be 'python' or 'json', not {mode!r}")
+        self.mode = mode
+        self.by_alias = by_alias
+        self.exclude_unset = exclude_unset
+        self.exclude_defaults = exclude_defaults
+        self.exclude_none = exclude_none
+        self.round_trip = round_trip
+        self.context = context
+        self.fallback = fallback
+
+    @property
+    def mode_is_json(self) -> bool:
+        """Whether values become what JSON has."""
+        return self.mode == "json"
+
+
+class SerializationInfo:
+    """What a serializer may want to know: `mode`, `context`, `by_alias`, `field_name` and the `exclude_*` options."""
+
+    __slots__ = ("_options", "field_name")
+
+    def __init__(self, options: Options, field_name: str | None) -> None:
+        self._options = options
+        self.field_name = field_name
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._options, name)
+
+    def mode_is_json(self) -> bool:
+        """Whether the dump is for JSON."""
+        return self._options.mode_is_json
+
+
+class _FieldDump:
+    """How one field is dumped."""
+
+    __slots__ = ("alias", "default", "info", "markers", "method", "name")
+
+    def __init__(self, name: str, info: FieldInfo, method: decorators.FieldSerializer | None) -> None:
+        self.name = name
+        self.alias = info.serialization_alias or info.alias or name
+        self.info = info
+        self.method = method
+        self.markers: list[PlainSerializer] = [m for m in info.metadata if isinstance(m, PlainSerializer)]
+
+
+class Dump:
+    """How the instances of one class are dumped."""
+
+    def __init__(self, cls: Any) -> None:
+        self._cls = cls
+
+    @functools.cached_property
+    def fields(self) -> dict[str, _FieldDump]:
+        """The fields that dumps hold, in order."""
+        cls = self._cls
+        marked = cls.__ottava_marked__.values()
+        methods: dict[str, decorators.FieldSerializer] = {}
+        for mark in marked:
+            if isinstance(mark, decorators.FieldSerializer):
+                for name in cls.__ottava_fields__ if "*" in mark.fields else mark.fields:
+                    methods[name] = mark
+        return {
+            name: _FieldDump(name, info, methods.get(name)) for name, info in cls.__ottava_fields__.items()
+        }
+
+    @functools.cached_property
+    def computed(self) -> dict[str, decorators.Computed]:
+        """The computed fields, in order."""
+        return {
+            name: mark for name, mark in self._cls.__ottava_marked__.items() if isinstance(mark, decorators.Computed)
+        }
+
+    @functools.cached_property
+    def whole(self) -> decorators.ModelSerializer | None:
+        """The serializer of the whole instance."""
+        found = [m for m in self._cls.__ottava_marked__.values() if isinstance(m, decorators.ModelSerializer)]
+        return found[-1] if found else None
+
+    @functools.cached_property
+    def is_plain(self) -> bool:
+        """Whether the native module can make the dump: nothing here is code, excluded, or of a type that it does not know."""
+        return (
+            self.whole is None
+            and not self.computed
+            and all(
+                field.method is None and not field.markers and not field.info.exclude
+                for field in self.fields.values()
+            )
+        )
+
+    def python(self, instance: Any, options: Options, include: Any = None, exclude: Any = None) -> Any:
+        """The dump of an instance."""
+        if self.whole is not None:
+            function = self.whole.function
+            if self.whole.mode == "wrap":
+                handler = functools.partial(self._fields_of, options=options, include=include, exclude=exclude)
+                made = _call(function, (instance, handler), SerializationInfo(options, None))
+            else:
+                made = _call(function, (instance,), SerializationInfo(options, None))
+            return dump_value(made, options)
+        return self._fields_of(instance, options=options, include=include, exclude=exclude)
+
+    def _fields_of(self, instance: Any, *, options: Options, include: Any, exclude: Any) -> dict[str, Any]:
+        include, exclude = _selection(include), _selection(exclude)
+        given = _native.fields_set(instance) if options.exclude_unset else None
+        made: dict[str, Any] = {}
+        for name, field in self.fields.items():
+            if field.info.exclude or not _selected(name, include, exclude):
+                continue
+            if given is not None and name not in given and _is_untouched(instance, name, field.info):
+                continue
+            try:
+                value = getattr(instance, name)
+            except AttributeError:
+                continue
+            if options.exclude_none and value is None:
+                continue
+            if options.exclude_defaults and _is_default(instance, name, field.info):
+                continue
+            key = field.alias if options.by_alias else name
+            made[key] = self._field(instance, field, value, options, _inner(name, include), _inner(name, exclude))
+        for name, value in (instance.model_extra or {}).items():
+            if _selected(name, include, exclude) and not (options.exclude_none and value is None):
+                made[name] = dump_value(value, options, _inner(name, include), _inner(name, exclude))
+        if not options.round_trip:
+            for name, mark in self.computed.items():
+                if _selected(name, include, exclude):
+                    value = getattr(instance, name)
+                    if not (options.exclude_none and value is None):
+                        key = mark.alias if options.by_alias and mark.alias else name
+                        made[key] = dump_value(value, options, _inner(name, include), _inner(name, exclude))
+        return made
+
+    def _field(
+        self, instance: Any, field: _FieldDump, value: Any, options: Options, include: Any, exclude: Any
+    ) -> Any:
+        method = field.method
+        if method is not None and _applies(method.when_used, value, options):
+            info = SerializationInfo(options, field.name)
+            function = method.function
+            if isinstance(function, (staticmethod, classmethod)):
+                function, args = function.__get__(None, type(instance)), (value,)
+            else:
+                args = (instance, value)  # type: ignore[assignment]
+            if method.mode == "wrap":
+                return _call(function, (*args, lambda inner: dump_value(inner, options, include, exclude)), info)
+            return dump_value(_call(function, args, info), options)
+        for marker in field.markers:
+            if _applies(marker.when_used, value, options):
+                info = SerializationInfo(options, field.name)
+                if isinstance(marker, WrapSerializer):
+                    return _call(marker.func, (value, lambda inner: dump_value(inner, options, include, exclude)), info)
+                return dump_value(_call(marker.func, (value,), info), options)
+        return dump_value(value, options, include, exclude)
+
+
+def _applies(when: str, value: Any, options: Options) -> bool:
+    if when.startswith("json") and not options.mode_is_json:
+        return False
+    return not (when.endswith("unless-none") and value is None)
+
+
+def _call(function: Any, args: tuple[Any, ...], info: SerializationInfo) -> Any:
+    try:
+        wants = len(
+            [
+                p
+                for p in inspect.signature(function).parameters.values()
+                if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD) and p.default is p.empty
+            ]
+        )
+    except (TypeError, ValueError):
+        wants = len(args)
+    return function(*args, info) if wants > len(args) else function(*args)
+
+
+def _is_untouched(instance: Any, name: str, info: FieldInfo) -> bool:
+    """Whether a field that was not given still has its default, as far as one can tell."""
+    return info.default_factory is not None or _is_default(instance, name, info)
+
+
+def _is_default(instance: Any, name: str, info: FieldInfo) -> bool:
+    if info.default is Undefined:
+        if info.default_factory is None:
+            return False
+        try:
+            default = info.default_factory()
+        except TypeError:
+            return False
+    else:
+        default = info.default
+    try:
+        return bool(getattr(instance, name) == default)
+    except AttributeError:
+        return True
+
+
+def _selection(choice: Any) -> Any:
+    if choice is None or isinstance(choice, Mapping):
+        return choice
+    return dict.fromkeys(choice, True)
+
+
+def _selected(key: Any, include: Any, exclude: Any) -> bool:
+    if exclude is not None:
+        chosen = exclude.get(key, exclude.get("__all__") if isinstance(key, int) else None)
+        if chosen is True or chosen is ...:
+            return False
+    if include is None:
+        return True
+    return key in include or (isinstance(key, int) and "__all__" in include)
+
+
+def _inner(key: Any, choice: Any) -> Any:
+    if choice is None:
+        return None
+    inner = choice.get(key, choice.get("__all__") if isinstance(key, int) else None)
+    return None if inner is True or inner is ... or inner is None or inner is False else inner
+
+
+def dump_value(value: Any, options: Options, include: Any = None, exclude: Any = None) -> Any:
+    """The dump of any value: models and dataclasses become dictionaries; with `mode="json"` everything is what JSON has."""
+    kind = type(value)
+    if kind in (str, int, bool, type(None), float):
+        return value
+    dump = getattr(kind, "__ottava_dump__", None)
+    if dump is not None:
+        return dump.python(value, options, include, exclude)
+    if isinstance(value, dict):
+        include, exclude = _selection(include), _selection(exclude)
+        return {
+            _json_key(key) if options.mode_is_json else key: dump_value(
+                item, options, _inner(key, include), _inner(key, exclude)
+            )
+            for key, item in value.items()
+            if _selected(key, include, exclude)
+        }
+    if isinstance(value, (list, tuple, set, frozenset, deque)):
+        include, exclude = _selection(include), _selection(exclude)
+        items = [
+            dump_value(item, options, _inner(index, include), _inner(index, exclude))
+            for index, item in enumerate(value)
+            if _selected(index, include, exclude)
+        ]
+        if options.mode_is_json:
+            return items
+        if isinstance(value, tuple) and hasattr(kind, "_fields"):
+            return kind(*items)
+        return (kind if kind in (list, tuple, set, frozenset, deque) else list)(items)
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {
+            field.name: dump_value(getattr(value, field.name), options)
+            for field in dataclasses.fields(value)
+            if hasattr(value, field.name)
+        }
+    return _json_scalar(value, options) if options.mode_is_json else value
+
+
+def _json_key(key: Any) -> str:
+    if isinstance(key, str):
+        return key if type(key) is str else str(key.value if isinstance(key, enum.Enum) else key)
+    if key is None:
+        return "None"
+    if isinstance(key, bool):
+        return "true" if key else "false"
+    made = _json_scalar(key, Options("json"))
+    return made if isinstance(made, str) else str(made)
+
+
+def _json_scalar(value: Any, options: Options) -> Any:
+    if isinstance(value, enum.Enum):
+        return dump_value(value.value, options)
+    if isinstance(value, datetime.datetime):
+        return iso_datetime(value)
+    if isinstance(value, (datetime.date, datetime.time)):
+        text = value.isoformat()
+        return f"{text[:-6]}Z" if text.endswith("+00:00") else text
+    if isinstance(value, datetime.timedelta):
+        return iso_duration(value)
+    if isinstance(value, (decimal.Decimal, uuid.UUID, pathlib.PurePath)):
+        return str(value)
+    if isinstance(value, (bytes, bytearray)):
+        return value.decode()
+    if isinstance(value, (str, int, float)):
+        return value.__class__.__mro__[-2](value) if type(value) not in (str, int, float) else value
+    if isinstance(value, re.Pattern):
+        return value.pattern
+    if isinstance(
+        value,
+        (
+            ipaddress.IPv4Address,
+            ipaddress.IPv6Address,
+            ipaddress.IPv4Network,
+            ipaddress.IPv6Network,
+            ipaddress.IPv4Interface,
+            ipaddress.IPv6Interface,
+        ),
+    ):
+        return str(value)
+    if isinstance(value, (Generator, range)):
+        return [dump_value(item, options) for item in value]
+    if options.fallback is not None:
+        return dump_value(options.fallback(value), options)
+    raise TypeError(f"JSON has nothing for a {type(value).__name__}")
+
+
+def iso_datetime(value: datetime.datetime) -> str:
+    """ISO 8601, with `Z` for UTC."""
+    text = value.isoformat()
+    return f"{text[:-6]}Z" if text.endswith("+00:00") else text
+
+
+def iso_duration(value: datetime.timedelta) -> str:
+    """ISO 8601, as `P1DT2H3M4.5S`, with the sign in front."""
+    micros = (value.days * 86_400 + value.seconds) * 1_000_000 + value.microseconds
+    sign, micros = ("-" if micros < 0 else ""), abs(micros)
+    seconds, micros = divmod(micros, 1_000_000)
+    days, seconds = divmod(seconds, 86_400)
+    hours, rest = divmod(seconds, 3600)
+    minutes, seconds = divmod(rest, 60)
+    fraction = f".{micros:06d}".rstrip("0") if micros else ""
+    date = f"{days}D" if days else ""
+    time = (
+        (f"{hours}H" if hours else "")
+        + (f"{minutes}M" if minutes else "")
+        + (f"{seconds}{fraction}S" if seconds or micros else "")
+    )
+    return f"{sign}P{date}{'T' + time if time else ''}" if date or time else "PT0S"
+
+
+def to_json_text(value: Any, indent: int | None = None) -> str:
+    """JSON text of what `dump_value(..., mode="json")` made. NaN and the infinities are null."""
+    separators = (",", ":") if indent is None else None
+    return json.dumps(_finite(value), indent=indent, separators=separators, ensure_ascii=False)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_finite(item) for item in value]
+    return value
+
+

@@ -1,0 +1,293 @@
+"""The exceptions of ottava: one tree, shared by the native and the pure-Python code."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ottava.streams._pipelines import PipelineReport
+
+__all__ = [
+    "ArgumentError",
+    "DuplicateIdError",
+    "DuplicateTokenError",
+    "HandoverClosedError",
+    "HandoverError",
+    "HandoverTimeoutError",
+    "HandoverWouldBlockError",
+    "HandshakeError",
+    "IngestError",
+    "InternalError",
+    "LineTooLongError",
+    "LockError",
+    "OttavaError",
+    "PeerGoneError",
+    "PipelineError",
+    "SchemaMismatchError",
+    "SegmentError",
+    "SnapshotError",
+    "StreamError",
+    "StreamLimitError",
+    "StreamOptionError",
+    "StreamReadError",
+    "StreamWriteError",
+    "UnknownTokenError",
+    "ValidationError",
+]
+
+
+class OttavaError(Exception):
+    """Base of every exception that ottava defines."""
+
+
+class ArgumentError(OttavaError, ValueError):
+    """An argument of the wrong shape or value; the message begins with its name."""
+
+
+class DuplicateTokenError(OttavaError, ValueError):
+    """The id of a new token is on the grid already, or twice in the batch."""
+
+
+class HandoverError(OttavaError):
+    """A table could not be handed over: base of the others, and what the system refused."""
+
+
+class HandoverClosedError(HandoverError):
+    """The server, client, segment or table was closed, sent or released."""
+
+
+class HandoverTimeoutError(HandoverError, TimeoutError):
+    """A timeout passed."""
+
+
+class HandoverWouldBlockError(HandoverError, BlockingIOError):
+    """The call would have to wait, and was told not to."""
+
+
+class HandshakeError(HandoverError, ConnectionError):
+    """The token is wrong or spent, or the other end refused the connection and says why."""
+
+
+class PeerGoneError(HandoverError, ConnectionError):
+    """The other process ended or closed the connection."""
+
+
+class SegmentError(HandoverError, ValueError):
+    """What the other process sent is malformed, not sealed, too large, or against the protocol. The connection is closed."""
+
+
+class InternalError(OttavaError, RuntimeError):
+    """A defect of ottava itself (a panic in native code, caught). Please report it."""
+
+
+class SnapshotError(OttavaError):
+    """A file is not a snapshot of a grid, is damaged, or was written by a version that is not understood."""
+
+
+class IngestError(OttavaError, ValueError):
+    """A batch that a store does not take in; nothing of it is in the store.
+
+    `row` counts from 0 through the whole call, `column` is the path of the column (`a.b[]` for the items of the list `b` in the record
+    `a`), `value` the refused value as text. Each is `None` where there is none.
+    """
+
+    def __init__(
+        self, message: str, row: int | None = None, column: str | None = None, value: str | None = None
+    ) -> None:
+        super().__init__(message)
+        self.row = row
+        self.column = column
+        self.value = value
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (str(self), self.row, self.column, self.value)
+
+
+class DuplicateIdError(IngestError):
+    """The id of a row is in the store already, or in an earlier row of the batch."""
+
+
+class SchemaMismatchError(IngestError):
+    """The columns of a batch do not fit the schema of the store. No row was looked at.
+
+    `mismatches` has `(path, expected, found)` for every field that does not fit.
+    """
+
+    def __init__(self, message: str, mismatches: list[tuple[str, str, str]] | None = None) -> None:
+        super().__init__(message, column=mismatches[0][0] if mismatches else None)
+        self.mismatches = mismatches or []
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (str(self), self.mismatches)
+
+
+class LockError(OttavaError, ValueError):
+    """A schema that cannot be locked, or a lock file that is not as it was written.
+
+    `changes` has the changes that the mode of the lock does not allow, in words.
+    """
+
+    def __init__(self, message: str, changes: list[str] | None = None) -> None:
+        super().__init__(message)
+        self.changes = changes or []
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (str(self), self.changes)
+
+
+class UnknownTokenError(OttavaError, KeyError):
+    """No token of the grid has this id."""
+
+    # KeyError shows the repr of its argument.
+    __str__ = Exception.__str__
+
+
+class StreamError(OttavaError, OSError):
+    """A stream operation failed.
+
+    `errno` and `strerror` are as in every `OSError`.
+    """
+
+    def __init__(self, errno: int, message: str) -> None:
+        super().__init__(errno, message)
+
+
+class StreamReadError(StreamError):
+    """A reader could not be read: closed, the wrong end of a pipe, a directory, an I/O error.
+
+    `fd` is the descriptor and `bytes` what had been taken from it before.
+    """
+
+    def __init__(self, errno: int, fd: int, bytes: int) -> None:
+        super().__init__(errno, f"cannot read from fd {fd} after {bytes} bytes: {os.strerror(errno)}")
+        self.fd = fd
+        self.bytes = bytes
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (self.errno, self.fd, self.bytes)
+
+
+class StreamWriteError(StreamError):
+    """A writer could not be written, for another reason than that its other end is gone.
+
+    `fd` is the descriptor and `bytes` what it had accepted before.
+    """
+
+    def __init__(self, errno: int, fd: int, bytes: int) -> None:
+        super().__init__(errno, f"cannot write to fd {fd} after {bytes} bytes: {os.strerror(errno)}")
+        self.fd = fd
+        self.bytes = bytes
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (self.errno, self.fd, self.bytes)
+
+
+class StreamLimitError(OttavaError, ValueError):
+    """A stream holds more than the caller accepts: `limit` bytes from the descriptor `fd`."""
+
+    def __init__(self, fd: int, limit: int, message: str | None = None) -> None:
+        super().__init__(message or f"fd {fd} holds more than the limit of {limit} bytes")
+        self.fd = fd
+        self.limit = limit
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (self.fd, self.limit)
+
+
+class LineTooLongError(StreamLimitError):
+    """The line with the zero-based number `line` is longer than `limit` bytes."""
+
+    def __init__(self, fd: int, line: int, limit: int) -> None:
+        super().__init__(fd, limit, f"line {line} of fd {fd} is longer than the limit of {limit} bytes")
+        self.line = line
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (self.fd, self.line, self.limit)
+
+
+class StreamOptionError(OttavaError, ValueError):
+    """An option of a stream operation lies outside its range, or its type is none that can be pumped."""
+
+
+class PipelineError(OttavaError):
+    """A stage of a pipeline failed; `report` is the whole `PipelineReport`, captured output included."""
+
+    def __init__(self, report: PipelineReport) -> None:
+        failed = [stage for stage in report.stages if stage.returncode]
+        words = ", ".join(f"stage {report.stages.index(s)} ({s.command[0]}) with {s.returncode}" for s in failed)
+        super().__init__(f"the pipeline failed: {words}")
+        self.report = report
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (self.report,)
+
+
+class ValidationError(OttavaError, ValueError):
+    """Data that does not fit: every place where it does not, not the first alone.
+
+    `title` is the name of the model. `errors()` gives a dictionary for each issue; `str()` one line for each.
+    """
+
+    # The arguments are the title and what holds the issues: a list of dictionaries, or the native list that makes one when asked.
+
+    @property
+    def title(self) -> str:
+        """The name of the model, or of the type that was validated."""
+        return str(self.args[0]) if self.args else ""
+
+    def errors(
+        self, *, include_url: bool = False, include_context: bool = True, include_input: bool = True
+    ) -> list[dict[str, Any]]:
+        """All issues, in order: `type`, `loc` (a tuple of names and indices), `msg`, `input`, and `ctx` where there are parameters.
+
+        `include_url` is accepted for compatibility; there are no URLs.
+        """
+        held = self.args[1] if len(self.args) > 1 else []
+        found: list[dict[str, Any]] = held.errors() if hasattr(held, "errors") else [dict(error) for error in held]
+        for error in found:
+            if not include_context:
+                error.pop("ctx", None)
+            if not include_input:
+                error.pop("input", None)
+        return found
+
+    def error_count(self) -> int:
+        """How many issues there are."""
+        return len(self.args[1]) if len(self.args) > 1 else 0
+
+    def json(self, *, indent: int | None = None) -> str:
+        """`errors()` as JSON text; values that JSON does not know are shown by their `repr`."""
+        import json
+
+        return json.dumps(self.errors(), indent=indent, default=repr)
+
+    def __str__(self) -> str:
+        errors = self.errors()
+        count = f"{len(errors)} error{'' if len(errors) == 1 else 's'} in {self.title}"
+        lines = [count]
+        for error in errors[:_MOST_LINES]:
+            place = ".".join(map(str, error["loc"]))
+            lines.append(f"  {place or '(value)'}: {error['msg']} [{error['type']}, got {_shown(error.get('input'))}]")
+        rest = len(errors) - _MOST_LINES + getattr(self.args[1], "dropped", 0) if len(self.args) > 1 else 0
+        if rest > 0:
+            lines.append(f"  and {rest} more")
+        return "\n".join(lines)
+
+    def __repr__(self) -> str:
+        return f"ValidationError({self.title!r}, {self.error_count()} errors)"
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (self.title, self.errors())
+
+
+_MOST_LINES = 100
+_MOST_CHARACTERS = 60
+
+
+def _shown(value: object) -> str:
+    try:
+        text = repr(value)
+    except Exception:
+        text = f"<{type(value).__name__}>"
+    return text if len(text) <= _MOST_CHARACTERS else f"{text[: _MOST_CHARACTERS - 3]}..."

@@ -1,0 +1,137 @@
+"""What both backends offer: operations that run in a thread of their own, their end announced on a descriptor."""
+
+from __future__ import annotations
+
+import codecs
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol, TypeVar
+
+from ottava.errors import StreamOptionError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ottava.streams._reports import Consumed, LineBlob, LinesReport, PumpReport
+
+__all__ = ["Backend", "Job", "LineJob", "LineSettings", "Settings"]
+
+Result_co = TypeVar("Result_co", covariant=True)
+
+MAX_BUFFER = 64 << 20
+MAX_PIPE = (1 << 31) - 1
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to move bytes; every field is explained at `ottava.streams.pump_sync`."""
+
+    buffer_size: int = 256 << 10
+    pipe_size: int = 1 << 20
+    drain: bool = False
+    limit: int | None = None
+    allow_aliasing: bool = False
+    in_kernel: bool = True
+
+    def __post_init__(self) -> None:
+        _check("buffer_size", self.buffer_size, 1, MAX_BUFFER)
+        _check("pipe_size", self.pipe_size, 0, MAX_PIPE)
+        if self.limit is not None:
+            _check("limit", self.limit, 0, (1 << 64) - 1)
+
+
+@dataclass(frozen=True)
+class LineSettings:
+    """How to read lines; every field is explained at `ottava.streams.lines_sync`."""
+
+    encoding: str = "utf-8"
+    errors: str = "strict"
+    blob: bool = False
+    max_line: int = 64 << 20
+    buffer_size: int = 256 << 10
+    pipe_size: int = 1 << 20
+
+    def __post_init__(self) -> None:
+        _check("buffer_size", self.buffer_size, 1, MAX_BUFFER)
+        _check("pipe_size", self.pipe_size, 0, MAX_PIPE)
+        _check("max_line", self.max_line, 0, sys.maxsize)
+        _check_encoding(self.encoding, self.errors)
+
+
+def _check(option: str, value: object, least: int, most: int) -> None:
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise StreamOptionError(f"{option} is {value!r}, not an integer")
+    if not least <= value <= most:
+        raise StreamOptionError(f"{option} is {value}, not between {least} and {most}")
+
+
+def _check_encoding(encoding: str, errors: str) -> None:
+    """Lines are split before they are decoded, so the encoding must write their endings as ASCII does."""
+    try:
+        name = codecs.lookup(encoding).name
+        codecs.lookup_error(errors)
+    except LookupError as error:
+        raise StreamOptionError(str(error)) from None
+    if name.startswith(("utf-7", "iso2022", "hz")) or "\r\n".encode(name) != b"\r\n":
+        raise StreamOptionError(f"encoding is {encoding!r}, whose line endings are not those of ASCII")
+
+
+class Job(Protocol[Result_co]):
+    """An operation under way. Close it, whatever happens."""
+
+    def fileno(self) -> int:
+        """A descriptor that is readable once the job is over; -1 if it was over at once."""
+
+    def cancel(self) -> None:
+        """Asks the job to stop, and does not wait for it."""
+
+    def progress(self) -> int:
+        """Bytes taken from the reader so far."""
+
+    def wait(self, seconds: float) -> bool:
+        """Waits for at most `seconds`; whether the job is over. Returns early if a signal comes."""
+
+    def result(self) -> Result_co:
+        """What the job came to; raises what ended it."""
+
+    def close(self) -> None:
+        """Cancels the job if it still runs; returns when its thread and descriptors are gone."""
+
+
+class LineJob(Protocol):
+    """Batches of lines, read ahead by a thread. Close it, whatever happens."""
+
+    def fileno(self) -> int:
+        """A descriptor that is readable while a batch, the end or an error waits to be taken."""
+
+    def next(self, seconds: float) -> list[str] | LineBlob | None:
+        """The next batch; none if there is none within `seconds`. Raises `StopIteration` at the end."""
+
+    def report(self) -> LinesReport | None:
+        """What was done, once the end was reached."""
+
+    def close(self) -> None:
+        """Cancels the reading if it still runs; returns when its thread and descriptors are gone."""
+
+
+class Backend(Protocol):
+    """One of the two ways to do it all."""
+
+    name: str
+
+    def pump(self, reader: int, writers: Sequence[int], settings: Settings) -> Job[PumpReport]:
+        """Starts copying `reader` to every one of `writers`."""
+
+    def consume(
+        self, reader: int, writers: Sequence[int], settings: Settings, errors: str | None
+    ) -> Job[Consumed[bytes] | Consumed[str]]:
+        """Starts reading `reader` to its end, copying it to `writers` on the way.
+
+        With `errors`, the bytes may come back as UTF-8 text already.
+        """
+
+    def count_lines(self, reader: int, settings: Settings) -> Job[LinesReport]:
+        """Starts counting the lines of `reader`."""
+
+    def lines(self, reader: int, writers: Sequence[int], settings: LineSettings) -> LineJob:
+        """Starts reading the lines of `reader`, copying it to `writers` on the way."""

@@ -1,0 +1,164 @@
+"""Waiting for a job: in a thread, under asyncio (and uvloop), under trio (and anyio on either)."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import threading
+import time
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ottava.streams._job import Job
+
+__all__ = ["TICK", "readable", "run", "run_async", "running_trio", "sleep", "writable"]
+
+Result = TypeVar("Result")
+
+TICK = 0.02
+"""Seconds between two looks at Python's pending signals, should the waking one have hit another thread."""
+
+PROGRESS = 0.05
+"""Least seconds between two calls of a progress callback."""
+
+
+class _Watch:
+    """Calls `on_progress` with the bytes so far, at most twenty times a second, and once at the end."""
+
+    def __init__(self, job: Job[Any], on_progress: Callable[[int], object] | None) -> None:
+        self._job = job
+        self._call = on_progress
+        self._next = time.monotonic() + PROGRESS
+        self._told = -1
+
+    def look(self, over: bool = False) -> None:
+        if self._call is None or not (over or time.monotonic() >= self._next):
+            return
+        bytes = self._job.progress()
+        if bytes != self._told:
+            self._told = bytes
+            self._next = time.monotonic() + PROGRESS
+            self._call(bytes)
+
+
+def run(job: Job[Result], on_progress: Callable[[int], object] | None, timeout: float | None) -> Result:
+    """Waits in the calling thread; signal handlers run meanwhile, and what they raise ends the job."""
+    try:
+        watch = _Watch(job, on_progress)
+        deadline = None if timeout is None else time.monotonic() + timeout
+        while not job.wait(TICK if deadline is None else min(TICK, max(0.0, deadline - time.monotonic()))):
+            watch.look()
+            if deadline is not None and time.monotonic() >= deadline:
+                raise TimeoutError(f"not over after {timeout} seconds and {job.progress()} bytes")
+        watch.look(over=True)
+        return job.result()
+    finally:
+        job.close()
+
+
+async def run_async(job: Job[Result], on_progress: Callable[[int], object] | None) -> Result:
+    """Waits in the running event loop; a cancellation ends the job before it is passed on."""
+    try:
+        watch = _Watch(job, on_progress)
+        if job.wait(0):
+            await checkpoint()
+        elif on_progress is None:
+            await readable(job.fileno())
+        else:
+            while not await readable(job.fileno(), PROGRESS):
+                watch.look()
+        watch.look(over=True)
+        return job.result()
+    finally:
+        job.close()
+
+
+def running_trio() -> bool:
+    """Whether the running event loop is trio's."""
+    trio = sys.modules.get("trio")
+    return trio is not None and bool(trio.lowlevel.in_trio_run())
+
+
+async def readable(fd: int, seconds: float | None = None) -> bool:
+    """Waits until `fd` is readable, or `seconds` are over; whether it is."""
+    if running_trio():
+        import trio
+
+        with trio.move_on_after(float("inf") if seconds is None else seconds):
+            await trio.lowlevel.wait_readable(fd)
+            return True
+        return False
+    loop = asyncio.get_running_loop()
+    future: asyncio.Future[None] = loop.create_future()
+
+    def wake() -> None:
+        if not future.done():
+            future.set_result(None)
+
+    stop = add_watcher(loop, fd, wake)
+    try:
+        await asyncio.wait([future], timeout=seconds)
+        return future.done()
+    finally:
+        stop()
+
+
+async def checkpoint() -> None:
+    """Lets a cancellation in, which trio promises of every call; asyncio makes no such promise."""
+    if running_trio():
+        import trio
+
+        await trio.lowlevel.checkpoint()
+
+
+async def sleep(seconds: float) -> None:
+    """Lets others run for `seconds`."""
+    if running_trio():
+        import trio
+
+        await trio.sleep(seconds)
+    else:
+        await asyncio.sleep(seconds)
+
+
+async def writable(fd: int) -> None:
+    """Waits until `fd` is writable, or its other end is gone."""
+    if running_trio():
+        import trio
+
+        await trio.lowlevel.wait_writable(fd)
+        return
+    loop = asyncio.get_running_loop()
+    future: asyncio.Future[None] = loop.create_future()
+
+    def wake() -> None:
+        if not future.done():
+            future.set_result(None)
+
+    loop.add_writer(fd, wake)
+    try:
+        await future
+    finally:
+        loop.remove_writer(fd)
+
+
+def add_watcher(loop: asyncio.AbstractEventLoop, fd: int, wake: Callable[[], object]) -> Callable[[], object]:
+    """Has `wake` called in `loop` when `fd` is readable; the function that takes it back."""
+    try:
+        loop.add_reader(fd, wake)
+    except NotImplementedError:  # pragma: no cover - the proactor loop of Windows
+        from ottava.streams._descriptors import POLLIN, poll
+
+        stopped = threading.Event()
+
+        def look() -> None:
+            while not stopped.is_set() and not poll([(fd, POLLIN)], 0.05):
+                pass
+            if not stopped.is_set():
+                loop.call_soon_threadsafe(wake)
+
+        threading.Thread(target=look, daemon=True).start()
+        return stopped.set
+    return lambda: loop.remove_reader(fd)

@@ -1,0 +1,109 @@
+//! The one place that releases the interpreter lock, and where a panic stops.
+
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Condvar, Mutex, PoisonError};
+use std::time::Duration;
+
+use pyo3::prelude::*;
+use rayon::ThreadPool;
+
+use crate::error::INTERNAL;
+
+/// Runs `work` with the interpreter lock released.
+///
+/// A panic in `work` becomes `ottava.errors.InternalError`, so that `except Exception` sees it.
+pub(crate) fn detached<T, F>(py: Python<'_>, work: F) -> PyResult<T>
+where
+    F: FnOnce() -> T + Send,
+    T: Send,
+{
+    py.detach(|| catch_unwind(AssertUnwindSafe(work)).map_err(message))
+        .map_err(|m| INTERNAL.new_err(py, (m,)))
+}
+
+/// How often a long call looks whether a signal came in.
+const SIGNAL_PERIOD: Duration = Duration::from_millis(50);
+
+/// Runs `work` on a pool with the interpreter lock released, and ends it early on Ctrl-C.
+///
+/// `work` is handed a flag and returns soon after it is set; the call then raises what the signal
+/// handler raised. A panic becomes `ottava.errors.InternalError`, as in [`detached`].
+pub(crate) fn interruptible<T, F>(py: Python<'_>, pool: &ThreadPool, work: F) -> PyResult<T>
+where
+    F: FnOnce(&AtomicBool) -> T + Send,
+    T: Send,
+{
+    interruptible_with(py, pool, || (), |(), cancel| work(cancel))
+}
+
+/// As [`interruptible`], with something that is kept meanwhile.
+///
+/// `acquire` runs first, on the calling thread: locks are taken there, because a thread of a pool that
+/// waits for its own work may run someone else's.
+pub(crate) fn interruptible_with<G, T, A, F>(
+    py: Python<'_>,
+    pool: &ThreadPool,
+    acquire: A,
+    work: F,
+) -> PyResult<T>
+where
+    G: Sync,
+    T: Send,
+    A: FnOnce() -> G + Send,
+    F: FnOnce(&G, &AtomicBool) -> T + Send,
+{
+    let cancel = AtomicBool::new(false);
+    let outcome = Mutex::new(None);
+    let done = Condvar::new();
+    let lock = || outcome.lock().unwrap_or_else(PoisonError::into_inner);
+    let signal = py.detach(|| {
+        let acquired = acquire();
+        let acquired = &acquired;
+        pool.in_place_scope(|scope| {
+            scope.spawn(|_| {
+                let run = AssertUnwindSafe(|| work(acquired, &cancel));
+                *lock() = Some(catch_unwind(run).map_err(message));
+                done.notify_one();
+            });
+            let mut signal = Ok(());
+            let mut held = lock();
+            while held.is_none() {
+                let (back, waited) =
+                    done.wait_timeout(held, SIGNAL_PERIOD).unwrap_or_else(PoisonError::into_inner);
+                held = back;
+                if held.is_none() && waited.timed_out() && signal.is_ok() {
+                    drop(held);
+                    signal = Python::attach(|py| py.check_signals());
+                    cancel.store(signal.is_err(), Ordering::Relaxed);
+                    held = lock();
+                }
+            }
+            signal
+        })
+    });
+    signal?;
+    match outcome.into_inner().unwrap_or_else(PoisonError::into_inner) {
+        Some(Ok(value)) => Ok(value),
+        Some(Err(text)) => Err(INTERNAL.new_err(py, (text,))),
+        None => Err(INTERNAL.new_err(py, ("internal error, please report it: no outcome",))),
+    }
+}
+
+/// Runs `work` with the lock held, for calls too short to be worth releasing it.
+///
+/// A panic becomes `ottava.errors.InternalError`, as in [`detached`].
+pub(crate) fn attached<T>(py: Python<'_>, work: impl FnOnce() -> T) -> PyResult<T> {
+    catch_unwind(AssertUnwindSafe(work)).map_err(|p| INTERNAL.new_err(py, (message(p),)))
+}
+
+/// What a caught panic had to say.
+pub(crate) fn message(payload: Box<dyn Any + Send>) -> String {
+    let text = payload
+        .downcast_ref::<&str>()
+        .map(|s| (*s).to_owned())
+        .or_else(|| payload.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "panic without a message".to_owned());
+    format!("internal error, please report it: {text}")
+}

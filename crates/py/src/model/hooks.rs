@@ -1,0 +1,257 @@
+//! Validators written in Python, called from within a run of the engine.
+
+use pyo3::exceptions::{PyAssertionError, PyValueError};
+use pyo3::ffi;
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyString, PyType};
+
+use ottava_validate::{Checked, Code, Input, Issue, Issues, NodeId, Param, Run, Stop};
+
+use super::hosts::{Hook, Mode};
+use super::input::{PyInput, Session, or_abort};
+use super::issues::{self, IssueList};
+use super::object::Object;
+use super::output::PyOutput;
+use super::plan::Plan;
+
+/// Runs validator `number` around the node `inner`.
+pub(crate) fn run_hook<I: Input>(
+    run: &mut Run<'_, I, PyOutput<'_, '_>>,
+    number: u32,
+    inner: NodeId,
+    value: I::Value,
+) -> Checked<Object> {
+    let py = run.output.py;
+    let Some(hook) = run.output.hosts().hooks.get(number as usize) else {
+        return run.check(inner, (), value);
+    };
+    match hook.mode {
+        Mode::Before => {
+            let object = raw(run, &value)?;
+            match call(run, hook, &object) {
+                Ok(changed) => recheck(run, inner, changed),
+                Err(error) => failed(run, &value, error),
+            }
+        }
+        Mode::After | Mode::Model => {
+            let object = run.check(inner, (), value.clone())?;
+            match call(run, hook, &object) {
+                Ok(changed) => Ok(changed),
+                Err(error) => failed(run, &value, error),
+            }
+        }
+        Mode::Plain => {
+            let object = raw(run, &value)?;
+            match call(run, hook, &object) {
+                Ok(changed) => Ok(changed),
+                Err(error) => failed(run, &value, error),
+            }
+        }
+        Mode::Wrap => {
+            let object = raw(run, &value)?;
+            let handler = Handler { plan: run.output.owner.clone().unbind(), node: inner };
+            let handler = or_abort(py, Bound::new(py, handler))?;
+            let function = hook.function.bind(py);
+            let result = if hook.info {
+                info(run, hook).and_then(|info| function.call1((object.bind(py), handler, info)))
+            } else {
+                function.call1((object.bind(py), handler))
+            };
+            match result {
+                Ok(changed) => Ok(changed.into()),
+                Err(error) => failed(run, &value, error),
+            }
+        }
+        Mode::Instance => {
+            let object = raw(run, &value)?;
+            let class = hook.function.bind(py);
+            if or_abort(py, object.bind(py).is_instance(class))? {
+                return Ok(object);
+            }
+            let name = or_abort(py, class_name(class))?;
+            run.fail(
+                &value,
+                Code::Custom,
+                vec![
+                    ("type", Param::Str("is_instance_of".into())),
+                    ("message", Param::Str(format!("Input should be an instance of {name}"))),
+                    ("class", Param::Str(name)),
+                ],
+            )
+        }
+        Mode::Init => {
+            if run.output.target.is_some() {
+                return run.check(inner, (), value);
+            }
+            let object = raw(run, &value)?;
+            let object = object.bind(py);
+            let Ok(fields) = object.cast::<PyDict>() else { return run.check(inner, (), value) };
+            match hook.function.bind(py).call((), Some(fields)) {
+                Ok(made) => Ok(made.into()),
+                Err(error) => failed(run, &value, error),
+            }
+        }
+        Mode::PostInit => {
+            let object = run.check(inner, (), value.clone())?;
+            if run.input.host(&value).is_some_and(|host| host == object.host()) {
+                return Ok(object);
+            }
+            match hook.function.bind(py).call1((object.bind(py), py.None())) {
+                Ok(_) => Ok(object),
+                Err(error) => failed(run, &value, error),
+            }
+        }
+        Mode::Construct => {
+            let object = run.check(inner, (), value.clone())?;
+            let Ok(fields) = object.bind(py).cast_into::<PyDict>() else { return Ok(object) };
+            match hook.function.bind(py).call((), Some(&fields)) {
+                Ok(made) => Ok(made.into()),
+                Err(error) => failed(run, &value, error),
+            }
+        }
+        Mode::Pattern => {
+            let object = run.check(inner, (), value.clone())?;
+            let bound = object.bind(py);
+            if !bound.is_instance_of::<PyString>() {
+                return Ok(object);
+            }
+            let pattern = hook.function.bind(py);
+            let found = pattern.call_method1(intern!(py, "search"), (&bound,));
+            if !or_abort(py, found)?.is_none() {
+                return Ok(object);
+            }
+            let source = or_abort(
+                py,
+                pattern.getattr(intern!(py, "pattern")).and_then(|s| s.extract::<String>()),
+            )?;
+            run.fail(&value, Code::StringPatternMismatch, vec![("pattern", Param::Str(source))])
+        }
+    }
+}
+
+/// The value as a Python object, unchecked.
+fn raw<I: Input>(run: &mut Run<'_, I, PyOutput<'_, '_>>, value: &I::Value) -> Checked<Object> {
+    let any = run.program.any();
+    run.check(any, (), value.clone())
+}
+
+/// Checks an object that a validator has returned.
+fn recheck<I: Input>(
+    run: &mut Run<'_, I, PyOutput<'_, '_>>,
+    inner: NodeId,
+    value: Object,
+) -> Checked<Object> {
+    let (py, session, hosts) = (run.output.py, run.output.session, run.output.hosts());
+    let mut input = PyInput::new(py, session, hosts);
+    run.with_input(&mut input, |run| run.check(inner, (), value))
+}
+
+fn call<I: Input>(
+    run: &mut Run<'_, I, PyOutput<'_, '_>>,
+    hook: &Hook,
+    value: &Object,
+) -> PyResult<Object> {
+    let py = run.output.py;
+    let function = hook.function.bind(py);
+    let result = if hook.info {
+        let info = info(run, hook)?;
+        function.call1((value.bind(py), info))?
+    } else {
+        function.call1((value.bind(py),))?
+    };
+    Ok(result.into())
+}
+
+/// The second argument of a validator that takes one.
+fn info<'py, I: Input>(
+    run: &mut Run<'_, I, PyOutput<'_, 'py>>,
+    hook: &Hook,
+) -> PyResult<Bound<'py, PyAny>> {
+    let py = run.output.py;
+    let class = py.import(intern!(py, "ottava.models"))?.getattr(intern!(py, "ValidationInfo"))?;
+    let mode = if I::IS_JSON { "json" } else { "python" };
+    class.call1((run.output.data()?, hook.field.as_ref(), run.output.context.as_ref(), mode))
+}
+
+/// A validator has raised: an issue, if that means that the value is wrong.
+#[cold]
+fn failed<I: Input>(
+    run: &mut Run<'_, I, PyOutput<'_, '_>>,
+    value: &I::Value,
+    error: PyErr,
+) -> Checked<Object> {
+    let py = run.output.py;
+    if let Some(list) = issues::of_exception(py, &error) {
+        return merge(run, list.get());
+    }
+    let code = if error.is_instance_of::<PyAssertionError>(py) {
+        Code::AssertionError
+    } else if error.is_instance_of::<PyValueError>(py) {
+        Code::ValueError
+    } else {
+        return super::input::abort(py, error);
+    };
+    let kept =
+        run.output.session.keep(Object::from(error.into_value(py).into_bound(py).into_any()));
+    run.fail(value, code, vec![("error", Param::Host(kept))])
+}
+
+/// Takes over the issues of a `ValidationError` that a validator has let through.
+fn merge<I: Input>(run: &mut Run<'_, I, PyOutput<'_, '_>>, list: &IssueList) -> Checked<Object> {
+    let py = run.output.py;
+    let errors = or_abort(py, list.errors(py))?;
+    for error in errors.iter() {
+        let kept = run.output.session.keep(Object::from(error));
+        let issue = Issue::new(Code::Custom, ottava_validate::Echo::Host(kept));
+        run.issues.push(Issue { ctx: vec![("whole", Param::Host(kept))], ..issue });
+    }
+    Err(Stop::Invalid)
+}
+
+fn class_name(class: &Bound<'_, PyAny>) -> PyResult<String> {
+    match class.cast::<PyType>() {
+        Ok(class) => Ok(class.name()?.to_cow()?.into_owned()),
+        Err(_) => Ok(class.str()?.to_cow()?.into_owned()),
+    }
+}
+
+/// The error of using a class whose annotations are not resolved.
+#[cold]
+pub(crate) fn incomplete(class: *mut ffi::PyTypeObject) -> PyErr {
+    let _ = class;
+    pyo3::exceptions::PyTypeError::new_err(
+        "the class is not complete; call model_rebuild() once its types exist",
+    )
+}
+
+/// What a wrapping validator calls to check the value it wraps.
+#[pyclass(frozen, module = "ottava._native")]
+pub(crate) struct Handler {
+    plan: Py<Plan>,
+    node: NodeId,
+}
+
+#[pymethods]
+impl Handler {
+    fn __call__(&self, py: Python<'_>, value: Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
+        let owner = self.plan.bind(py);
+        let plan = owner.get();
+        let session = Session::default();
+        let mut issues = Issues::new(plan.schema.limits().issues);
+        let mut input = PyInput::new(py, &session, &plan.hosts);
+        let mut output = PyOutput::new(owner, &session);
+        let (program, limits) = (plan.schema.program(), plan.schema.limits());
+        let mut run = Run::new(program, &mut input, &mut output, &mut issues, limits, None);
+        let checked = run.check(self.node, (), Object::from(value));
+        match checked {
+            Ok(object) => Ok(object.into_bound(py).unbind()),
+            Err(Stop::Abort) => Err(PyErr::fetch(py)),
+            Err(Stop::Invalid) => Err(issues::raise(py, &plan.name, issues, session, None)),
+        }
+    }
+
+    fn __traverse__(&self, visit: pyo3::PyVisit<'_>) -> Result<(), pyo3::PyTraverseError> {
+        visit.call(&self.plan)
+    }
+}

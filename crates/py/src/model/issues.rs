@@ -1,0 +1,252 @@
+//! The issues of a run as a Python exception, built when somebody looks.
+
+#![allow(unsafe_code)]
+
+use pyo3::exceptions::PyValueError;
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyDict, PyList, PyTuple};
+
+use ottava_validate::{Code, Echo, Issue, Issues, Loc, Param};
+
+use crate::error::VALIDATION;
+
+use super::input::Session;
+use super::json;
+use super::make;
+use super::object::Object;
+use super::output::PyOutput;
+use super::plan::Plan;
+
+/// The issues of one run, with the objects and the document that they speak of.
+#[pyclass(frozen, module = "ottava._native")]
+pub(crate) struct IssueList {
+    issues: Vec<Issue>,
+    dropped: usize,
+    kept: Vec<Py<PyAny>>,
+    document: Option<Py<PyAny>>,
+}
+
+#[pymethods]
+impl IssueList {
+    /// All issues as dictionaries: `type`, `loc`, `msg`, `input`, and `ctx` where there are parameters.
+    pub(crate) fn errors<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
+        let list = PyList::empty(py);
+        for issue in &self.issues {
+            list.append(self.error(py, issue)?)?;
+        }
+        Ok(list)
+    }
+
+    fn __len__(&self) -> usize {
+        self.issues.len()
+    }
+
+    /// How many issues were found beyond those that are kept.
+    #[getter]
+    fn dropped(&self) -> usize {
+        self.dropped
+    }
+
+    fn __traverse__(&self, visit: pyo3::PyVisit<'_>) -> Result<(), pyo3::PyTraverseError> {
+        for object in &self.kept {
+            visit.call(object)?;
+        }
+        visit.call(&self.document)
+    }
+}
+
+impl IssueList {
+    pub(crate) fn new(
+        py: Python<'_>,
+        mut issues: Issues,
+        session: Session,
+        document: Option<&Bound<'_, PyAny>>,
+    ) -> Self {
+        let dropped = issues.dropped();
+        Self {
+            issues: issues.take(),
+            dropped,
+            kept: session
+                .into_kept()
+                .into_iter()
+                .map(|object| object.into_bound(py).unbind())
+                .collect(),
+            document: document.map(|document| document.clone().unbind()),
+        }
+    }
+
+    fn kept<'py>(&self, py: Python<'py>, number: usize) -> Option<&Bound<'py, PyAny>> {
+        self.kept.get(number).map(|object| object.bind(py))
+    }
+
+    fn error<'py>(&self, py: Python<'py>, issue: &Issue) -> PyResult<Bound<'py, PyDict>> {
+        let mut loc = Vec::with_capacity(issue.loc.len());
+        for step in &issue.loc {
+            loc.push(match step {
+                Loc::Name(name) => name.into_pyobject(py)?.into_any(),
+                Loc::Index(index) => index.into_pyobject(py)?.into_any(),
+            });
+        }
+        if let Some((_, Param::Host(number))) = issue.ctx.iter().find(|(key, _)| *key == "whole")
+            && let Some(whole) = self.kept(py, *number)
+        {
+            let error = whole.cast::<PyDict>()?.copy()?;
+            if let Some(inner) = error.get_item(intern!(py, "loc"))? {
+                loc.extend(inner.try_iter()?.collect::<PyResult<Vec<_>>>()?);
+            }
+            error.set_item(intern!(py, "loc"), PyTuple::new(py, loc)?)?;
+            return Ok(error);
+        }
+        let error = PyDict::new(py);
+        let mut ctx: Vec<(&'static str, Param)> = Vec::with_capacity(issue.ctx.len());
+        let shown = PyDict::new(py);
+        for (key, param) in &issue.ctx {
+            match param {
+                Param::Host(number) => {
+                    if let Some(object) = self.kept(py, *number) {
+                        shown.set_item(key, object)?;
+                        ctx.push((key, Param::Str(text_of(object))));
+                    }
+                }
+                Param::Int(value) => {
+                    shown.set_item(key, value)?;
+                    ctx.push((key, param.clone()));
+                }
+                Param::Str(value) => {
+                    if issue.code != Code::Custom || !matches!(*key, "type" | "message") {
+                        shown.set_item(key, value)?;
+                    }
+                    ctx.push((key, param.clone()));
+                }
+                Param::Value(value) => {
+                    shown.set_item(key, value_object(py, value)?)?;
+                    ctx.push((key, param.clone()));
+                }
+                _ => {}
+            }
+        }
+        let json = matches!(issue.echo, Echo::Span(_));
+        let name = match (issue.code, issue.ctx.iter().find(|(key, _)| *key == "type")) {
+            (Code::Custom, Some((_, Param::Str(name)))) => name.as_str(),
+            (code, _) => code.name(),
+        };
+        error.set_item(intern!(py, "type"), name)?;
+        error.set_item(intern!(py, "loc"), PyTuple::new(py, loc)?)?;
+        error.set_item(intern!(py, "msg"), issue.code.render(&ctx, json))?;
+        error.set_item(intern!(py, "input"), self.input(py, &issue.echo)?)?;
+        if !shown.is_empty() {
+            error.set_item(intern!(py, "ctx"), shown)?;
+        }
+        Ok(error)
+    }
+
+    fn input<'py>(&self, py: Python<'py>, echo: &Echo) -> PyResult<Bound<'py, PyAny>> {
+        Ok(match echo {
+            Echo::Host(number) => {
+                self.kept(py, *number).cloned().unwrap_or_else(|| py.None().into_bound(py))
+            }
+            Echo::Value(value) => value_object(py, value)?,
+            Echo::Span(span) => match &self.document {
+                Some(document) => json::excerpt(document.bind(py), span.clone())?,
+                None => py.None().into_bound(py),
+            },
+            _ => py.None().into_bound(py),
+        })
+    }
+}
+
+/// What an exception says; the name of its class, if even that fails.
+fn text_of(object: &Bound<'_, PyAny>) -> String {
+    object.str().map(|text| text.to_string_lossy().into_owned()).unwrap_or_else(|_| {
+        object.get_type().name().map_or_else(|_| "?".into(), |name| name.to_string())
+    })
+}
+
+fn value_object<'py>(
+    py: Python<'py>,
+    value: &ottava_core::schema::Value,
+) -> PyResult<Bound<'py, PyAny>> {
+    let session = Session::default();
+    let plan = Plan::of_anything(py)?.bind(py);
+    let mut output = PyOutput::new(plan, &session);
+    match ottava_validate::plain(&mut output, (), value) {
+        Ok(object) => Ok(object.into_bound(py)),
+        Err(_) => Err(PyErr::fetch(py)),
+    }
+}
+
+/// A `ValidationError` with the issues of a run.
+#[cold]
+pub(crate) fn raise(
+    py: Python<'_>,
+    title: &str,
+    issues: Issues,
+    session: Session,
+    document: Option<&Bound<'_, PyAny>>,
+) -> PyErr {
+    let list = IssueList::new(py, issues, session, document);
+    match Bound::new(py, list) {
+        Ok(list) => VALIDATION.new_err(py, (title, list)),
+        Err(error) => error,
+    }
+}
+
+/// As [`raise`], where more issues were found than the run has kept.
+#[cold]
+pub(crate) fn raise_more(
+    py: Python<'_>,
+    title: &str,
+    issues: Issues,
+    session: Session,
+    more: u64,
+) -> PyErr {
+    let mut list = IssueList::new(py, issues, session, None);
+    list.dropped += usize::try_from(more).unwrap_or(usize::MAX);
+    match Bound::new(py, list) {
+        Ok(list) => VALIDATION.new_err(py, (title, list)),
+        Err(error) => error,
+    }
+}
+
+/// The issues that an exception carries, if it is a `ValidationError`.
+pub(crate) fn of_exception<'py>(py: Python<'py>, error: &PyErr) -> Option<Bound<'py, IssueList>> {
+    let class = VALIDATION.get(py).ok()?;
+    let value = error.value(py);
+    if !value.is_instance(class).ok()? {
+        return None;
+    }
+    let args = value.getattr(intern!(py, "args")).ok()?;
+    args.get_item(1).ok()?.cast_into::<IssueList>().ok()
+}
+
+/// A value that is wrong as a whole, such as bytes that are no JSON.
+pub(crate) fn single(code: Code, ctx: Vec<(&'static str, Param)>, echo: Echo) -> Issues {
+    let mut issues = Issues::new(1);
+    let mut issue = Issue::new(code, echo);
+    issue.ctx = ctx;
+    issues.push(issue);
+    issues
+}
+
+/// The text of a document that an exception shows.
+pub(crate) fn shown<'py>(py: Python<'py>, bytes: &[u8]) -> PyResult<Bound<'py, PyAny>> {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => match make::str(text) {
+            Ok(object) => Ok(object.into_bound(py)),
+            Err(_) => Err(PyErr::fetch(py)),
+        },
+        Err(_) => Ok(PyBytes::new(py, bytes).into_any()),
+    }
+}
+
+/// The message of a schema that cannot be compiled, as a `ValueError`.
+pub(crate) fn bad_schema(error: &ottava_validate::SchemaError) -> PyErr {
+    PyValueError::new_err(error.to_string())
+}
+
+impl Session {
+    fn into_kept(self) -> Vec<Object> {
+        self.kept.into_inner()
+    }
+}

@@ -1,0 +1,128 @@
+//! JSON text in.
+
+#![allow(unsafe_code)]
+
+use std::ops::Range;
+
+use pyo3::exceptions::PyTypeError;
+use pyo3::prelude::*;
+use pyo3::types::{PyByteArray, PyBytes, PyString};
+
+use ottava_validate::{Checked, Code, Echo, Issues, Stop};
+
+use super::input::{Session, text_of};
+use super::issues::{self, shown};
+use super::object::Object;
+use super::output::PyOutput;
+use super::plan::Plan;
+
+/// The bytes of a document.
+pub(crate) enum Document<'py> {
+    /// Of an immutable object, borrowed.
+    Held(&'py [u8]),
+    /// Of a mutable object, copied: code that runs meanwhile may change it.
+    Copied(Vec<u8>),
+}
+
+impl<'py> Document<'py> {
+    /// The bytes of text or of a bytes-like object.
+    ///
+    /// # Errors
+    /// `TypeError` for anything else.
+    pub(crate) fn of(object: &'py Bound<'_, PyAny>) -> PyResult<Self> {
+        if let Ok(bytes) = object.cast::<PyBytes>() {
+            return Ok(Document::Held(bytes.as_bytes()));
+        }
+        if object.is_instance_of::<PyString>() {
+            // SAFETY: the object is a string, and the result borrows it.
+            return Ok(match unsafe { text_of(object.as_ptr()) } {
+                Some(text) => Document::Held(text.as_bytes()),
+                // A lone surrogate: bytes that no reader takes for UTF-8.
+                None => Document::Copied(
+                    object
+                        .call_method1("encode", ("utf-8", "surrogatepass"))?
+                        .cast::<PyBytes>()?
+                        .as_bytes()
+                        .to_vec(),
+                ),
+            });
+        }
+        if let Ok(bytes) = object.cast::<PyByteArray>() {
+            return Ok(Document::Copied(bytes.to_vec()));
+        }
+        if let Ok(buffer) = pyo3::buffer::PyBuffer::<u8>::get(object) {
+            return Ok(Document::Copied(buffer.to_vec(object.py())?));
+        }
+        Err(PyTypeError::new_err(format!(
+            "JSON must be str, bytes or a bytes-like object, not {}",
+            object.get_type().name()?
+        )))
+    }
+
+    pub(crate) fn bytes(&self) -> &[u8] {
+        match self {
+            Document::Held(bytes) => bytes,
+            Document::Copied(bytes) => bytes,
+        }
+    }
+}
+
+/// Validates a JSON document into an object.
+pub(crate) fn validate<'py>(
+    plan: &Bound<'py, Plan>,
+    json: &Bound<'py, PyAny>,
+    strict: Option<bool>,
+    context: Option<Bound<'py, PyAny>>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let py = plan.py();
+    let session = Session::default();
+    let inner = plan.get();
+    let Ok(document) = Document::of(json) else {
+        let kept = session.keep(Object::from(json.clone()));
+        let issues = issues::single(Code::JsonType, Vec::new(), Echo::Host(kept));
+        return Err(issues::raise(py, &inner.name, issues, session, None));
+    };
+    let mut output = PyOutput::new(plan, &session);
+    output.context = context;
+    let (result, issues) = run(inner, document.bytes(), &mut output, strict);
+    match result {
+        Ok(object) => Ok(object.into_bound(py)),
+        Err(Stop::Abort) => Err(PyErr::fetch(py)),
+        Err(Stop::Invalid) => Err(issues::raise(py, &inner.name, issues, session, Some(json))),
+    }
+}
+
+/// One run over a JSON document.
+pub(crate) fn run(
+    plan: &Plan,
+    bytes: &[u8],
+    output: &mut PyOutput<'_, '_>,
+    strict: Option<bool>,
+) -> (Checked<Object>, Issues) {
+    let mut issues = Issues::new(plan.schema.limits().issues);
+    let result = plan.schema.run_json(bytes, output, (), &mut issues, strict);
+    (result, issues)
+}
+
+/// The value that stands at `span` of a document that was read before: parsed, or its text if it is no JSON.
+pub(crate) fn excerpt<'py>(
+    document: &Bound<'py, PyAny>,
+    span: Range<usize>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let py = document.py();
+    let document = Document::of(document)?;
+    let bytes = document.bytes();
+    let part = &bytes[span.start.min(bytes.len())..span.end.min(bytes.len())];
+    let session = Session::default();
+    let plan = Plan::of_anything(py)?.bind(py);
+    let mut output = PyOutput::new(plan, &session);
+    match run(plan.get(), part, &mut output, None) {
+        (Ok(object), _) => Ok(object.into_bound(py)),
+        (Err(stop), _) => {
+            if stop == Stop::Abort {
+                drop(PyErr::take(py));
+            }
+            shown(py, part)
+        }
+    }
+}

@@ -1,0 +1,172 @@
+//! A compiled description, with the Python side of it.
+
+use std::sync::Arc;
+
+use pyo3::exceptions::PyTypeError;
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::{PyDict, PyType};
+use pyo3::{PyTraverseError, PyVisit};
+
+use ottava_core::schema::{Declaration, Type};
+use ottava_validate::{CompileOptions, PatternEngine, PatternMatch, Schema};
+
+use super::construct;
+use super::declare::declare;
+use super::fast::FastPlan;
+use super::hosts::Hosts;
+use super::issues::bad_schema;
+use super::json;
+use super::layout;
+use super::output::literal_objects;
+
+/// A compiled declaration and the classes, validators and defaults that it refers to.
+#[pyclass(frozen, module = "ottava._native")]
+pub(crate) struct Plan {
+    pub(crate) name: String,
+    pub(crate) schema: Schema,
+    pub(crate) hosts: Hosts,
+    /// The values of each literal of the program.
+    pub(crate) literals: Vec<Vec<Py<PyAny>>>,
+    /// How objects that fit as they are become instances.
+    pub(crate) fast: Option<FastPlan>,
+    /// The model class that this is the plan of.
+    class: Option<Py<PyType>>,
+}
+
+#[pymethods]
+impl Plan {
+    /// Compiles a description. With a class, it becomes the plan of that class.
+    #[new]
+    #[pyo3(signature = (name, description, class=None, /))]
+    fn new<'py>(
+        name: String,
+        description: &Bound<'py, PyDict>,
+        class: Option<Bound<'py, PyType>>,
+    ) -> PyResult<Self> {
+        let py = description.py();
+        let (declaration, hosts) = declare(&name, description)?;
+        let mut plan = Self::compile(py, name, declaration, hosts)?;
+        plan.class = class.map(Bound::unbind);
+        Ok(plan)
+    }
+
+    /// Validates an object.
+    #[pyo3(signature = (obj, *, strict=None, from_attributes=None, context=None))]
+    fn validate<'py>(
+        slf: &Bound<'py, Self>,
+        obj: Bound<'py, PyAny>,
+        strict: Option<bool>,
+        from_attributes: Option<bool>,
+        context: Option<Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let options = construct::Options { strict, from_attributes, context, target: None };
+        Ok(construct::validate(slf, obj.into(), options)?.into_bound(slf.py()))
+    }
+
+    /// Validates a JSON document.
+    #[pyo3(signature = (json_data, *, strict=None, context=None))]
+    fn validate_json<'py>(
+        slf: &Bound<'py, Self>,
+        json_data: &Bound<'py, PyAny>,
+        strict: Option<bool>,
+        context: Option<Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        json::validate(slf, json_data, strict, context)
+    }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        visit.call(&self.class)?;
+        for value in self.literals.iter().flatten() {
+            visit.call(value)?;
+        }
+        self.hosts.traverse(&visit)
+    }
+}
+
+impl Plan {
+    pub(crate) fn compile(
+        py: Python<'_>,
+        name: String,
+        declaration: Declaration,
+        hosts: Hosts,
+    ) -> PyResult<Self> {
+        let options =
+            CompileOptions { pattern_engine: Some(&PythonPatterns), ..CompileOptions::default() };
+        let schema =
+            Schema::compile_with(declaration, &options).map_err(|error| bad_schema(&error))?;
+        let literals = schema
+            .program()
+            .literals()
+            .iter()
+            .map(|literal| literal_objects(py, &literal.values))
+            .collect::<PyResult<Vec<_>>>()?;
+        let fast = FastPlan::compile(py, &schema, &hosts, &literals);
+        Ok(Self { name, schema, hosts, literals, fast, class: None })
+    }
+
+    /// A plan that takes anything.
+    pub(crate) fn of_anything(py: Python<'_>) -> PyResult<&Py<Plan>> {
+        static ANYTHING: PyOnceLock<Py<Plan>> = PyOnceLock::new();
+        ANYTHING.get_or_try_init(py, || {
+            let declaration = Declaration::new("Any", Type::any());
+            Py::new(py, Self::compile(py, "Any".into(), declaration, Hosts::default())?)
+        })
+    }
+}
+
+/// Compiles a class's description and makes the result its plan.
+#[pyfunction]
+#[pyo3(signature = (class, name, description, /))]
+pub(crate) fn complete<'py>(
+    class: &Bound<'py, PyType>,
+    name: String,
+    description: &Bound<'py, PyDict>,
+) -> PyResult<()> {
+    let plan = Bound::new(class.py(), Plan::new(name, description, Some(class.clone()))?)?;
+    layout::set_plan(class, plan)
+}
+
+/// The plan of a complete model class.
+#[pyfunction]
+#[pyo3(signature = (class, /))]
+pub(crate) fn plan_of<'py>(class: &Bound<'py, PyType>) -> PyResult<Option<Bound<'py, Plan>>> {
+    Ok(layout::plan(class))
+}
+
+/// Python's own `re`, for patterns with look-around or back-references.
+struct PythonPatterns;
+
+struct PythonPattern {
+    search: Py<PyAny>,
+}
+
+impl PatternEngine for PythonPatterns {
+    fn compile(&self, pattern: &str) -> Result<Arc<dyn PatternMatch>, String> {
+        Python::attach(|py| {
+            let search = py.import("re")?.call_method1("compile", (pattern,))?.getattr("search")?;
+            Ok(Arc::new(PythonPattern { search: search.unbind() }) as Arc<dyn PatternMatch>)
+        })
+        .map_err(|error: PyErr| error.to_string())
+    }
+}
+
+impl PatternMatch for PythonPattern {
+    fn is_match(&self, text: &str) -> bool {
+        // `search` on a string of a compiled pattern only fails for want of memory; then nothing was found.
+        Python::attach(|py| self.search.bind(py).call1((text,)).is_ok_and(|found| !found.is_none()))
+    }
+}
+
+/// The plan of a class, or a `TypeError` that says why there is none.
+pub(crate) fn need_plan<'py>(class: &Bound<'py, PyType>) -> PyResult<Bound<'py, Plan>> {
+    if let Some(plan) = layout::plan(class) {
+        return Ok(plan);
+    }
+    if !layout::is_model_class(class.as_any()) {
+        return Err(PyTypeError::new_err("not a model class"));
+    }
+    // Resolves what was not known when the class was made, or raises.
+    class.call_method0("__ottava_complete__")?;
+    layout::plan(class).ok_or_else(|| PyTypeError::new_err("the class is not complete"))
+}

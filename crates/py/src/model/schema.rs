@@ -1,0 +1,98 @@
+//! Schemas in Python's hands: those of models, and validation by a schema that has no class.
+
+use std::sync::Arc;
+
+use pyo3::prelude::*;
+use pyo3::types::{PyList, PyType};
+
+use ottava_validate::{Issues, Stop};
+
+use crate::schema::Schema;
+
+use super::construct::{self, Options};
+use super::hosts::Hosts;
+use super::input::Session;
+use super::issues::IssueList;
+use super::json::{self, Document};
+use super::output::PyOutput;
+use super::plan::{Plan, need_plan};
+
+/// The schema of a complete model class.
+#[pyfunction]
+#[pyo3(signature = (class, /))]
+pub(crate) fn schema_of(class: &Bound<'_, PyType>) -> PyResult<Schema> {
+    let plan = need_plan(class)?;
+    Ok(Schema::new(Arc::new(plan.get().schema.declaration().clone())))
+}
+
+impl Schema {
+    /// The compiled schema. Validators and defaults that are code of a class are not part of a schema.
+    fn compiled<'py>(&self, py: Python<'py>) -> PyResult<&Bound<'py, Plan>> {
+        let made = self.plan.get_or_try_init(py, || {
+            let mut declaration = self.declaration().as_ref().clone();
+            super::declare::without_host(&mut declaration);
+            let name = declaration.name.clone();
+            Py::new(py, Plan::compile(py, name, declaration, Hosts::default())?)
+        })?;
+        Ok(made.bind(py))
+    }
+}
+
+#[pymethods]
+impl Schema {
+    /// Whether an object is valid.
+    #[pyo3(signature = (obj, *, strict=None))]
+    fn is_valid(&self, obj: Bound<'_, PyAny>, strict: Option<bool>) -> PyResult<bool> {
+        let py = obj.py();
+        let plan = self.compiled(py)?;
+        match construct::validate(plan, obj.into(), Options { strict, ..Options::default() }) {
+            Ok(_) => Ok(true),
+            Err(error) if error.is_instance(py, crate::error::VALIDATION.get(py)?) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Whether JSON text is valid. Makes no object.
+    fn is_valid_json(&self, py: Python<'_>, json_data: &Bound<'_, PyAny>) -> PyResult<bool> {
+        let document = Document::of(json_data)?;
+        Ok(self.compiled(py)?.get().schema.is_valid_json(document.bytes()))
+    }
+
+    /// The valid, converted form of an object, with plain dictionaries for records. Raises `ValidationError`.
+    #[pyo3(signature = (obj, *, strict=None))]
+    fn validate<'py>(
+        &self,
+        obj: Bound<'py, PyAny>,
+        strict: Option<bool>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let py = obj.py();
+        let options = Options { strict, ..Options::default() };
+        Ok(construct::validate(self.compiled(py)?, obj.into(), options)?.into_bound(py))
+    }
+
+    /// The value of JSON text, with plain dictionaries for records. Raises `ValidationError`.
+    #[pyo3(signature = (json_data, *, strict=None))]
+    fn validate_json<'py>(
+        &self,
+        json_data: &Bound<'py, PyAny>,
+        strict: Option<bool>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        json::validate(self.compiled(json_data.py())?, json_data, strict, None)
+    }
+
+    /// What is wrong with JSON text, as `ValidationError.errors()` has it; empty if nothing is.
+    fn issues_json<'py>(&self, json_data: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyList>> {
+        let py = json_data.py();
+        let plan = self.compiled(py)?;
+        let document = Document::of(json_data)?;
+        let session = Session::default();
+        let mut output = PyOutput::new(plan, &session);
+        match json::run(plan.get(), document.bytes(), &mut output, None) {
+            (Ok(_), _) => IssueList::new(py, Issues::new(1), session, None).errors(py),
+            (Err(Stop::Abort), _) => Err(PyErr::fetch(py)),
+            (Err(Stop::Invalid), issues) => {
+                IssueList::new(py, issues, session, Some(json_data)).errors(py)
+            }
+        }
+    }
+}

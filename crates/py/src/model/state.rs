@@ -1,0 +1,325 @@
+//! What an instance holds, for comparison, copies, pickles and assignment.
+
+#![allow(unsafe_code)]
+
+use pyo3::exceptions::{PyAttributeError, PyTypeError};
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PySet, PyString, PyTuple, PyType};
+
+use ottava_validate::{Code, Echo, Issue, Issues, Loc, Run, Stop};
+
+use super::hosts::equal;
+use super::input::{PyInput, Session};
+use super::instance;
+use super::issues;
+use super::layout::{self, Layout};
+use super::object::Object;
+use super::output::{PyOutput, make_default, set_extra};
+use super::plan::need_plan;
+
+/// The layout of a model instance.
+fn layout_of<'a>(object: &'a Bound<'_, PyAny>) -> PyResult<&'a Layout> {
+    if layout::is_model_instance(object) {
+        // SAFETY: the class is of our metaclass and lives as long as its instance.
+        let layout = unsafe { layout::layout_of(object.get_type_ptr()).as_ref() };
+        if let Some(layout) = layout {
+            return Ok(layout);
+        }
+    }
+    Err(PyTypeError::new_err(format!(
+        "expected a model instance, got {}",
+        object.get_type().name()?
+    )))
+}
+
+/// The names of the fields that were given when the instance was made, and not filled from their defaults.
+#[pyfunction]
+pub(crate) fn fields_set<'py>(object: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PySet>> {
+    let layout = layout_of(object)?;
+    let names = PySet::empty(object.py())?;
+    for (index, (name, _)) in layout.fields.iter().enumerate() {
+        // SAFETY: the layout is that of the object.
+        if unsafe { instance::is_given(object.as_ptr(), layout, index) } {
+            names.add(name)?;
+        }
+    }
+    Ok(names)
+}
+
+/// All that an instance holds: fields, names of the given ones, private attributes and other slots, extra fields.
+#[pyfunction]
+pub(crate) fn get_state<'py>(object: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyTuple>> {
+    let py = object.py();
+    let layout = layout_of(object)?;
+    let fields = PyDict::new(py);
+    for (index, (name, _)) in layout.fields.iter().enumerate() {
+        // SAFETY: the layout is that of the object.
+        if let Some(value) = unsafe { instance::field(object.as_ptr(), layout, index) } {
+            fields.set_item(name, value.bind(py))?;
+        }
+    }
+    let others = PyDict::new(py);
+    for (name, offset) in &layout.others {
+        if Some(*offset) == layout.extra || Some(*offset) == layout.given {
+            continue;
+        }
+        // SAFETY: as above; a new reference is taken at once.
+        let value = unsafe {
+            let value = instance::read_slot(object.as_ptr(), *offset);
+            (!value.is_null()).then(|| Object::borrowed(value))
+        };
+        if let Some(value) = value {
+            others.set_item(name, value.bind(py))?;
+        }
+    }
+    let extra = match layout.extra {
+        // SAFETY: as above.
+        Some(offset) => unsafe {
+            let value = instance::read_slot(object.as_ptr(), offset);
+            if value.is_null() {
+                py.None().into_bound(py)
+            } else {
+                Object::borrowed(value).into_bound(py)
+            }
+        },
+        None => py.None().into_bound(py),
+    };
+    PyTuple::new(py, [fields.into_any(), fields_set(object)?.into_any(), others.into_any(), extra])
+}
+
+/// Fills an instance with what `get_state` gave. Nothing is checked but the names.
+#[pyfunction]
+#[pyo3(signature = (object, fields, given, others, extra))]
+pub(crate) fn set_state(
+    object: &Bound<'_, PyAny>,
+    fields: &Bound<'_, PyDict>,
+    given: &Bound<'_, PySet>,
+    others: &Bound<'_, PyDict>,
+    extra: Option<&Bound<'_, PyDict>>,
+) -> PyResult<()> {
+    let py = object.py();
+    let layout = layout_of(object)?;
+    let mut bits = vec![false; layout.fields.len()];
+    for (index, (name, _)) in layout.fields.iter().enumerate() {
+        if let Some(value) = fields.get_item(name)? {
+            // SAFETY: the layout is that of the object.
+            unsafe { instance::set_field(object.as_ptr(), layout, index, value.into())? };
+        }
+        bits[index] = given.contains(name)?;
+    }
+    // SAFETY: as above.
+    unsafe { instance::set_given(object.as_ptr(), layout, |index| bits[index]) };
+    for (name, offset) in &layout.others {
+        if Some(*offset) == layout.extra || Some(*offset) == layout.given {
+            continue;
+        }
+        if let Some(value) = others.get_item(name)? {
+            // SAFETY: as above.
+            unsafe { instance::write_slot(object.as_ptr(), *offset, value.into()) };
+        }
+    }
+    if let Some(extra) = extra {
+        let object = Object::from(object.clone());
+        for (key, value) in extra.iter() {
+            set_extra(py, &object, layout, key.extract()?, &value.into())?;
+        }
+    }
+    Ok(())
+}
+
+/// Whether two instances of one class hold equal values.
+#[pyfunction]
+pub(crate) fn same(a: &Bound<'_, PyAny>, b: &Bound<'_, PyAny>) -> PyResult<bool> {
+    let py = a.py();
+    if a.get_type_ptr() != b.get_type_ptr() {
+        return Ok(false);
+    }
+    let layout = layout_of(a)?;
+    let both = |x: Option<Object>, y: Option<Object>| match (x, y) {
+        (Some(x), Some(y)) => equal(&x.into_bound(py), &y.into_bound(py)),
+        (None, None) => Ok(true),
+        _ => Ok(false),
+    };
+    for index in 0..layout.fields.len() {
+        // SAFETY: both are instances of the class with this layout.
+        let (x, y) = unsafe {
+            (instance::field(a.as_ptr(), layout, index), instance::field(b.as_ptr(), layout, index))
+        };
+        if !both(x, y)? {
+            return Ok(false);
+        }
+    }
+    for (_, offset) in layout.others.iter().filter(|(_, offset)| Some(*offset) != layout.given) {
+        // SAFETY: as above; new references are taken at once.
+        let (x, y) = unsafe {
+            let read = |object: &Bound<'_, PyAny>| {
+                let value = instance::read_slot(object.as_ptr(), *offset);
+                (!value.is_null()).then(|| Object::borrowed(value))
+            };
+            (read(a), read(b))
+        };
+        if !both(x, y)? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// Checks a value as field `name` of an instance and sets it.
+///
+/// Validators of the whole model are not run. Raises `ValidationError` and leaves the instance as it was.
+#[pyfunction]
+pub(crate) fn assign(
+    object: &Bound<'_, PyAny>,
+    name: &Bound<'_, PyString>,
+    value: Bound<'_, PyAny>,
+) -> PyResult<()> {
+    let py = object.py();
+    let layout = layout_of(object)?;
+    let text = name.to_cow()?;
+    let class = object.get_type();
+    let owner = need_plan(&class)?;
+    let plan = owner.get();
+    let record = plan.schema.program().records().iter().find(|record| {
+        plan.hosts
+            .record(record.host)
+            .and_then(|host| host.class())
+            .is_some_and(|known| known.is(&class))
+    });
+    let found = record.and_then(|record| {
+        record.fields.iter().position(|field| field.name == *text).map(|index| (record, index))
+    });
+    let Some((record, index)) = found else {
+        return Err(PyAttributeError::new_err(format!("no field called '{text}'")));
+    };
+    let session = Session::default();
+    let mut issues = Issues::new(plan.schema.limits().issues);
+    let mut input = PyInput::new(py, &session, &plan.hosts);
+    let mut output = PyOutput::new(&owner, &session);
+    let checked = Run::new(
+        plan.schema.program(),
+        &mut input,
+        &mut output,
+        &mut issues,
+        plan.schema.limits(),
+        record_strict(plan, record),
+    )
+    .check(record.fields[index].node, (), value.into());
+    match checked {
+        // SAFETY: the layout is that of the object; fields of the record are those of the layout, in the same order.
+        Ok(value) => unsafe {
+            instance::set_field(object.as_ptr(), layout, index, value)?;
+            let given: Vec<bool> = (0..layout.fields.len())
+                .map(|other| other == index || instance::is_given(object.as_ptr(), layout, other))
+                .collect();
+            instance::set_given(object.as_ptr(), layout, |other| given[other]);
+            Ok(())
+        },
+        Err(Stop::Abort) => Err(PyErr::fetch(py)),
+        Err(Stop::Invalid) => {
+            issues.locate(0, &Loc::Name(text.as_ref().into()));
+            Err(issues::raise(py, &plan.name, issues, session, None))
+        }
+    }
+}
+
+fn record_strict(_plan: &super::plan::Plan, _record: &ottava_validate::RecordPlan) -> Option<bool> {
+    None
+}
+
+/// The error of setting a field that is frozen, or of changing an instance that is.
+#[pyfunction]
+pub(crate) fn frozen_error<'py>(
+    py: Python<'py>,
+    title: &str,
+    name: &str,
+    value: Bound<'py, PyAny>,
+    whole: bool,
+) -> Bound<'py, PyAny> {
+    let session = Session::default();
+    let kept = session.keep(value.into());
+    let mut issues = Issues::new(1);
+    let code = if whole { Code::FrozenInstance } else { Code::FrozenField };
+    issues.push(Issue::new(code, Echo::Host(kept)));
+    issues.locate(0, &Loc::Name(name.into()));
+    issues::raise(py, title, issues, session, None).into_value(py).into_bound(py).into_any()
+}
+
+/// An instance of `class` with these values, unchecked; fields that are missing get their defaults.
+#[pyfunction]
+#[pyo3(signature = (class, given, values, /))]
+pub(crate) fn construct<'py>(
+    class: &Bound<'py, PyType>,
+    given: Option<&Bound<'py, PyAny>>,
+    values: &Bound<'py, PyDict>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let py = class.py();
+    let owner = need_plan(class)?;
+    let plan = owner.get();
+    // SAFETY: `need_plan` has seen that the class is of our metaclass and complete.
+    let Some(layout) = (unsafe { layout::layout_of(class.as_type_ptr()).as_ref() }) else {
+        return Err(PyTypeError::new_err("the class has no layout"));
+    };
+    // SAFETY: as above.
+    let object = unsafe { instance::allocate(class.as_type_ptr(), layout) }
+        .ok_or_else(|| PyErr::fetch(py))?;
+    let host = plan
+        .hosts
+        .records
+        .iter()
+        .find(|host| host.class().is_some_and(|known| known.is(class)))
+        .ok_or_else(|| PyTypeError::new_err("the class has no record"))?;
+    let record = plan.schema.program().records().iter().find(|record| {
+        plan.hosts.record(record.host).is_some_and(|known| std::ptr::eq(known, host))
+    });
+    let mut bits = vec![false; layout.fields.len()];
+    let session = Session::default();
+    for (index, (name, _)) in layout.fields.iter().enumerate() {
+        let found = match values.get_item(name)? {
+            Some(value) => Some(value),
+            None => match host.keys.get(index) {
+                Some(key) => values.get_item(key)?,
+                None => None,
+            },
+        };
+        let value = match found {
+            Some(value) => {
+                bits[index] = true;
+                Some(Object::from(value))
+            }
+            None => {
+                let mut output = PyOutput::new(&owner, &session);
+                match record.map(|record| (record, &record.fields[index].default)) {
+                    None | Some((_, ottava_core::schema::FieldDefault::Required)) => None,
+                    Some((record, default)) => {
+                        use ottava_validate::Output;
+                        Some(
+                            output
+                                .default((), record, index, default)
+                                .map_err(|_| PyErr::fetch(py))?,
+                        )
+                    }
+                }
+            }
+        };
+        if let Some(value) = value {
+            // SAFETY: the object was made with this layout.
+            unsafe { instance::set_field(object.as_ptr(), layout, index, value)? };
+        }
+    }
+    if let Some(given) = given {
+        for (index, (name, _)) in layout.fields.iter().enumerate() {
+            bits[index] = given.contains(name)?;
+        }
+    }
+    // SAFETY: as above.
+    unsafe { instance::set_given(object.as_ptr(), layout, |index| bits[index]) };
+    for (offset, number) in &host.privates {
+        if let Some(default) = plan.hosts.defaults.get(*number) {
+            let value = make_default(py, default, || Ok(PyDict::new(py)))?;
+            // SAFETY: the offset is that of a slot of this class.
+            unsafe { instance::write_slot(object.as_ptr(), *offset, value) };
+        }
+    }
+    Ok(object.into_bound(py))
+}

@@ -1,0 +1,344 @@
+//! Asking a grid: nearest, within, boxes, cells.
+
+use arrow_array::cast::AsArray;
+use arrow_schema::DataType;
+use numpy::{PyArray1, PyUntypedArray};
+use ottava_core::{AXES, AxisSet, Scales, TokenId};
+use ottava_spatial::{Error, Filter, Neighbors, Query};
+use pyo3::exceptions::PyTypeError;
+use pyo3::prelude::*;
+
+use super::grid::{TokenGrid, table, view};
+use super::options;
+use super::raise::raise;
+use super::results::{CELLS, NEIGHBORS, RAGGED};
+use super::state::State;
+use crate::arrays::{self, Column, Ids, Points, refuse};
+use crate::arrow::{read_column, speaks_arrow};
+
+/// The keywords that queries share, converted.
+#[derive(Default)]
+pub(super) struct Choices<'py> {
+    axes: Option<AxisSet>,
+    scales: Option<Scales>,
+    admitted: Option<Admitted<'py>>,
+    exclude: Option<Ids<'py>>,
+}
+
+/// `where=`: who may be an answer.
+enum Admitted<'py> {
+    Mask(Column<'py, bool>),
+    OwnedMask(Vec<bool>),
+    Ids(Ids<'py>),
+}
+
+/// The part of [`Choices`] that goes to another thread.
+#[derive(Clone, Copy)]
+pub(super) struct Asked<'a> {
+    axes: Option<AxisSet>,
+    scales: Option<Scales>,
+    mask: Option<&'a [bool]>,
+    allow: Option<&'a [TokenId]>,
+    exclude: &'a [TokenId],
+}
+
+impl<'py> Choices<'py> {
+    pub(super) fn read(
+        grid: &TokenGrid,
+        axes: Option<&Bound<'py, PyAny>>,
+        scales: Option<&Bound<'py, PyAny>>,
+        admitted: Option<&Bound<'py, PyAny>>,
+        exclude: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Self> {
+        Ok(Self {
+            axes: axes.map(|axes| options::axis_set(axes, &grid.names)).transpose()?,
+            scales: scales.map(|s| options::scales(s, &grid.names, grid.scales)).transpose()?,
+            admitted: admitted.map(Admitted::read).transpose()?,
+            exclude: exclude.map(|ids| arrays::ids(ids, "exclude")).transpose()?,
+        })
+    }
+
+    pub(super) fn asked(&self) -> Asked<'_> {
+        let (mask, allow) = match &self.admitted {
+            None => (None, None),
+            Some(Admitted::Mask(mask)) => (Some(mask.get()), None),
+            Some(Admitted::OwnedMask(mask)) => (Some(mask.as_slice()), None),
+            Some(Admitted::Ids(ids)) => (None, Some(ids.get())),
+        };
+        let exclude = self.exclude.as_ref().map_or(&[][..], Ids::get);
+        Asked { axes: self.axes, scales: self.scales, mask, allow, exclude }
+    }
+}
+
+impl<'py> Admitted<'py> {
+    fn read(object: &Bound<'py, PyAny>) -> PyResult<Self> {
+        if object.cast::<PyUntypedArray>().is_err() && speaks_arrow(object)? {
+            let mut mask = Vec::new();
+            for chunk in read_column(object)? {
+                if chunk.data_type() != &DataType::Boolean {
+                    return Err(PyTypeError::new_err(format!(
+                        "where: expected an Arrow column of booleans, got {}",
+                        chunk.data_type()
+                    )));
+                }
+                mask.extend(chunk.as_boolean().iter().map(|admitted| admitted == Some(true)));
+            }
+            return Ok(Self::OwnedMask(mask));
+        }
+        match arrays::mask(object, "where")? {
+            Some(mask) => Ok(Self::Mask(mask)),
+            None => Ok(Self::Ids(arrays::ids(object, "where")?)),
+        }
+    }
+}
+
+impl Asked<'_> {
+    /// Runs `ask` with the query that was asked for.
+    pub(super) fn with<T>(
+        &self,
+        state: &State,
+        ask: impl FnOnce(&Query<'_>) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let filter: Option<Filter> = match (self.mask, self.allow) {
+            (Some(mask), _) => Some(state.grid.filter_mask(mask)?),
+            (None, Some(ids)) => Some(state.grid.filter_allow(ids)?),
+            (None, None) => None,
+        };
+        ask(&Query {
+            axes: self.axes,
+            scales: self.scales,
+            filter: filter.as_ref(),
+            exclude: self.exclude,
+            ..Query::default()
+        })
+    }
+}
+
+/// A named tuple of arrays.
+fn neighbors(py: Python<'_>, found: Neighbors) -> PyResult<Bound<'_, PyAny>> {
+    let ids = PyArray1::from_slice(py, &found.ids);
+    NEIGHBORS.of(py, (ids, PyArray1::from_slice(py, &found.distances)))
+}
+
+/// `k=`, at least 1.
+pub(super) fn count(py: Python<'_>, k: isize) -> PyResult<usize> {
+    match usize::try_from(k) {
+        Ok(k) if k > 0 => Ok(k),
+        _ => Err(refuse(py, "k", format_args!("expected 1 or more, got {k}"))),
+    }
+}
+
+fn limit(py: Python<'_>, limit: Option<isize>) -> PyResult<Option<usize>> {
+    limit
+        .map(|n| {
+            usize::try_from(n)
+                .map_err(|_| refuse(py, "limit", format_args!("expected 0 or more, got {n}")))
+        })
+        .transpose()
+}
+
+#[pymethods]
+impl TokenGrid {
+    /// The k tokens nearest to a point, shape (8,), or to each of n points, shape (n, 8).
+    #[pyo3(signature = (q, k=1, *, axes=None, scales=None, within=None, r#where=None, exclude=None, threads=None))]
+    #[expect(clippy::too_many_arguments, reason = "they are keywords in Python")]
+    fn nearest<'py>(
+        &self,
+        py: Python<'py>,
+        q: &Bound<'py, PyAny>,
+        k: isize,
+        axes: Option<&Bound<'py, PyAny>>,
+        scales: Option<&Bound<'py, PyAny>>,
+        within: Option<f32>,
+        r#where: Option<&Bound<'py, PyAny>>,
+        exclude: Option<&Bound<'py, PyAny>>,
+        threads: Option<usize>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let k = count(py, k)?;
+        let choices = Choices::read(self, axes, scales, r#where, exclude)?;
+        let asked = choices.asked();
+        match arrays::points(q, "q")? {
+            Points::One(q) => {
+                let found = self.shared.read(py, |state| {
+                    asked
+                        .with(state, |query| state.grid.nearest(&q, k, &Query { within, ..*query }))
+                })?;
+                neighbors(py, found.map_err(|err| raise(py, "q", err))?)
+            }
+            Points::Many(rows) => {
+                let rows = rows.get();
+                let found = self.shared.read_parallel(py, threads, |state, cancel| {
+                    asked.with(state, |query| {
+                        state.grid.nearest_batch(
+                            view(rows),
+                            k,
+                            &Query { within, cancel: Some(cancel), ..*query },
+                        )
+                    })
+                })?;
+                let found = found.map_err(|err| raise(py, "q", err))?;
+                let ids = table(py, rows.len(), found.k, found.ids)?;
+                NEIGHBORS.of(py, (ids, table(py, rows.len(), found.k, found.distances)?))
+            }
+        }
+    }
+
+    /// The tokens within a radius, inclusive, of a point or of each of n points.
+    #[pyo3(signature = (q, radius, *, limit=None, sort=true, axes=None, scales=None, r#where=None, exclude=None, threads=None))]
+    #[expect(clippy::too_many_arguments, reason = "they are keywords in Python")]
+    fn within<'py>(
+        &self,
+        py: Python<'py>,
+        q: &Bound<'py, PyAny>,
+        radius: f32,
+        limit: Option<isize>,
+        sort: bool,
+        axes: Option<&Bound<'py, PyAny>>,
+        scales: Option<&Bound<'py, PyAny>>,
+        r#where: Option<&Bound<'py, PyAny>>,
+        exclude: Option<&Bound<'py, PyAny>>,
+        threads: Option<usize>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let limit = self::limit(py, limit)?;
+        let choices = Choices::read(self, axes, scales, r#where, exclude)?;
+        let asked = choices.asked();
+        match arrays::points(q, "q")? {
+            Points::One(q) => {
+                let found = self.shared.read(py, |state| {
+                    asked.with(state, |query| {
+                        state.grid.within(&q, radius, &Query { limit, sort, ..*query })
+                    })
+                })?;
+                neighbors(py, found.map_err(|err| raise(py, "q", err))?)
+            }
+            Points::Many(rows) => {
+                let rows = rows.get();
+                let found = self.shared.read_parallel(py, threads, |state, cancel| {
+                    asked.with(state, |query| {
+                        let query = Query { limit, sort, cancel: Some(cancel), ..*query };
+                        state.grid.within_batch(view(rows), radius, &query)
+                    })
+                })?;
+                let found = found.map_err(|err| raise(py, "q", err))?;
+                let (ids, distances) =
+                    (PyArray1::from_vec(py, found.ids), PyArray1::from_vec(py, found.distances));
+                RAGGED.of(py, (PyArray1::from_vec(py, found.indptr), ids, distances))
+            }
+        }
+    }
+
+    /// How many tokens are within a radius, inclusive: an int for a point, an array of shape (n,), uint64, for n points.
+    #[pyo3(signature = (q, radius, *, axes=None, scales=None, r#where=None, exclude=None, threads=None))]
+    #[expect(clippy::too_many_arguments, reason = "they are keywords in Python")]
+    fn count_within<'py>(
+        &self,
+        py: Python<'py>,
+        q: &Bound<'py, PyAny>,
+        radius: f32,
+        axes: Option<&Bound<'py, PyAny>>,
+        scales: Option<&Bound<'py, PyAny>>,
+        r#where: Option<&Bound<'py, PyAny>>,
+        exclude: Option<&Bound<'py, PyAny>>,
+        threads: Option<usize>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let choices = Choices::read(self, axes, scales, r#where, exclude)?;
+        let asked = choices.asked();
+        match arrays::points(q, "q")? {
+            Points::One(q) => {
+                let found = self.shared.read(py, |state| {
+                    asked.with(state, |query| state.grid.count_within(&q, radius, query))
+                })?;
+                let count = found.map_err(|err| raise(py, "q", err))?;
+                Ok(count.into_pyobject(py)?.into_any())
+            }
+            Points::Many(rows) => {
+                let rows = rows.get();
+                let found = self.shared.read_parallel(py, threads, |state, cancel| {
+                    asked.with(state, |query| {
+                        let query = Query { cancel: Some(cancel), ..*query };
+                        state.grid.count_within_batch(view(rows), radius, &query)
+                    })
+                })?;
+                let counts = found.map_err(|err| raise(py, "q", err))?;
+                Ok(PyArray1::from_vec(py, counts).into_any())
+            }
+        }
+    }
+
+    /// The ids, ascending, of the tokens in a box, corners included; coordinates are not scaled.
+    #[pyo3(name = "box", signature = (lo, hi, *, axes=None, r#where=None, exclude=None))]
+    fn in_box<'py>(
+        &self,
+        py: Python<'py>,
+        lo: &Bound<'py, PyAny>,
+        hi: &Bound<'py, PyAny>,
+        axes: Option<&Bound<'py, PyAny>>,
+        r#where: Option<&Bound<'py, PyAny>>,
+        exclude: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyArray1<u64>>> {
+        let (lo, hi) = (arrays::point(lo, "lo")?, arrays::point(hi, "hi")?);
+        let choices = Choices::read(self, axes, None, r#where, exclude)?;
+        let asked = choices.asked();
+        let found = self.shared.read_detached(py, |state| {
+            asked.with(state, |query| state.grid.box_query(&lo, &hi, query))
+        })?;
+        Ok(PyArray1::from_vec(py, found.map_err(|err| raise(py, "box", err))?))
+    }
+
+    /// The edge of a cell, in scaled units.
+    #[getter]
+    fn cell_size(&self, py: Python<'_>) -> PyResult<f32> {
+        self.shared.read(py, |state| state.grid.cell_size())
+    }
+
+    /// The cell of a position: eight integers, shape (8,), int32; for positions of shape (n, 8), shape (n, 8).
+    fn cell_of<'py>(
+        &self,
+        py: Python<'py>,
+        position: &Bound<'py, PyAny>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        match arrays::points(position, "position")? {
+            Points::One(position) => {
+                let cell = self.shared.read(py, |state| state.grid.cell_of(&position))?;
+                let cell = cell.map_err(|err| raise(py, "position", err))?;
+                Ok(PyArray1::from_slice(py, &cell).into_any())
+            }
+            Points::Many(rows) => {
+                let rows = rows.get();
+                let cells = self.shared.read_detached(py, |state| {
+                    rows.iter().map(|row| state.grid.cell_of(row)).collect::<Result<Vec<_>, _>>()
+                })?;
+                let cells = cells.map_err(|err| raise(py, "position", err))?;
+                Ok(table(py, cells.len(), AXES, cells.into_flattened())?.into_any())
+            }
+        }
+    }
+
+    /// The ids, ascending, of the tokens in a cell. Integers name the cell, as from `cell_of` and `occupied_cells`; floats are a
+    /// position in it.
+    fn cell<'py>(
+        &self,
+        py: Python<'py>,
+        cell: &Bound<'py, PyAny>,
+    ) -> PyResult<Bound<'py, PyArray1<u64>>> {
+        let found = match arrays::place(cell, "cell")? {
+            arrays::Place::Cell(cell) => {
+                self.shared.read(py, |state| Ok(state.grid.cell_tokens(&cell)))?
+            }
+            arrays::Place::Position(position) => {
+                self.shared.read(py, |state| state.grid.cell(&position))?
+            }
+        };
+        let ids = found.map_err(|err| raise(py, "cell", err))?;
+        Ok(PyArray1::from_slice(py, &ids))
+    }
+
+    /// The cells that hold tokens, shape (m, 8), int32, and how many each holds, shape (m,), int64.
+    fn occupied_cells<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        let cells = self.shared.read_detached(py, |state| state.grid.cell_counts())?;
+        let (cells, counts): (Vec<_>, Vec<_>) =
+            cells.into_iter().map(|(cell, count)| (cell, count as i64)).unzip();
+        let cells = table(py, cells.len(), AXES, cells.into_flattened())?;
+        CELLS.of(py, (cells, PyArray1::from_vec(py, counts)))
+    }
+}

@@ -1,0 +1,68 @@
+//! Grids in files and in pickles.
+
+use std::path::PathBuf;
+
+use ottava_spatial::OpenOptions;
+use pyo3::exceptions::PyOSError;
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyType};
+
+use super::grid::TokenGrid;
+use super::raise::raise;
+use crate::gate;
+
+#[pymethods]
+impl TokenGrid {
+    /// Writes a snapshot: all tokens and their index, checksummed, published by rename.
+    fn save(&self, py: Python<'_>, path: PathBuf) -> PyResult<()> {
+        let done = self.shared.read_parallel(py, None, |state, _| state.grid.save(&path))?;
+        done.map_err(|err| raise(py, "path", err))
+    }
+
+    /// Opens a snapshot; with `mmap` the file is mapped and read as it is needed.
+    #[staticmethod]
+    #[pyo3(signature = (path, mmap=true))]
+    fn open(py: Python<'_>, path: PathBuf, mmap: bool) -> PyResult<Self> {
+        let options = OpenOptions { mmap, ..OpenOptions::default() };
+        let opened = gate::detached(py, || ottava_spatial::TokenGrid::open(&path, options))?;
+        Ok(Self::of(opened.map_err(|err| raise(py, "path", err))?, None))
+    }
+
+    /// Computes all checksums of the snapshot that the grid was opened from.
+    fn verify(&self, py: Python<'_>) -> PyResult<()> {
+        let done = self.shared.read_detached(py, |state| state.grid.verify())?;
+        done.map_err(|err| raise(py, "path", err))
+    }
+
+    /// A grid from the bytes of a snapshot.
+    #[classmethod]
+    fn _from_snapshot(_class: &Bound<'_, PyType>, py: Python<'_>, bytes: &[u8]) -> PyResult<Self> {
+        let opened = gate::detached(py, || -> std::io::Result<_> {
+            let file = tempfile::NamedTempFile::new()?;
+            std::fs::write(file.path(), bytes)?;
+            let options = OpenOptions { mmap: false, ..OpenOptions::default() };
+            Ok(ottava_spatial::TokenGrid::open(file.path(), options))
+        })?;
+        let grid = opened.map_err(PyOSError::new_err)?.map_err(|err| raise(py, "bytes", err))?;
+        Ok(Self::of(grid, None))
+    }
+
+    /// Pickles as the bytes of a snapshot.
+    fn __reduce__<'py>(
+        slf: &Bound<'py, Self>,
+        py: Python<'py>,
+    ) -> PyResult<(Bound<'py, PyAny>, (Bound<'py, PyBytes>,))> {
+        let bytes = slf.get().shared.read_parallel(py, None, |state, _| {
+            let folder = tempfile::tempdir().map_err(Ok)?;
+            let path = folder.path().join("grid");
+            state.grid.save(&path).map_err(Err)?;
+            std::fs::read(&path).map_err(Ok)
+        })?;
+        let bytes = bytes.map_err(|err| match err {
+            Ok(err) => PyErr::from(err),
+            Err(err) => raise(py, "pickle", err),
+        })?;
+        let make = slf.get_type().getattr("_from_snapshot")?;
+        Ok((make, (PyBytes::new(py, &bytes),)))
+    }
+}

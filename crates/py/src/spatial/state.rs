@@ -1,0 +1,132 @@
+//! A grid behind a lock that no thread waits for while it holds the interpreter.
+//!
+//! Two locks are around: the interpreter's and the grid's. A thread that waited for the grid while attached would stop every
+//! other thread, also the one it waits for. So the grid's lock is only ever tried while attached; who has to wait detaches.
+
+use std::cell::Cell;
+use std::sync::atomic::AtomicBool;
+use std::sync::{RwLock, TryLockError};
+
+use pyo3::exceptions::PyRuntimeError;
+use pyo3::prelude::*;
+
+use super::carried::Carried;
+use crate::error::INTERNAL;
+use crate::gate;
+use crate::threads;
+
+/// What a grid is made of.
+pub(super) struct State {
+    pub(super) grid: ottava_spatial::TokenGrid,
+    /// The table that the tokens were loaded from.
+    pub(super) carried: Option<Carried>,
+}
+
+/// [`State`], shared by threads.
+pub(super) struct Shared(RwLock<State>);
+
+thread_local! {
+    /// The grid that this thread is asking something long. A signal handler that runs meanwhile must not wait for it.
+    static ASKING: Cell<*const Shared> = const { Cell::new(std::ptr::null()) };
+}
+
+impl Shared {
+    pub(super) fn new(state: State) -> Self {
+        Self(RwLock::new(state))
+    }
+
+    /// Runs something short, attached unless it has to wait.
+    #[inline]
+    pub(super) fn read<T: Send>(
+        &self,
+        py: Python<'_>,
+        work: impl FnOnce(&State) -> T + Send,
+    ) -> PyResult<T> {
+        match self.0.try_read() {
+            Ok(state) => gate::attached(py, || work(&state)),
+            Err(TryLockError::Poisoned(_)) => Err(broken(py)),
+            Err(TryLockError::WouldBlock) => self.read_detached(py, work),
+        }
+    }
+
+    /// Runs something that may take long, detached, on this thread.
+    pub(super) fn read_detached<T: Send>(
+        &self,
+        py: Python<'_>,
+        work: impl FnOnce(&State) -> T + Send,
+    ) -> PyResult<T> {
+        self.check_handler()?;
+        gate::detached(py, || self.0.read().ok().map(|state| work(&state)))?
+            .ok_or_else(|| broken(py))
+    }
+
+    /// Runs something long on `threads` threads, until it is done or a signal ends it.
+    pub(super) fn read_parallel<T: Send>(
+        &self,
+        py: Python<'_>,
+        threads: Option<usize>,
+        work: impl FnOnce(&State, &AtomicBool) -> T + Send,
+    ) -> PyResult<T> {
+        self.check_handler()?;
+        let pool = threads::pool(py, threads)?;
+        let outer = ASKING.replace(self);
+        let answer = gate::interruptible_with(
+            py,
+            &pool,
+            || self.0.read().ok(),
+            |state, cancel| state.as_ref().map(|state| work(state, cancel)),
+        );
+        ASKING.set(outer);
+        answer?.ok_or_else(|| broken(py))
+    }
+
+    /// Runs a short change, attached unless it has to wait.
+    #[inline]
+    pub(super) fn write<T: Send>(
+        &self,
+        py: Python<'_>,
+        work: impl FnOnce(&mut State) -> T + Send,
+    ) -> PyResult<T> {
+        match self.0.try_write() {
+            Ok(mut state) => {
+                // Moved in, so that a panic poisons the lock: a half-made change is never asked.
+                gate::attached(py, move || work(&mut state))
+            }
+            Err(TryLockError::Poisoned(_)) => Err(broken(py)),
+            Err(TryLockError::WouldBlock) => self.write_parallel(py, work),
+        }
+    }
+
+    /// Runs a long change, detached, on all threads.
+    pub(super) fn write_parallel<T: Send>(
+        &self,
+        py: Python<'_>,
+        work: impl FnOnce(&mut State) -> T + Send,
+    ) -> PyResult<T> {
+        self.check_handler()?;
+        let pool = threads::pool(py, None)?;
+        let answer = gate::detached(py, || {
+            let mut state = self.0.write().ok()?;
+            let state = &mut *state;
+            Some(pool.install(|| work(state)))
+        });
+        answer?.ok_or_else(|| broken(py))
+    }
+
+    fn check_handler(&self) -> PyResult<()> {
+        if std::ptr::eq(ASKING.get(), self) {
+            return Err(PyRuntimeError::new_err(
+                "a signal handler cannot wait for the grid that it interrupted",
+            ));
+        }
+        Ok(())
+    }
+}
+
+#[cold]
+fn broken(py: Python<'_>) -> PyErr {
+    INTERNAL.new_err(
+        py,
+        ("the grid cannot be used any more: a change of it failed with an internal error",),
+    )
+}

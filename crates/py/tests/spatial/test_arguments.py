@@ -1,0 +1,234 @@
+"""What is taken, what is refused, and what the refusal says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+import ottava
+from ottava.errors import ArgumentError, OttavaError
+from ottava.spatial import TokenGrid, distance, distances, pairwise, simd_level
+
+ZERO = np.zeros(8, np.float32)
+
+
+@pytest.fixture(scope="module")
+def tiny() -> TokenGrid:
+    return TokenGrid.from_arrays([1, 2, 3], np.eye(8)[:3], axes=list("abcdefgh"))
+
+
+LAYOUTS: dict[str, Callable[[np.ndarray], Any]] = {
+    "float64": lambda a: a.astype(np.float64),
+    "float16": lambda a: a.astype(np.float16).astype(np.float64),
+    "longdouble": lambda a: a.astype(np.longdouble),
+    "big endian": lambda a: a.astype(">f4"),
+    "fortran": np.asfortranarray,
+    "strided": lambda a: np.repeat(a, 2, axis=0)[::2],
+    "reversed": lambda a: a[::-1].copy()[::-1],
+    "columns of a wider one": lambda a: np.concatenate([a, a], axis=1)[:, :8],
+    "unaligned": lambda a: np.frombuffer(b"x" + a.tobytes(), np.uint8)[1:].view(np.float32).reshape(a.shape),
+    "lists": lambda a: a.tolist(),
+    "arrays in a list": list,
+    "array interface": lambda a: pa.FixedSizeListArray.from_arrays(pa.array(a.ravel()), 8).to_numpy(zero_copy_only=False).tolist(),
+}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_layouts(cloud: np.ndarray, grid: TokenGrid, layout: str) -> None:
+    queries = cloud[:40].astype(np.float16).astype(np.float32)
+    expected = grid.nearest(queries, 3)
+    other = LAYOUTS[layout](queries)
+    found = grid.nearest(other, 3)
+    np.testing.assert_array_equal(found.ids, expected.ids)
+    np.testing.assert_array_equal(found.distances, expected.distances)
+    for row in range(3):
+        np.testing.assert_array_equal(grid.nearest(other[row], 3).ids, expected.ids[row])
+    again = TokenGrid.from_arrays(np.arange(40), other)
+    np.testing.assert_array_equal(again.positions, queries)
+
+
+def test_read_only_and_integers(grid: TokenGrid) -> None:
+    frozen = np.zeros((2, 8), np.float32)
+    frozen.flags.writeable = False
+    expected = grid.nearest(frozen[0], 4).ids
+    for zeros in (frozen[0], [0] * 8, (0,) * 8, np.zeros(8, np.int64), np.zeros(8, np.uint8), np.zeros(8)):
+        np.testing.assert_array_equal(grid.nearest(zeros, 4).ids, expected)
+    np.testing.assert_array_equal(grid.nearest(frozen, 4).ids, [expected, expected])
+
+
+@pytest.mark.parametrize(
+    "ids",
+    [[3, 1, 2], np.array([3, 1, 2]), np.array([3, 1, 2], np.int8), np.array([3, 1, 2], ">u8"), np.array([3, 0, 1, 0, 2, 0], np.uint64)[::2]],
+)
+def test_ids(ids: Any) -> None:
+    grid = TokenGrid.from_arrays(ids, np.eye(8)[:3])
+    assert sorted(grid) == [1, 2, 3]
+    np.testing.assert_array_equal(grid.get(3).position, np.eye(8)[0])
+
+
+REFUSED: list[tuple[Callable[[TokenGrid], Any], type[Exception], str]] = [
+    # shapes
+    (lambda g: g.nearest([1, 2, 3]), ArgumentError, "q: expected shape (8,) or (n, 8), got (3,); one row per point, one column per axis"),
+    (lambda g: g.nearest(np.zeros((3, 7))), ArgumentError, "q: expected shape (8,) or (n, 8), got (3, 7); one row per point, one column per axis"),
+    (lambda g: g.within(np.zeros((1, 1, 8)), 1), ArgumentError, "q: expected shape (8,) or (n, 8), got (1, 1, 8); one row per point, one column per axis"),
+    (lambda g: g.count_within(3.0, 1), ArgumentError, "q: expected shape (8,) or (n, 8), got (); one row per point, one column per axis"),
+    (lambda g: g.insert(9, np.zeros((1, 8))), ArgumentError, "position: expected shape (8,), got (1, 8); one coordinate per axis"),
+    (lambda g: g.insert_batch([9], ZERO), ArgumentError, "positions: expected shape (n, 8), got (8,); one row per point, one column per axis"),
+    (lambda g: g.insert_batch([9, 8], np.zeros((3, 8))), ArgumentError, "positions: expected one row for each of the 2 ids, got 3"),
+    (lambda g: g.insert_batch([[9]], np.zeros((1, 8))), ArgumentError, "ids: expected shape (n,), got (1, 1); one id per token"),
+    (lambda g: g.insert_batch([9], np.zeros((1, 8)), weight=[1, 2]), ArgumentError, "weight: expected shape () or (1,), got (2,); one number, or one for each id"),
+    (lambda g: g.move([1, 2], np.zeros((1, 8))), ArgumentError, "position: expected one row for each of the 2 ids, got 1"),
+    (lambda g: g.nearest(ZERO, where=[True]), ArgumentError, "where: mask has 1 rows, expected 3"),
+    (lambda g: g.nearest(ZERO, where=np.ones((3, 1), bool)), ArgumentError, "where: expected shape (n,), got (3, 1); one entry per token, in the order of grid.ids"),
+    (lambda g: g.nearest(ZERO, scales=[1, 2]), ArgumentError, "scales: expected shape (8,), got (2,); one scale per axis, or a mapping from axis names"),
+    (lambda g: pairwise(np.zeros((2, 8)), ZERO), ArgumentError, "q: expected shape (n, 8), got (8,); one row per point, one column per axis"),
+    (lambda g: distance(ZERO, ZERO[:7]), ArgumentError, "b: expected shape (8,), got (7,); one coordinate per axis"),
+    (lambda g: TokenGrid(metric=np.eye(7)), ArgumentError, "metric: expected shape (8, 8), got (7, 7); a covariance of the eight axes"),
+    # types
+    (lambda g: g.nearest("abc"), TypeError, "q: expected real numbers, got dtype <U3; convert it with np.asarray(..., np.float32)"),
+    (lambda g: g.nearest(ZERO + 1j), TypeError, "q: expected real numbers, got dtype complex64; take .real or .imag"),
+    (lambda g: g.nearest(ZERO > 1), TypeError, "q: expected real numbers, got dtype bool; convert it with .astype(np.float32)"),
+    (lambda g: g.nearest(None), TypeError, "q: expected real numbers, got dtype object; the rows may differ in length; make it np.asarray(..., np.float32)"),
+    (lambda g: g.remove([1.5]), TypeError, "id: expected integers, got dtype float64; ids must be whole: .astype(np.uint64)"),
+    (lambda g: g.remove("1"), TypeError, "id: expected integers, got dtype <U1; ids are 0 to 2**64 - 2"),
+    (lambda g: g.nearest(ZERO, where="x"), TypeError, "where: expected integers, got dtype <U1; ids are 0 to 2**64 - 2"),
+    (lambda g: g.nearest(ZERO, where=pa.array([1, 2, 3])), TypeError, "where: expected an Arrow column of booleans, got Int64"),
+    (lambda g: TokenGrid(axes="abcdefgh"), TypeError, "axes: expected eight names, got <class 'str'>"),
+    (lambda g: TokenGrid(axes=range(8)), TypeError, "axes: expected eight names, got <class 'range'>"),
+    (lambda g: TokenGrid(scales={"x0": "y"}), TypeError, "scales: expected a number, got str"),
+    (lambda g: g.connections(1, 1, falloff=2), TypeError, "falloff: expected a name, got <class 'int'>"),
+    (lambda g: g.nearest(ZERO, axes=3), TypeError, "axes: expected axis names or numbers, got <class 'int'>"),
+    (lambda g: distances(ZERO, [ZERO], [0.0]), TypeError, "out: expected a float32 array of shape (1,), got list; np.empty((1,), np.float32) makes one"),
+    (lambda g: distances(ZERO, [ZERO], np.zeros(1)), TypeError, "out: expected float32, got dtype float64; np.empty((1,), np.float32) makes one"),
+    # values
+    (lambda g: g.nearest([[0] * 8, [0] * 7 + [np.nan]]), ArgumentError, "q: row 1, axis 7: coordinate NaN is not finite or beyond 2^61"),
+    (lambda g: g.nearest(np.full((1, 8), 1e300)), ArgumentError, "q: row 0, axis 0: coordinate inf is not finite or beyond 2^61"),
+    (lambda g: g.insert(9, [0, 0, np.inf, 0, 0, 0, 0, 0]), ArgumentError, "token: row 0, axis 2: coordinate inf is not finite or beyond 2^61"),
+    (lambda g: g.insert(9, ZERO, field_radius=-1), ArgumentError, "token: row 0: field radius -1 is out of range"),
+    (lambda g: g.insert(2**64 - 1, ZERO), ArgumentError, "token: row 0: id 18446744073709551615 is reserved"),
+    (lambda g: g.nearest(ZERO, 0), ArgumentError, "k: expected 1 or more, got 0"),
+    (lambda g: g.nearest(ZERO, -3), ArgumentError, "k: expected 1 or more, got -3"),
+    (lambda g: g.within(ZERO, 1, limit=-1), ArgumentError, "limit: expected 0 or more, got -1"),
+    (lambda g: g.within(ZERO, -1), ArgumentError, "q: radius -1 is not a usable radius"),
+    (lambda g: g.within(ZERO, np.nan), ArgumentError, "q: radius NaN is not a usable radius"),
+    (lambda g: g.nearest([ZERO], threads=0), ArgumentError, "threads: expected 1 or more, or None for all, got 0"),
+    (lambda g: g.nearest(ZERO, axes=["zz"]), ArgumentError, 'axes: no axis is named "zz"; the axes are a, b, c, d, e, f, g, h'),
+    (lambda g: g.nearest(ZERO, axes=[8]), ArgumentError, "axes: axis 8 does not exist, axes are 0 to 7; the axes are a, b, c, d, e, f, g, h"),
+    (lambda g: g.nearest(ZERO, axes=[]), ArgumentError, "axes: no axis is chosen, or every chosen axis has scale 0; the axes are a, b, c, d, e, f, g, h"),
+    (lambda g: g.nearest(ZERO, axes=[1.5]), ArgumentError, "axes: 1.5 is neither an axis name nor 0 to 7"),
+    (lambda g: g.nearest(ZERO, scales=[-1] + [1] * 7), ArgumentError, "scales: axis 0: scale -1 is negative, not finite or beyond 2^61"),
+    (lambda g: g.nearest(ZERO, scales={"q": 1}), ArgumentError, 'scales: no axis is named "q"; the axes are a, b, c, d, e, f, g, h, axes=[...] names them'),
+    (lambda g: g.nearest(ZERO, scales={1: 1}), ArgumentError, "scales: 1 is not an axis name"),
+    (lambda g: g.box([1] * 8, [0] * 8), ArgumentError, "box: axis 0: box from 1 to 0 is empty or not a number"),
+    (lambda g: g.cell([2**40] * 8), ArgumentError, "cell: axis 0: no cell has the coordinate 1099511627776"),
+    (lambda g: g.connections(1, 1, falloff="cubic"), ArgumentError, "falloff: \"cubic\" is none of 'linear', 'quadratic', 'gaussian'"),
+    (lambda g: g.remove(-1), ArgumentError, "id: -1 is not an id: ids are 0 to 2**64 - 2"),
+    (lambda g: g.remove([1, -1]), ArgumentError, "id: row 1: id -1 is negative"),
+    (lambda g: TokenGrid(cell_size=0), ArgumentError, "cell_size: cell size 0 is not positive and finite"),
+    (lambda g: TokenGrid(axes=["a"] * 8), ArgumentError, 'axes: axis 1: name "a" is empty or taken'),
+    (lambda g: TokenGrid(axes=["a"]), ArgumentError, "axes: expected eight names, got 1"),
+    (lambda g: TokenGrid(scales=[0] * 8), ArgumentError, "scales: no axis is chosen, or every chosen axis has scale 0"),
+    (lambda g: TokenGrid(metric="cosine"), ArgumentError, "metric: \"cosine\" is none of 'euclidean', 'squared_euclidean', 'manhattan', 'chebyshev', 'mahalanobis', nor a covariance of shape (8, 8)"),
+    (lambda g: TokenGrid(metric="mahalanobis"), ArgumentError, "metric: without positions 'mahalanobis' needs a covariance: metric=<(8, 8) array>"),
+    (lambda g: TokenGrid(metric=-np.eye(8)), ArgumentError, "metric: the covariance is not symmetric positive definite"),
+    (lambda g: distances(ZERO, [ZERO], np.zeros(2, np.float32)), ArgumentError, "out: expected shape (1,), got (2,); np.empty((1,), np.float32) makes one"),
+    (lambda g: pairwise([ZERO], [ZERO] * 2, np.zeros((1, 4), np.float32)[:, ::2]), ArgumentError, "out: expected a writable array in C order; np.empty((1, 2), np.float32) makes one"),
+    (lambda g: simd_level("mmx"), ArgumentError, 'level: instruction level "mmx" is unknown or not available on this processor'),
+]
+
+
+@pytest.mark.parametrize(("ask", "kind", "message"), REFUSED, ids=[message for _, _, message in REFUSED])
+def test_refusals(tiny: TokenGrid, ask: Callable[[TokenGrid], Any], kind: type[Exception], message: str) -> None:
+    with pytest.raises(kind) as caught:
+        ask(tiny)
+    assert str(caught.value) == message
+    if kind is ArgumentError:
+        assert isinstance(caught.value, ValueError)
+        assert isinstance(caught.value, OttavaError)
+    assert sorted(tiny) == [1, 2, 3]
+
+
+def test_a_read_only_out_is_refused() -> None:
+    out = np.zeros(1, np.float32)
+    out.flags.writeable = False
+    with pytest.raises(ArgumentError, match="out: expected a writable array"):
+        distances(ZERO, [ZERO], out)
+
+
+def test_a_ragged_list_is_refused(tiny: TokenGrid) -> None:
+    with pytest.raises(ArgumentError, match="q: expected an array of numbers, got list"):
+        tiny.nearest([[0] * 8, [0] * 7])
+
+
+def test_wrong_keywords_are_type_errors(tiny: TokenGrid) -> None:
+    with pytest.raises(TypeError):
+        tiny.nearest(ZERO, 1, 2)  # type: ignore[call-arg]
+    with pytest.raises(TypeError):
+        tiny.nearest(ZERO, k=1.5)
+    with pytest.raises(TypeError):
+        tiny.within(ZERO)
+
+
+def test_kernels(cloud: np.ndarray) -> None:
+    import oracle
+
+    p, q = cloud[:30], cloud[100:170]
+    for metric in ("euclidean", "squared_euclidean", "manhattan", "chebyshev"):
+        expected = np.stack([oracle.distances(row, q, metric=metric) for row in p])
+        np.testing.assert_array_equal(pairwise(p, q, metric=metric), expected)
+        np.testing.assert_array_equal(distances(p[0], q, metric=metric), expected[0])
+        assert distance(p[0], q[0], metric=metric) == expected[0, 0]
+    out = np.empty((30, 70), np.float32)
+    assert pairwise(p, q, out) is out
+    np.testing.assert_array_equal(out, pairwise(p.astype(np.float64), q))
+    column = np.empty(70, np.float32)
+    assert distances(p[3], q, out=column) is column
+    np.testing.assert_array_equal(column, out[3])
+    np.testing.assert_allclose(
+        distance(p[0], q[0], metric=np.diag(np.arange(1, 9.0))),
+        np.sqrt((((p[0] - q[0]).astype(np.float64)) ** 2 / np.arange(1, 9)).sum()),
+        rtol=1e-5,
+    )
+
+
+def test_how_a_grid_looks(grid: TokenGrid) -> None:
+    text = repr(grid)
+    assert text.startswith("<ottava.TokenGrid tokens: 5,000; metric: euclidean; cell size: ")
+    assert "x7" in text
+    assert "memory: " in text
+    named = TokenGrid.from_arrays([1], [[0] * 8], axes=["<b>", *"bcdefgh"])
+    assert "&lt;b&gt; 0.0000 to 0.0000" in named._repr_html_()
+    assert repr(TokenGrid()) == "<ottava.TokenGrid tokens: 0; metric: euclidean; cell size: 1; memory: " + repr(TokenGrid()).split("memory: ")[1]
+
+
+def test_plots(grid: TokenGrid) -> None:
+    import matplotlib
+
+    matplotlib.use("agg")
+    from matplotlib import pyplot as plt
+
+    ax = grid.plot()
+    assert ax.get_xlabel() == "first principal component"
+    assert len(ax.collections[0].get_offsets()) == len(grid)
+    ax = grid.plot(["x1", 4], ax)
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("x1", "x4")
+    with pytest.raises(ValueError, match="axes: expected two axis names or numbers"):
+        grid.plot(["x1"])
+    rng = np.random.default_rng(0)
+    many = TokenGrid.from_arrays(np.arange(30_000), rng.random((30_000, 8)))
+    assert many.plot(("x0", "x1")).get_title() == "30,000 tokens"
+    TokenGrid().plot()
+    plt.close("all")
+
+
+def test_public_names() -> None:
+    import ottava.spatial as spatial
+
+    for name in spatial.__all__:
+        assert getattr(spatial, name) is not None
+    assert ottava.TokenGrid is spatial.TokenGrid
+    assert TokenGrid.__module__ == "ottava"

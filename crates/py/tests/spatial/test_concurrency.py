@@ -1,0 +1,156 @@
+"""Several threads, and signals."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+from ottava.errors import UnknownTokenError
+from ottava.spatial import TokenGrid
+
+
+def test_readers_and_writers(cloud: np.ndarray) -> None:
+    """A pair of tokens moves together: no reader ever sees them apart, and nothing breaks."""
+    grid = TokenGrid.from_arrays(np.arange(len(cloud)), cloud)
+    grid.insert_batch([10_001, 10_002], np.full((2, 8), 9.0))
+    stop = threading.Event()
+
+    def write() -> int:
+        rounds = 0
+        rng = np.random.default_rng(0)
+        while not stop.is_set():
+            place = 9 + rng.random((1, 8))
+            grid.move([10_001, 10_002], np.repeat(place, 2, axis=0))
+            grid.insert(20_000, place[0])
+            grid.remove(20_000)
+            rounds += 1
+        return rounds
+
+    def read(batch: bool) -> int:
+        rounds = 0
+        while not stop.is_set():
+            if batch:
+                two = grid.nearest(np.full((300, 8), 9.5), 5, exclude=None).distances[7]
+            else:
+                two = grid.nearest([9.5] * 8, 5, where=[10_001, 10_002]).distances
+            assert two[0] == two[1] or batch
+            found = grid.within([9.5] * 8, 6.0)
+            own = {int(id): d for id, d in zip(found.ids, found.distances, strict=True)}
+            assert own[10_001] == own[10_002]
+            try:
+                assert grid.connections(10_001, 0.0).ids.tolist()[:1] in ([10_002], [])
+            except UnknownTokenError:
+                pytest.fail("the token was there all the time")
+            assert len(grid.ids) >= len(cloud) + 2
+            rounds += 1
+        return rounds
+
+    with ThreadPoolExecutor(5) as pool:
+        jobs = [pool.submit(write), pool.submit(write) if False else pool.submit(read, False), pool.submit(read, True), pool.submit(read, False)]
+        time.sleep(1.5)
+        stop.set()
+        assert all(job.result(timeout=30) > 3 for job in jobs)
+
+
+def test_other_threads_run_meanwhile() -> None:
+    rng = np.random.default_rng(0)
+    grid = TokenGrid.from_arrays(np.arange(50_000), rng.random((50_000, 8), dtype=np.float32))
+    queries = rng.random((20_000, 8), dtype=np.float32)
+    done = threading.Event()
+    ticks = 0
+
+    def tick() -> None:
+        nonlocal ticks
+        while not done.is_set():
+            ticks += 1
+            time.sleep(0.001)
+
+    thread = threading.Thread(target=tick)
+    thread.start()
+    start = time.perf_counter()
+    grid.nearest(queries, 50, threads=1)
+    took = time.perf_counter() - start
+    done.set()
+    thread.join()
+    assert ticks > min(took * 100, 5)
+
+
+INTERRUPTED = """
+import os, signal, sys, threading, time
+import numpy as np
+from ottava.spatial import TokenGrid
+
+rng = np.random.default_rng(0)
+points = rng.random((200_000, 8), dtype=np.float32)
+grid = TokenGrid.from_arrays(np.arange(len(points)), points, field_radius=5.0, field_strength=1.0)
+long = np.tile(points, (20, 1))
+calls = {
+    "nearest": lambda: grid.nearest(long, 100),
+    "within": lambda: grid.within(long, 0.35),
+    "count": lambda: grid.count_within(long, 0.6),
+    "connect": lambda: grid.connect(k=1000),
+    "density": lambda: grid.density(long, 0.6),
+    "influence": lambda: grid.influence(long[:200_000]),
+}
+threading.Timer(0.4, os.kill, (os.getpid(), signal.SIGINT)).start()
+start = time.perf_counter()
+try:
+    calls[sys.argv[1]]()
+except KeyboardInterrupt:
+    print("interrupted", time.perf_counter() - start)
+    assert len(grid.nearest(points[0], 3).ids) == 3
+"""
+
+
+@pytest.mark.parametrize("call", ["nearest", "within", "count", "connect", "density", "influence"])
+def test_ctrl_c_ends_long_calls(call: str) -> None:
+    run = subprocess.run([sys.executable, "-c", INTERRUPTED, call], capture_output=True, text=True, timeout=120)
+    assert run.stdout.startswith("interrupted"), run.stderr
+    assert float(run.stdout.split()[1]) < 10
+
+
+def test_a_signal_handler_cannot_wait_for_the_grid_it_interrupted() -> None:
+    script = """
+    import os, signal, threading
+    import numpy as np
+    from ottava.spatial import TokenGrid
+
+    rng = np.random.default_rng(0)
+    points = rng.random((100_000, 8), dtype=np.float32)
+    grid = TokenGrid.from_arrays(np.arange(len(points)), points)
+    seen = []
+
+    def handler(number, frame):
+        seen.append(len(grid))
+        try:
+            grid.insert(10**6, [0.5] * 8)
+        except RuntimeError as error:
+            seen.append(str(error))
+
+    signal.signal(signal.SIGUSR1, handler)
+    threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGUSR1)).start()
+    grid.nearest(np.tile(points, (4, 1)), 40)
+    print(seen)
+    """
+    run = subprocess.run([sys.executable, "-c", textwrap.dedent(script)], capture_output=True, text=True, timeout=120)
+    assert run.stdout.strip() == "[100000, 'a signal handler cannot wait for the grid that it interrupted']", run.stderr
+
+
+def test_a_fork_starts_its_own_threads() -> None:
+    grid = TokenGrid.from_arrays(np.arange(1_000), np.random.default_rng(0).random((1_000, 8)))
+    expected = grid.nearest(np.zeros((1_000, 8)), 3).ids
+    child = os.fork()
+    if child == 0:
+        signal.alarm(30)
+        same = np.array_equal(grid.nearest(np.zeros((1_000, 8)), 3).ids, expected)
+        os._exit(0 if same else 1)
+    assert os.waitpid(child, 0)[1] == 0

@@ -1,0 +1,73 @@
+"""What earlier systems of this kind got wrong."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import pytest
+
+from ottava.errors import ArgumentError, UnknownTokenError
+from ottava.spatial import TokenGrid
+
+
+def test_an_unknown_id_is_an_error(grid: TokenGrid) -> None:
+    for ask in (
+        lambda: grid.get(9),
+        lambda: grid.remove(9),
+        lambda: grid.move(9, [0] * 8),
+        lambda: grid.connections(9, 1.0),
+        lambda: grid.rows([9]),
+        lambda: grid.nearest([0] * 8, where=[9]),
+        lambda: grid.nearest([0] * 8, exclude=9),
+    ):
+        with pytest.raises(UnknownTokenError, match="^no token has id 9$"):
+            ask()
+        with pytest.raises(KeyError):
+            ask()
+
+
+def test_a_removed_token_leaves_no_connection(grid: TokenGrid) -> None:
+    near = grid.connections(2_600, 0.5).ids
+    gone = near[::2]
+    grid.remove(gone)
+    assert not np.isin(grid.connections(2_600, 0.5).ids, gone).any()
+    graph = grid.connect(radius=0.2)
+    assert not np.isin(graph.ids, gone).any()
+    assert graph.indices.max() < len(graph.ids)
+
+
+def test_a_huge_radius_does_not_hang() -> None:
+    grid = TokenGrid.from_arrays([1], [[0.0] * 8], cell_size=1e-6)
+    start = time.perf_counter()
+    assert grid.within([1] * 8, 1e18).ids.tolist() == [1]
+    assert grid.count_within([1] * 8, np.inf) == 1
+    assert grid.connections(1, 1e18).ids.tolist() == []
+    assert time.perf_counter() - start < 0.5
+
+
+def test_a_source_is_felt_beyond_any_query_radius() -> None:
+    grid = TokenGrid.from_arrays([1], [[100.0] + [0.0] * 7], field_radius=200.0, field_strength=8.0)
+    assert grid.influence([0] * 8) == pytest.approx(4.0)
+
+
+def test_no_field_is_no_influence() -> None:
+    grid = TokenGrid.from_arrays([1], [[0.0] * 8], field_radius=0.0, field_strength=5.0)
+    assert grid.influence([0] * 8) == 0.0
+    assert not np.signbit(grid.influence([0] * 8))
+    assert grid.influence_gradient([0] * 8).tolist() == [0.0] * 8
+
+
+def test_density_in_no_volume_is_an_error(grid: TokenGrid) -> None:
+    for radius in (0.0, -1.0, np.nan, np.inf):
+        with pytest.raises(ArgumentError, match="is not a usable radius"):
+            grid.density([0] * 8, radius)
+
+
+def test_axes_of_different_size_are_no_full_scan() -> None:
+    rng = np.random.default_rng(3)
+    points = rng.random((200_000, 8), dtype=np.float32) * np.float32([2, 2, 2000, 2e6, 2, 2, 1, 1])
+    grid = TokenGrid.from_arrays(np.arange(len(points)), points, scales=1 / np.float32([2, 2, 2000, 2e6, 2, 2, 1, 1]))
+    start = time.perf_counter()
+    grid.nearest(points[:200], 10, threads=1)
+    assert time.perf_counter() - start < 0.5

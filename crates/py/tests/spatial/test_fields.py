@@ -1,0 +1,139 @@
+"""Connections, graphs, influence, density."""
+
+from __future__ import annotations
+
+import math
+
+import networkx as nx
+import numpy as np
+import oracle
+import pytest
+from scipy.spatial import cKDTree
+
+from ottava.errors import ArgumentError
+from ottava.spatial import TokenGrid
+
+FALLOFFS = ["linear", "quadratic", "gaussian"]
+
+
+@pytest.mark.parametrize("falloff", FALLOFFS)
+def test_connections(grid: TokenGrid, cloud: np.ndarray, falloff: str) -> None:
+    ids = np.arange(10, len(cloud) + 10, dtype=np.uint64)
+    weight = np.linspace(0.5, 2.0, len(cloud), dtype=np.float32)
+    for row in (0, 2_500, 4_000):
+        others = ids != ids[row]
+        expected = oracle.within(ids[others], cloud[others], cloud[row], 0.5)
+        found = grid.connections(int(ids[row]), 0.5, falloff=falloff)
+        np.testing.assert_array_equal(found.ids, expected[0])
+        np.testing.assert_array_equal(found.distances, expected[1])
+        strengths = weight[(expected[0] - np.uint64(10)).astype(int)] * oracle.falloff(falloff, expected[1] / np.float32(0.5))
+        np.testing.assert_allclose(found.strengths, strengths, rtol=1e-5, atol=1e-7)
+
+
+def test_cached_connections_are_the_same_and_read_only(grid: TokenGrid) -> None:
+    first = grid.connections(2_600, 0.4)
+    hits = grid.cache_stats().hits
+    second = grid.connections(2_600, 0.4)
+    assert grid.cache_stats().hits == hits + 1
+    for a, b in zip(first, second, strict=True):
+        np.testing.assert_array_equal(a, b)
+        assert not b.flags.writeable
+
+
+def test_a_change_nearby_is_seen(grid: TokenGrid, cloud: np.ndarray) -> None:
+    id, place = 2_600, cloud[2_590]
+    before = grid.connections(id, 0.3)
+    grid.insert(1, place + np.float32(0.01))
+    assert 1 in grid.connections(id, 0.3).ids
+    grid.move(1, place + np.float32(5))
+    np.testing.assert_array_equal(grid.connections(id, 0.3).ids, before.ids)
+    grid.remove(int(before.ids[0]))
+    np.testing.assert_array_equal(grid.connections(id, 0.3).ids, before.ids[1:])
+
+
+def test_connect_by_k(grid: TokenGrid, cloud: np.ndarray) -> None:
+    graph = grid.connect(k=10)
+    np.testing.assert_array_equal(graph.ids, grid.ids)
+    np.testing.assert_array_equal(np.diff(graph.indptr), 10)
+    table = graph.distances.reshape(len(grid), 10)
+    expected, _ = cKDTree(cloud.astype(np.float64)).query(cloud.astype(np.float64), k=11)
+    np.testing.assert_allclose(table, expected[:, 1:], rtol=1e-4, atol=1e-6)
+    rows = np.repeat(np.arange(len(grid)), 10)
+    assert (graph.indices != rows).all()
+    np.testing.assert_array_equal(graph.strengths, np.linspace(0.5, 2.0, len(cloud), dtype=np.float32)[graph.indices])
+
+
+def test_connect_by_radius(grid: TokenGrid, cloud: np.ndarray) -> None:
+    graph = grid.connect(radius=0.2, falloff="gaussian")
+    assert graph.ids.dtype == np.uint64
+    assert graph.indptr[-1] == len(graph.indices) == len(graph.distances) == len(graph.strengths)
+    for row in range(0, len(cloud), 250):
+        part = slice(graph.indptr[row], graph.indptr[row + 1])
+        expected = grid.connections(int(graph.ids[row]), 0.2, falloff="gaussian")
+        np.testing.assert_array_equal(graph.ids[graph.indices[part]], expected.ids)
+        np.testing.assert_array_equal(graph.distances[part], expected.distances)
+        np.testing.assert_array_equal(graph.strengths[part], expected.strengths)
+
+
+def test_graphs_for_others(rng: np.random.Generator) -> None:
+    points = rng.random((50, 8), dtype=np.float32)
+    graph = TokenGrid.from_arrays(np.arange(100, 150), points).connect(radius=0.9)
+    dense = cKDTree(points).sparse_distance_matrix(cKDTree(points), 0.9).toarray()
+    np.testing.assert_allclose(graph.to_scipy().toarray(), dense, rtol=1e-5)
+    assert graph.to_scipy("strengths").toarray().max() <= 1
+    with pytest.raises(ValueError, match="neither 'distances' nor 'strengths'"):
+        graph.to_scipy("weights")
+    network = graph.to_networkx()
+    assert set(network) == set(range(100, 150))
+    assert nx.to_numpy_array(network, nodelist=range(100, 150), weight="distance") == pytest.approx(dense, rel=1e-5)
+    for _, _, data in network.edges(data=True):
+        assert data["strength"] == pytest.approx(1 - data["distance"] / 0.9, abs=1e-5)
+
+
+def test_connect_wants_one_of_two(grid: TokenGrid) -> None:
+    for wrong in ({}, {"k": 1, "radius": 1.0}):
+        with pytest.raises(ArgumentError, match=r"connect: expected either radius=... or k=..."):
+            grid.connect(**wrong)
+
+
+@pytest.mark.parametrize("falloff", FALLOFFS)
+def test_influence(grid: TokenGrid, cloud: np.ndarray, falloff: str) -> None:
+    n = len(cloud)
+    weight = np.linspace(0.5, 2.0, n, dtype=np.float32)
+    radius = np.where(np.arange(n) % 3 == 0, np.float32(0.4), np.float32(0))
+    strength = np.linspace(-1, 3, n, dtype=np.float32)
+    points = cloud[::331]
+    found = grid.influence(points, falloff=falloff)
+    assert found.dtype == np.float32
+    for point, value in zip(points, found, strict=True):
+        expected = oracle.influence(cloud, weight, radius, strength, point, falloff)
+        assert value == pytest.approx(expected, rel=1e-4, abs=1e-4)
+        assert grid.influence(point, falloff=falloff) == value
+    assert grid.influence([90] * 8) == 0.0
+
+
+@pytest.mark.parametrize("falloff", FALLOFFS)
+def test_the_gradient_is_the_slope(falloff: str) -> None:
+    rng = np.random.default_rng(1)
+    points = rng.random((40, 8), dtype=np.float32)
+    grid = TokenGrid.from_arrays(
+        np.arange(40), points, weight=2.0, field_radius=3.0, field_strength=rng.random(40), scales=[1, 2, 1, 1, 0.5, 1, 1, 1]
+    )
+    at = np.full(8, 0.45)
+    gradient = grid.influence_gradient(at, falloff=falloff)
+    assert gradient.shape == (8,)
+    h = 0.02
+    for axis in range(8):
+        step = np.eye(8)[axis] * h
+        slope = (grid.influence(at + step, falloff=falloff) - grid.influence(at - step, falloff=falloff)) / (2 * h)
+        assert gradient[axis] == pytest.approx(slope, rel=2e-2, abs=2e-2)
+    np.testing.assert_array_equal(grid.influence_gradient(np.stack([at, at]), falloff=falloff), np.stack([gradient, gradient]))
+
+
+def test_density(grid: TokenGrid, cloud: np.ndarray) -> None:
+    volume = math.pi**4 / 24 * 0.4**8
+    counts = grid.count_within(cloud[:9], 0.4)
+    np.testing.assert_allclose(grid.density(cloud[:9], 0.4), counts / volume, rtol=1e-5)
+    assert grid.density(cloud[0], 0.4) == pytest.approx(int(counts[0]) / volume, rel=1e-5)
+    disc = grid.count_within(cloud[0], 0.1, axes=[0, 1]) / (math.pi * 0.01)
+    assert grid.density(cloud[0], 0.1, axes=[0, 1]) == pytest.approx(disc, rel=1e-5)

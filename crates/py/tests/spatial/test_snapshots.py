@@ -1,0 +1,111 @@
+"""Grids in files and in pickles."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+import threading
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ottava.errors import OttavaError, SnapshotError
+from ottava.spatial import TokenGrid
+
+
+def same(a: TokenGrid, b: TokenGrid, queries: np.ndarray) -> None:
+    assert sorted(a) == sorted(b)
+    assert a.axes == b.axes
+    assert a.metric == b.metric
+    assert a.cell_size == b.cell_size
+    np.testing.assert_array_equal(a.scales, b.scales)
+    for x, y in zip(a.nearest(queries, 5), b.nearest(queries, 5), strict=True):
+        np.testing.assert_array_equal(x, y)
+    np.testing.assert_array_equal(a.influence(queries), b.influence(queries))
+    assert a.get(10)[2:] == b.get(10)[2:]
+
+
+@pytest.mark.parametrize("mmap", [True, False])
+@pytest.mark.parametrize("metric", ["euclidean", "manhattan", "mahalanobis"])
+def test_there_and_back(cloud: np.ndarray, tmp_path: Path, mmap: bool, metric: str) -> None:
+    ids = np.arange(10, len(cloud) + 10)
+    scales = np.linspace(0.5, 2, 8) if metric != "mahalanobis" else np.ones(8)
+    grid = TokenGrid.from_arrays(
+        ids, cloud, weight=0.5, field_radius=0.3, field_strength=2, axes=list("abcdefgh"), scales=scales, metric=metric
+    )
+    path = tmp_path / "grid.ottava"
+    grid.save(path)
+    opened = TokenGrid.open(str(path), mmap=mmap)
+    opened.verify()
+    same(grid, opened, cloud[:50])
+    opened.insert(1, [0.5] * 8)
+    opened.remove(11)
+    opened.move(12, [0.4] * 8)
+    assert 1 in opened
+    assert opened.nearest([0.5] * 8).ids.tolist() == [1]
+    opened.save(path)
+    again = TokenGrid.open(path, mmap=mmap)
+    same(opened, again, cloud[:50])
+    assert len(TokenGrid.open(path)) == len(cloud)
+    assert [entry.name for entry in tmp_path.iterdir()] == ["grid.ottava"]
+
+
+def test_pickles_and_copies(grid: TokenGrid, cloud: np.ndarray) -> None:
+    same(grid, pickle.loads(pickle.dumps(grid)), cloud[:20])
+    other = copy.deepcopy(grid)
+    other.remove(10)
+    assert 10 in grid
+    assert len(pickle.loads(pickle.dumps(TokenGrid()))) == 0
+
+
+def nearest(grid: TokenGrid, q: list[float]) -> list[int]:
+    return grid.nearest([q, q], 3).ids.tolist()[1]
+
+
+@pytest.mark.parametrize("method", ["spawn", "fork"])
+def test_other_processes(grid: TokenGrid, method: str) -> None:
+    expected = nearest(grid, [0.5] * 8)  # starts the threads that a fork does not take along
+    assert threading.active_count() == 1
+    with ProcessPoolExecutor(1, mp_context=get_context(method)) as pool:
+        assert pool.submit(nearest, grid, [0.5] * 8).result(timeout=60) == expected
+
+
+def test_no_file(tmp_path: Path, grid: TokenGrid) -> None:
+    with pytest.raises(FileNotFoundError) as caught:
+        TokenGrid.open(tmp_path / "none")
+    assert caught.value.filename == str(tmp_path / "none")
+    with pytest.raises(FileNotFoundError):
+        grid.save(tmp_path / "no" / "folder")
+    with pytest.raises(OSError):
+        TokenGrid.open(tmp_path)
+    with pytest.raises(TypeError):
+        TokenGrid.open(5)
+
+
+def test_damaged_files(grid: TokenGrid, tmp_path: Path) -> None:
+    path = tmp_path / "grid"
+    grid.save(path)
+    whole = path.read_bytes()
+    rng = np.random.default_rng(0)
+    for at in (0, 8, 70, *rng.integers(0, len(whole), 60)):
+        broken = bytearray(whole)
+        broken[at] ^= 0x40
+        path.write_bytes(broken)
+        for mmap in (True, False):
+            with pytest.raises(SnapshotError, match=f"^{path}: section ") as caught:
+                TokenGrid.open(path, mmap=mmap)
+            assert isinstance(caught.value, OttavaError)
+    for size in (0, 1, 63, 64, 100, 1000, len(whole) - 1):
+        path.write_bytes(whole[:size])
+        with pytest.raises(SnapshotError):
+            TokenGrid.open(path)
+    newer = bytearray(whole)
+    newer[8] = 200
+    path.write_bytes(newer)
+    with pytest.raises(SnapshotError):
+        TokenGrid.open(path)
+    with pytest.raises(SnapshotError):
+        TokenGrid._from_snapshot(b"no snapshot")

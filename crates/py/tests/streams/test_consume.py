@@ -1,0 +1,148 @@
+"""Reading everything, as bytes and as text."""
+
+from __future__ import annotations
+
+import codecs
+import os
+import random
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from corpus import CORPUS, HANDLERS
+
+from ottava import streams
+from ottava.errors import StreamLimitError, StreamReadError
+
+PAYLOAD = random.Random(8).randbytes(3_000_000)
+
+
+def test_bytes(backend: str, pipes: Any) -> None:
+    consumed = streams.consume_sync(pipes.feed(PAYLOAD), None)
+    assert consumed.data == PAYLOAD
+    assert consumed.bytes == len(PAYLOAD)
+    assert consumed.read_blocked <= consumed.elapsed
+
+
+def test_file_from_where_it_stands(backend: str, tmp_path: Path) -> None:
+    (tmp_path / "in").write_bytes(PAYLOAD)
+    with open(tmp_path / "in", "rb") as file:
+        assert file.read(1000) == PAYLOAD[:1000]
+        assert streams.consume_sync(file, None).data == PAYLOAD[1000:]
+        assert streams.consume_sync(file, None).data == b""
+
+
+@pytest.mark.parametrize("text", ["", "plain ascii " * 50_000, "é" * 100_000, "ascii then 日本語 " * 30_000])
+def test_text(backend: str, pipes: Any, text: str) -> None:
+    consumed = streams.consume_sync(pipes.feed(text.encode()))
+    assert consumed.data == text
+    assert consumed.bytes == len(text.encode())
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "utf-16", "utf-8-sig", "cp1252", "shift_jis"])
+def test_other_encodings(backend: str, pipes: Any, encoding: str) -> None:
+    assert streams.consume_sync(pipes.feed("abc\n".encode(encoding)), encoding).data == "abc\n"
+
+
+def incremental(data: bytes, cut: int, errors: str) -> str | UnicodeDecodeError:
+    decoder = codecs.getincrementaldecoder("utf-8")(errors)
+    try:
+        return decoder.decode(data[:cut]) + decoder.decode(data[cut:], final=True)
+    except UnicodeDecodeError as error:
+        return error
+
+
+@pytest.mark.parametrize("errors", HANDLERS)
+@pytest.mark.parametrize("data", CORPUS)
+def test_decodes_as_the_incremental_codec_at_every_split(
+    backend: str, pipes: Any, data: bytes, errors: str
+) -> None:
+    for cut in range(len(data) + 1):
+        wanted = incremental(data, cut, errors)
+        # A buffer of `cut` bytes splits the reads there.
+        read = pipes.feed(data)
+        if isinstance(wanted, str):
+            got = streams.consume_sync(read, "utf-8", errors, buffer_size=max(cut, 1))
+            assert got.data == wanted
+        else:
+            with pytest.raises(UnicodeDecodeError) as caught:
+                streams.consume_sync(read, "utf-8", errors, buffer_size=max(cut, 1))
+            assert caught.value.object == data
+            assert caught.value.reason == wanted.reason
+
+
+@pytest.mark.parametrize("errors", HANDLERS[1:])
+def test_garbage(backend: str, pipes: Any, errors: str) -> None:
+    garbage = PAYLOAD[:200_000]
+    consumed = streams.consume_sync(pipes.feed(garbage), "utf-8", errors)
+    assert consumed.data == garbage.decode("utf-8", errors)
+
+
+def test_unknown_names(backend: str, pipes: Any) -> None:
+    with pytest.raises(LookupError):
+        streams.consume_sync(pipes.feed(b"x"), "klingon")
+    with pytest.raises(LookupError):
+        streams.consume_sync(pipes.feed(b"\xff"), "utf-8", "shrug")
+
+
+@pytest.mark.parametrize("tee", [False, True])
+def test_limit(backend: str, pipes: Any, tee: bool) -> None:
+    with open("/dev/null", "wb") as null:
+        sinks = [null] if tee else []
+        assert streams.consume_sync(pipes.feed(b"x" * 1000), None, limit=1000, tee=sinks).bytes == 1000
+        read = pipes.feed(b"x" * 1001)
+        with pytest.raises(StreamLimitError) as caught:
+            streams.consume_sync(read, None, limit=1000, tee=sinks)
+    assert (caught.value.fd, caught.value.limit) == (read, 1000)
+    assert str(caught.value) == f"fd {read} holds more than the limit of 1000 bytes"
+
+
+def test_tee(backend: str, pipes: Any, tmp_path: Path) -> None:
+    slow, got = pipes.collect(piece=5000)
+    with open(tmp_path / "copy", "wb") as file:
+        consumed = streams.consume_sync(pipes.feed(PAYLOAD), None, tee=[file, slow])
+    pipes.join()
+    assert consumed.data == (tmp_path / "copy").read_bytes() == b"".join(got) == PAYLOAD
+    assert [sink.bytes for sink in consumed.sinks] == [len(PAYLOAD)] * 2
+
+
+def test_a_dead_or_failing_tee_does_not_matter(backend: str, pipes: Any) -> None:
+    target, dead = pipes.pipe()
+    pipes.close(target)
+    with open("/dev/full", "wb", buffering=0) as full:
+        consumed = streams.consume_sync(pipes.feed(PAYLOAD), None, tee=[dead, full])
+    assert consumed.data == PAYLOAD
+    assert [sink.gone for sink in consumed.sinks] == [32, 28]
+
+
+def test_wrong_end(backend: str, pipes: Any) -> None:
+    _, write = pipes.pipe()
+    with pytest.raises(StreamReadError, match=f"cannot read from fd {write} after 0 bytes"):
+        streams.consume_sync(write)
+
+
+def test_nonblocking_reader(backend: str, pipes: Any) -> None:
+    read = pipes.feed(*[b"chunk\n"] * 20, delay=0.002)
+    os.set_blocking(read, False)
+    assert streams.consume_sync(read).data == "chunk\n" * 20
+    assert not os.get_blocking(read)
+
+
+def test_peak_memory_of_the_native_backend() -> None:
+    script = """
+import os, resource, subprocess
+os.environ["OTTAVA_STREAM_BACKEND"] = "rust"
+from ottava import streams
+size = 256 << 20
+producer = subprocess.Popen(["head", "-c", str(size), "/dev/zero"], stdout=subprocess.PIPE)
+streams.consume_sync(os.open("/dev/null", os.O_RDONLY))
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+consumed = streams.consume_sync(producer.stdout, None)
+producer.stdout.close()
+assert producer.wait() == 0 and consumed.bytes == size
+print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024 / size)
+"""
+    run = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True)
+    assert float(run.stdout) < 1.05

@@ -1,0 +1,296 @@
+"""One contract under asyncio, uvloop, trio, and anyio on either."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import subprocess
+import sys
+import time
+from typing import Any
+
+import anyio
+import pytest
+
+from ottava import streams
+
+PAYLOAD = random.Random(8).randbytes(1_000_000)
+
+
+def test_pump(backend: str, loop: Any, pipes: Any) -> None:
+    write, got = pipes.collect()
+    counts: list[int] = []
+    report = loop(lambda: streams.pump(pipes.feed(PAYLOAD), write, on_progress=counts.append))
+    pipes.join()
+    assert b"".join(got) == PAYLOAD
+    assert report.way == "splice"
+    assert counts[-1] == len(PAYLOAD)
+
+
+def test_consume_and_count(backend: str, loop: Any, pipes: Any) -> None:
+    assert loop(lambda: streams.consume(pipes.feed(b"text\n"))).data == "text\n"
+    assert loop(lambda: streams.consume(pipes.feed(PAYLOAD), None)).data == PAYLOAD
+    assert loop(lambda: streams.count_lines(pipes.feed(b"a\nb"))).lines == 2
+
+
+def test_lines(backend: str, loop: Any, pipes: Any) -> None:
+    async def work() -> tuple[list[str], Any]:
+        lines = streams.lines(pipes.feed(b"one\r", b"\ntwo\n", delay=0.01))
+        return [line async for batch in lines for line in batch], lines.report
+
+    got, report = loop(work)
+    assert got == ["one", "two"]
+    assert report.lines == 2
+
+    seen: list[str] = []
+
+    async def note(line: str) -> None:
+        seen.append(line)
+
+    assert loop(lambda: streams.each_line(pipes.feed(b"x\ny"), note)).lines == 2
+    assert seen == ["x", "y"]
+
+
+def test_leaving_lines_early(backend: str, loop: Any, pipes: Any) -> None:
+    async def work() -> list[str]:
+        async with streams.lines(pipes.feed(*[b"line\n"] * 1000, delay=0.001)) as lines:
+            async for batch in lines:
+                return batch
+        return []
+
+    assert loop(work)[0] == "line"
+
+
+def test_pipeline(backend: str, loop: Any) -> None:
+    report = loop(lambda: streams.pipeline([["cat"], ["wc", "-c"]], stdin=PAYLOAD, observe=True))
+    assert report.stdout == b"1000000\n"
+
+
+def test_the_loop_stays_free(backend: str, loop: Any, pipes: Any) -> None:
+    read = pipes.feed(*[b"x"] * 20, delay=0.01)
+    _, write = pipes.pipe()
+
+    async def work() -> int:
+        ticks = 0
+        over = False
+
+        async def pump() -> None:
+            nonlocal over
+            await streams.pump(read, write)
+            over = True
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(pump)
+            while not over:
+                await anyio.sleep(0.005)
+                ticks += 1
+        return ticks
+
+    assert loop(work) > 10
+
+
+STATES = ["reader quiet", "writer full", "moving", "draining"]
+
+
+@pytest.mark.parametrize("in_kernel", [True, False])
+@pytest.mark.parametrize("state", STATES)
+def test_cancelled_in_every_state(backend: str, loop: Any, pipes: Any, state: str, in_kernel: bool) -> None:
+    producer = None
+    options: dict[str, Any] = {"in_kernel": in_kernel}
+    if state in ("moving", "draining"):
+        producer = subprocess.Popen(["yes"], stdout=subprocess.PIPE)
+        assert producer.stdout is not None
+        read = producer.stdout.fileno()
+    elif state == "reader quiet":
+        read, _ = pipes.pipe()
+    else:
+        read = pipes.feed(*[PAYLOAD] * 3)
+    if state == "moving":
+        write = pipes.own(os.open("/dev/null", os.O_WRONLY))
+    else:
+        target, write = pipes.pipe()
+        if state == "draining":
+            pipes.close(target)
+            options["drain"] = True
+
+    async def work() -> float:
+        with anyio.move_on_after(0.1) as scope:
+            await streams.pump(read, write, **options)
+        assert scope.cancelled_caught
+        return scope.deadline
+
+    start = time.monotonic()
+    loop(work)
+    assert time.monotonic() - start < 1
+    if producer is not None and producer.stdout is not None:
+        producer.stdout.close()
+        producer.wait(5)
+
+
+def test_cancelled_consumers_and_pipelines(backend: str, loop: Any, pipes: Any) -> None:
+    read, _ = pipes.pipe()
+
+    async def lines() -> None:
+        async for _ in streams.lines(read):
+            pass
+
+    async def each() -> None:
+        await streams.pipeline([["sleep", "30"], ["cat"]], observe=True)
+
+    for operation in (lambda: streams.consume(read), lambda: streams.count_lines(read), lines, each):
+
+        async def work(operation: Any = operation) -> bool:
+            with anyio.move_on_after(0.05) as scope:
+                await operation()
+            return scope.cancelled_caught
+
+        start = time.monotonic()
+        assert loop(work)
+        assert time.monotonic() - start < 1
+
+
+def test_asyncio_timeout(backend: str, pipes: Any) -> None:
+    read, _ = pipes.pipe()
+    _, write = pipes.pipe()
+
+    async def work() -> None:
+        with pytest.raises(asyncio.TimeoutError):
+            await asyncio.wait_for(streams.pump(read, write), 0.05)
+        task = asyncio.ensure_future(streams.pump(read, write))
+        await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(work())
+
+
+async def cat() -> asyncio.subprocess.Process:
+    return await asyncio.create_subprocess_exec("cat", stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE)
+
+
+@pytest.mark.parametrize("kind", ["asyncio", "uvloop"])
+def test_asyncio_streams_with_bytes_already_buffered(backend: str, pipes: Any, kind: str) -> None:
+    from conftest import LOOPS
+
+    write, got = pipes.collect()
+
+    async def work() -> tuple[bytes, streams.PumpReport]:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-c", "import sys; sys.stdout.write('first\\n' + 'rest\\n' * 100_000)", stdout=-1
+        )
+        assert process.stdout is not None
+        first = await process.stdout.readline()
+        await asyncio.sleep(0.1)
+        report = await streams.pump(process.stdout, write)
+        await process.wait()
+        return first, report
+
+    first, report = LOOPS[kind](work)
+    pipes.join()
+    assert first == b"first\n"
+    assert b"".join(got) == b"rest\n" * 100_000
+    assert report.way == "event loop"
+    assert report.bytes == 500_000
+
+
+@pytest.mark.parametrize("kind", ["asyncio", "uvloop"])
+def test_asyncio_streams_everywhere(backend: str, pipes: Any, kind: str) -> None:
+    from conftest import LOOPS
+
+    async def work() -> None:
+        process = await cat()
+        assert process.stdin is not None
+        assert process.stdout is not None
+        pump = asyncio.ensure_future(streams.pump(pipes.feed(PAYLOAD), process.stdin, close_writer=True))
+        consumed = await streams.consume(process.stdout, None)
+        report = await pump
+        await process.wait()
+        assert consumed.data == PAYLOAD
+        assert report.bytes == len(PAYLOAD)
+
+        process = await cat()
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write(b"one\r\ntwo\nthree")
+        process.stdin.close()
+        lines = streams.lines(process.stdout)
+        assert [line async for batch in lines for line in batch] == ["one", "two", "three"]
+        assert lines.report is not None
+        assert lines.report.bytes == 14
+        await process.wait()
+
+    LOOPS[kind](work)
+
+
+@pytest.mark.parametrize("kind", ["asyncio", "uvloop"])
+def test_asyncio_streams_that_hang_up(backend: str, kind: str) -> None:
+    from conftest import LOOPS
+
+    async def work() -> None:
+        producer = await asyncio.create_subprocess_exec("yes", stdout=asyncio.subprocess.PIPE)
+        consumer = await asyncio.create_subprocess_exec("true", stdin=asyncio.subprocess.PIPE)
+        assert producer.stdout is not None
+        assert consumer.stdin is not None
+        await consumer.wait()
+        report = await asyncio.wait_for(streams.pump(producer.stdout, consumer.stdin), 5)
+        assert report.ending == "writer-gone"
+        # uvloop gives its children sockets, where a reader that is gone can be a reset.
+        assert await asyncio.wait_for(producer.wait(), 5) in (-13, 1)
+        consumer.stdin.close()
+
+    LOOPS[kind](work)
+
+
+@pytest.mark.parametrize("kind", ["asyncio", "trio"])
+def test_anyio_streams(backend: str, pipes: Any, kind: str) -> None:
+    async def work() -> None:
+        async with await anyio.open_process(["cat"], stderr=None) as process:
+            assert process.stdin is not None
+            assert process.stdout is not None
+            async with anyio.create_task_group() as group:
+
+                async def feed() -> None:
+                    assert process.stdin is not None
+                    await streams.pump(pipes.feed(PAYLOAD), process.stdin, close_writer=True)
+
+                group.start_soon(feed)
+                consumed = await streams.consume(process.stdout, None)
+            assert consumed.data == PAYLOAD
+
+    anyio.run(work, backend=kind)
+
+
+def test_trio_streams(backend: str, pipes: Any) -> None:
+    import trio
+
+    async def work() -> None:
+        left, right = trio.testing.memory_stream_pair()
+        async with trio.open_nursery() as nursery:
+
+            async def feed() -> None:
+                report = await streams.pump(pipes.feed(PAYLOAD), left)
+                assert report.bytes == len(PAYLOAD)
+                await left.aclose()
+
+            nursery.start_soon(feed)
+            consumed = await streams.consume(right, None)
+        assert consumed.data == PAYLOAD
+
+    import trio.testing
+
+    trio.run(work)
+
+
+@pytest.mark.parametrize("end", [object(), "path"])
+def test_neither_descriptor_nor_stream(backend: str, pipes: Any, end: Any) -> None:
+    read, write = pipes.pipe()
+    with pytest.raises(ValueError, match="is no stream"):
+        asyncio.run(_pump(end, write))
+    with pytest.raises(ValueError, match="is no stream"):
+        asyncio.run(_pump(read, end))
+
+
+async def _pump(reader: Any, writer: Any) -> Any:
+    return await streams.pump(reader, writer)

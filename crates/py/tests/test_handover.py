@@ -1,0 +1,642 @@
+"""Hand-over of tables between Python processes, threads and tasks."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import pwd
+import random
+import signal
+import stat
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ottava import handover
+from ottava.errors import ArgumentError
+
+TRANSPORTS = ["unix", "tcp"] if sys.platform == "linux" else ["tcp"]
+MODES = [(transport, trusted) for transport in TRANSPORTS for trusted in (False, True)]
+
+# Kills per test, for the long run.
+FULL = int(os.environ.get("OTTAVA_TEST_KILLS", "0"))
+
+Pair = tuple[handover.Server, handover.Client]
+
+
+@pytest.fixture
+def place() -> Iterator[Path]:
+    """An empty directory with a path short enough for a socket."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
+        yield Path(folder)
+
+
+@pytest.fixture(params=MODES, ids=lambda mode: f"{mode[0]}-{'trusted' if mode[1] else 'sealed'}")
+def pair(request: pytest.FixtureRequest, place: Path) -> Iterator[Pair]:
+    transport, trusted = request.param
+    server = handover.Server(transport=transport, trusted=trusted, slots=3, directory=place)
+    client = handover.connect(server.address, server.token(), trusted=trusted)
+    yield server, client
+    client.close()
+    gc.collect()
+    server.close(5)
+    assert list(place.iterdir()) == []
+
+
+def table(rows: int = 100) -> pa.Table:
+    return pa.table(
+        {
+            "id": pa.array(range(rows), pa.uint64()),
+            "x": pa.array(np.linspace(0, 1, rows, dtype=np.float32)),
+            "name": [None if i % 7 == 0 else f"token {i} ü" for i in range(rows)],
+            "word": pa.array([f"w{i % 3}" for i in range(rows)]).dictionary_encode(),
+            "list": [[i] * (i % 4) for i in range(rows)],
+        }
+    )
+
+
+def test_a_sent_table_arrives_as_it_is(pair: Pair) -> None:
+    server, client = pair
+    for rows in (0, 1, 1000):
+        sent = pa.concat_tables([table(rows), table(rows)])
+        receipt = server.send(sent, timeout=10)
+        received = client.recv(timeout=10)
+        assert received is not None
+        assert pa.table(received).equals(sent)
+        assert received.num_rows == len(received) == sent.num_rows
+        assert received.column_names == sent.column_names
+        assert not receipt.settled
+        received.release()
+        receipt.wait(10)
+        with pytest.raises(handover.HandoverClosedError):
+            pa.table(received)
+
+
+def test_a_table_is_born_in_numpy_views(pair: Pair) -> None:
+    server, client = pair
+    schema = {
+        "id": "uint64",
+        "at": "float32[8]",
+        "flag": "bool",
+        "when": "timestamp[us]",
+        "name": "utf8?",
+        "blob": "large_binary",
+    }
+    for turn in range(5):
+        rows = 50 + turn
+        with server.segment(schema, rows, capacity={"name": 1000, "blob": 1000}, timeout=10) as segment:
+            assert segment.column_names == list(schema)
+            assert segment.rows == rows
+            segment["id"][:] = np.arange(rows)
+            segment["at"][:] = np.arange(rows * 8).reshape(rows, 8)
+            segment["flag"] = np.arange(rows) % 3 == 0
+            segment["when"] = np.datetime64("2026-01-01T00:00:00", "us")
+            segment["name"] = [None if i % 2 else f"n{i}" for i in range(rows)]
+            segment["blob"] = [bytes([i]) * 2 for i in range(rows)]
+        assert segment.receipt is not None
+        received = client.recv(timeout=10)
+        got = pa.table(received)
+        assert got["id"].to_pylist() == list(range(rows))
+        assert got["at"].chunk(0).flatten().to_pylist() == list(range(rows * 8))
+        assert got["flag"].to_pylist() == [i % 3 == 0 for i in range(rows)]
+        assert str(got["when"][0]) == "2026-01-01 00:00:00"
+        assert got["name"].to_pylist() == [None if i % 2 else f"n{i}" for i in range(rows)]
+        assert got["blob"].to_pylist() == [bytes([i]) * 2 for i in range(rows)]
+        del received, got
+        segment.receipt.wait(10)
+
+
+def test_columns_are_zero_copy_and_keep_their_segment(pair: Pair) -> None:
+    server, client = pair
+    receipt = server.send(table(1000), timeout=10)
+    received = client.recv(timeout=10)
+    assert received is not None
+    before = pa.total_allocated_bytes()
+    column = pa.table(received)["x"].chunk(0).slice(10, 5)
+    values = column.to_numpy(zero_copy_only=True)
+    assert pa.total_allocated_bytes() - before < 1000
+    received.release()
+    del received, column
+    gc.collect()
+    with pytest.raises(handover.HandoverTimeoutError):
+        receipt.wait(0.02)
+    assert values.tolist() == np.linspace(0, 1, 1000, dtype=np.float32)[10:15].tolist()
+    del values
+    gc.collect()
+    receipt.wait(10)
+    assert client.held == 0
+
+
+def test_detach_copies_and_gives_the_slot_back(pair: Pair) -> None:
+    server, client = pair
+    receipt = server.send(table(), timeout=10)
+    received = client.recv(timeout=10)
+    assert received is not None
+    own = received.detach()
+    receipt.wait(10)
+    assert pa.table(own).equals(table())
+    assert received.released and not own.released
+
+
+def test_credits_hold_the_producer_back(pair: Pair) -> None:
+    server, client = pair
+    receipts = [server.send(table(5), timeout=10) for _ in range(3)]
+    with pytest.raises(handover.HandoverWouldBlockError):
+        server.send(table(5), timeout=0)
+    with pytest.raises(BlockingIOError), server.segment({"x": "int8"}, 1, timeout=0):
+        pass
+    with pytest.raises(TimeoutError):
+        server.send(table(5), timeout=0.02)
+    assert server.outstanding == 3
+    for _ in receipts:
+        received = client.recv(timeout=10)
+        assert received is not None
+        received.release()
+    for receipt in receipts:
+        receipt.wait(10)
+    with pytest.raises(handover.HandoverWouldBlockError):
+        client.recv(timeout=0)
+
+
+def test_views_outlive_their_segment_harmlessly(place: Path) -> None:
+    server = handover.Server(directory=place)
+    client = handover.connect(server.address, server.token())
+    with server.segment({"x": "int64"}, 1000) as segment:
+        view = segment["x"]
+        view[:] = 7
+    received = client.recv(timeout=10)
+    # The consumer's copy is sealed: this writes to a page of the producer's own.
+    view[:] = 9
+    assert pa.table(received)["x"].to_numpy().tolist() == [7] * 1000
+    assert view.tolist() == [9] * 1000
+    del segment
+    gc.collect()
+    assert view.sum() == 9000
+    del received
+    gc.collect()
+    client.close()
+    server.close(0)
+
+
+def test_a_trusted_slot_that_is_looked_at_is_not_used_again(place: Path) -> None:
+    server = handover.Server(directory=place, trusted=True, slots=1)
+    client = handover.connect(server.address, server.token(), trusted=True)
+    views = []
+    for turn in range(3):
+        with server.segment({"x": "int64"}, 10, timeout=10) as segment:
+            view = segment["x"]
+            view[:] = turn
+        views.append(view)
+        received = client.recv(timeout=10)
+        assert received is not None
+        assert pa.table(received)["x"].to_pylist() == [turn] * 10
+        received.release()
+        gc.collect()
+    assert [view[0] for view in views] == [0, 1, 2]
+    client.close()
+    server.close(0)
+
+
+def test_an_exception_discards_the_segment(pair: Pair) -> None:
+    server, client = pair
+    for _ in range(5):
+        with pytest.raises(ZeroDivisionError), server.segment({"x": "int8"}, 1, timeout=10) as segment:
+            segment["x"][0] = 1 / 0
+    assert server.outstanding == 0
+    with pytest.raises(handover.HandoverTimeoutError):
+        client.recv(timeout=0.02)
+    with pytest.raises(handover.HandoverClosedError):
+        segment["x"]
+
+
+@pytest.mark.parametrize(
+    ("call", "text"),
+    [
+        (lambda s: s.segment({"x": "int9"}, 1).__enter__(), "column 'x'|\"x\": unknown type"),
+        (lambda s: s.segment({"x": "utf8"}, 1).__enter__(), "needs a capacity"),
+        (lambda s: s.segment(pa.schema([("l", pa.list_(pa.int8()))]), 1).__enter__(), "cannot be born"),
+        (lambda s: s.segment({"x": "int8"}, 1).__enter__()["y"], "not in the schema"),
+        (lambda s: handover.connect("http://x", "0" * 32), "neither unix: nor tcp:"),
+        (lambda s: handover.connect("tcp:8.8.8.8:1", "0" * 32), "loopback"),
+        (lambda s: handover.connect(s.address, "secret"), "32 hexadecimal digits, not 6"),
+        (lambda s: handover.Server(slots=0), "slots is 0, not between 1 and 64"),
+        (lambda s: handover.Server(transport="carrier pigeon"), "transport"),
+    ],
+)
+def test_wrong_arguments_are_named(call: Callable[[Any], object], text: str, place: Path) -> None:
+    server = handover.Server(directory=place)
+    with pytest.raises(ArgumentError, match=text):
+        call(server)
+    with pytest.raises(TypeError, match="expected an Arrow table"):
+        server.send([1, 2, 3])
+    with pytest.raises(TypeError, match="expected an Arrow schema"):
+        server.segment(7, 1).__enter__()  # type: ignore[arg-type]
+    server.close(0)
+
+
+def test_the_ends_must_agree(place: Path) -> None:
+    server = handover.Server({"x": "int8"}, directory=place)
+    with pytest.raises(handover.HandshakeError, match="schema"):
+        handover.connect(server.address, server.token(), schema={"y": "int8"})
+    with pytest.raises(handover.HandshakeError, match="trusted"):
+        handover.connect(server.address, server.token(), trusted=True)
+    with pytest.raises(handover.HandshakeError, match="wrong or spent"):
+        handover.connect(server.address, "0" * 32)
+    client = handover.connect(server.address, server.token(), schema={"x": "int8"})
+    with pytest.raises(handover.HandshakeError, match="another consumer"):
+        handover.connect(server.address, server.token())
+    with pytest.raises(ArgumentError, match="schema"):
+        server.send(table())
+    client.close()
+    server.close(0)
+
+
+def test_threads_share_both_ends(pair: Pair) -> None:
+    server, client = pair
+    seen: list[int] = []
+
+    def produce() -> None:
+        for _ in range(20):
+            server.send(table(20), timeout=20)
+
+    def consume() -> None:
+        for _ in range(20):
+            received = client.recv(timeout=20)
+            assert received is not None
+            seen.append(pa.table(received).num_rows)
+            received.release()
+
+    threads = [threading.Thread(target=target) for target in (produce, consume) * 3]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert seen == [20] * 60
+
+
+def test_tasks_share_both_ends(pair: Pair) -> None:
+    server, client = pair
+
+    async def produce(count: int) -> None:
+        for _ in range(count):
+            receipt = await server.send_async(table(10))
+            async with server.segment({"id": "uint64"}, 10) as segment:
+                segment["id"][:] = 1
+            await receipt.wait_async()
+
+    async def consume() -> int:
+        rows = 0
+        async for received in client:
+            rows += received.num_rows
+            # Other tasks run while the table is held.
+            await asyncio.sleep(0)
+            received.release()
+        return rows
+
+    async def main() -> int:
+        consumer = asyncio.create_task(consume())
+        await asyncio.gather(produce(15), produce(15))
+        await asyncio.to_thread(server.close, 10)
+        return await asyncio.wait_for(consumer, 20)
+
+    assert asyncio.run(main()) == 2 * 15 * 20
+
+
+def test_a_cancelled_task_loses_nothing(pair: Pair) -> None:
+    server, client = pair
+
+    async def main() -> None:
+        for _ in range(20):
+            waiting = asyncio.create_task(client.recv_async())
+            await asyncio.sleep(0)
+            waiting.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await waiting
+        await server.send_async(table(3))
+        received = await asyncio.wait_for(client.recv_async(), 10)
+        assert received is not None and received.num_rows == 3
+        waiting = asyncio.create_task(client.recv_async())
+        await asyncio.sleep(0.01)
+        client.close()
+        with pytest.raises(handover.HandoverClosedError):
+            await asyncio.wait_for(waiting, 10)
+
+    asyncio.run(main())
+
+
+def test_ctrl_c_ends_a_wait(pair: Pair) -> None:
+    _, client = pair
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    old = signal.signal(signal.SIGALRM, interrupt)
+    signal.setitimer(signal.ITIMER_REAL, 0.05)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            client.recv()
+    finally:
+        signal.signal(signal.SIGALRM, old)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork") or sys.platform != "linux", reason="needs fork and /dev/shm")
+def test_a_forked_child_changes_nothing(place: Path) -> None:
+    server = handover.Server(directory=place)
+    client = handover.connect(server.address, server.token())
+    receipt = server.send(table())
+    received = client.recv(timeout=10)
+    pid = os.fork()
+    if pid == 0:
+        del received
+        gc.collect()
+        os._exit(0)
+    os.waitpid(pid, 0)
+    time.sleep(0.05)
+    assert not receipt.settled
+    assert pa.table(received).equals(table())
+    del received
+    gc.collect()
+    receipt.wait(10)
+    client.close()
+    server.close(0)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.lists(
+        st.tuples(
+            st.one_of(st.none(), st.integers(-(2**31), 2**31 - 1)),
+            st.booleans(),
+            st.one_of(st.none(), st.text(max_size=5)),
+            st.one_of(st.none(), st.binary(max_size=5)),
+        ),
+        max_size=30,
+    )
+)
+def test_born_and_sent_are_the_same(rows: list[tuple[int | None, bool, str | None, bytes | None]]) -> None:
+    schema = pa.schema(
+        [("n", pa.int32()), pa.field("b", pa.bool_(), nullable=False), ("s", pa.utf8()), ("o", pa.binary())]
+    )
+    numbers, flags, texts, blobs = (list(column) for column in zip(*rows)) if rows else ([], [], [], [])
+    expected = pa.table([numbers, flags, texts, blobs], schema=schema)
+    with handover.Server() as server, handover.connect(server.address, server.token()) as client:
+        with server.segment(schema, len(rows), capacity={"s": 1000, "o": 1000}) as segment:
+            segment["n"][:] = [n or 0 for n in numbers]
+            segment.set_nulls("n", [n is None for n in numbers])
+            segment["b"] = flags
+            segment["s"] = texts
+            segment["o"] = blobs
+        server.send(expected)
+        for _ in range(2):
+            received = client.recv(timeout=10)
+            assert pa.table(received).equals(expected)
+            del received
+
+
+# Other users.
+
+
+def _as_other_user(code: str, *arguments: str) -> str:
+    """Runs Python code as a user who may do nothing; the module is not importable there, so the code uses sockets by hand."""
+    other = pwd.getpwnam("nobody")
+
+    def become() -> None:
+        os.setgroups([])
+        os.setgid(other.pw_gid)
+        os.setuid(other.pw_uid)
+
+    interpreter = "/usr/bin/python3"
+    done = subprocess.run(
+        [interpreter, "-c", code, *arguments], preexec_fn=become, capture_output=True, text=True, timeout=30, cwd="/"
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+CONNECT = """
+import socket, sys
+s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+try:
+    s.connect(sys.argv[1])
+    print("connected", repr(s.recv(1)))
+except OSError as err:
+    print(type(err).__name__)
+"""
+
+READ = """
+import os, sys
+try:
+    print(os.listdir(sys.argv[1]))
+except OSError as err:
+    print(type(err).__name__)
+try:
+    print(open(sys.argv[2], "rb").read(1))
+except OSError as err:
+    print(type(err).__name__)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Unix sockets carry hand-overs on Linux only")
+def test_private_places_have_private_modes() -> None:
+    for transport in TRANSPORTS:
+        with handover.Server(transport=transport) as server:
+            places = [p for p in Path("/dev/shm").iterdir() if p.name.startswith(f"ottava-{os.getpid()}-")]
+            assert len(places) == 1
+            assert stat.S_IMODE(places[0].stat().st_mode) == 0o700
+            if transport == "tcp":
+                client = handover.connect(server.address, server.token())
+                receipt = server.send(table())
+                files = list(places[0].iterdir())
+                assert [stat.S_IMODE(f.stat().st_mode) for f in files] == [0o600]
+                assert len(files[0].name) == 32
+                received = client.recv(timeout=10)
+                del received
+                receipt.wait(10)
+                client.close()
+
+
+@pytest.mark.skipif(sys.platform != "linux" or os.geteuid() != 0, reason="only root can become another user")
+def test_other_users_can_neither_connect_nor_read() -> None:
+    with handover.Server(transport="unix") as server:
+        path = server.address.removeprefix("unix:")
+        assert _as_other_user(CONNECT, path) == "PermissionError"
+        # Even if the directory let them in, the server asks the kernel who they are.
+        os.chmod(Path(path).parent, 0o711)
+        os.chmod(path, 0o777)
+        answer = _as_other_user(CONNECT, path)
+        assert answer in ("connected b''", "ConnectionResetError"), answer
+        os.chmod(Path(path).parent, 0o700)
+        client = handover.connect(server.address, server.token())
+        client.close()
+    with handover.Server(transport="tcp") as server:
+        client = handover.connect(server.address, server.token())
+        receipt = server.send(table())
+        (private,) = (p for p in Path("/dev/shm").iterdir() if p.name.startswith(f"ottava-{os.getpid()}-"))
+        (file,) = private.iterdir()
+        assert _as_other_user(READ, str(private), str(file)).split() == ["PermissionError"] * 2
+        received = client.recv(timeout=10)
+        del received
+        receipt.wait(10)
+        client.close()
+
+
+# Death.
+
+WORKER = """
+import os, sys, pyarrow as pa
+from ottava import handover
+address, token, log, trusted = sys.stdin.readline().split()
+with open(log, "a") as log, handover.connect(address, token, trusted=trusted == "1") as client:
+    for table in client:
+        number = pa.table(table)["id"][0].as_py()
+        log.write(f"{number}\\n")
+        log.flush()
+        table.release()
+"""
+
+PRODUCER = """
+import os, sys, numpy as np
+from ottava import handover
+first = int(sys.stdin.readline())
+with handover.Server(slots=4, transport=sys.argv[1], directory=sys.argv[2]) as server:
+    print(server.address, server.token(), flush=True)
+    number = first
+    while True:
+        with server.segment({"id": "uint64", "x": "float32[8]"}, 16) as segment:
+            segment["id"][:] = number
+            segment["x"][:] = number
+        number += 1
+"""
+
+
+def _descriptors() -> int:
+    return len(os.listdir("/proc/self/fd"))
+
+
+def _threads() -> int:
+    return len(os.listdir("/proc/self/task"))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="counts descriptors and threads in /proc")
+@pytest.mark.parametrize(("transport", "trusted", "kills", "count"), [("unix", False, 12, 600), ("tcp", True, 6, 300)])
+def test_killed_consumers(
+    transport: Any, trusted: bool, kills: int, count: int, place: Path
+) -> None:
+    """Nothing that was acknowledged is lost, and nothing is left. `OTTAVA_TEST_KILLS=200` makes it 200 kills over 10,000 tables."""
+    if FULL:
+        kills, count = FULL, 50 * FULL
+    chance = random.Random(20260101)
+    log = place / "log"
+    base = place / "base"
+    base.mkdir()
+    descriptors, threads = _descriptors(), _threads()
+    acknowledged: list[int] = []
+    with handover.Server(transport=transport, trusted=trusted, slots=4, directory=base) as server:
+        workers: list[subprocess.Popen[str]] = []
+
+        def hire() -> None:
+            worker = subprocess.Popen([sys.executable, "-c", WORKER], stdin=subprocess.PIPE, text=True)
+            assert worker.stdin is not None
+            worker.stdin.write(f"{server.address} {server.token()} {log} {int(trusted)}\n")
+            worker.stdin.close()
+            workers.append(worker)
+
+        hire()
+        deaths = set(chance.sample(range(count), kills))
+        pending: list[tuple[int, handover.Receipt]] = []
+        todo = list(range(count))
+        sent = 0
+        while todo or pending:
+            if todo:
+                number = todo.pop(0)
+                with server.segment({"id": "uint64", "x": "float32[8]"}, 16, timeout=60) as segment:
+                    segment["id"][:] = number
+                    segment["x"][:] = number
+                assert segment.receipt is not None
+                pending.append((number, segment.receipt))
+                if sent in deaths:
+                    workers[-1].kill()
+                    workers[-1].wait()
+                    hire()
+                sent += 1
+            still = []
+            for number, receipt in pending:
+                try:
+                    receipt.wait(0 if todo else 30)
+                    acknowledged.append(number)
+                except handover.HandoverWouldBlockError:
+                    still.append((number, receipt))
+                except handover.PeerGoneError:
+                    todo.append(number)
+            pending = still
+    workers[-1].wait(30)
+    seen = {int(line) for line in log.read_text().split()}
+    assert sorted(acknowledged) == list(range(count))
+    assert set(acknowledged) <= seen
+    assert len(workers) == kills + 1
+    del server, segment, pending, receipt
+    gc.collect()
+    assert (_descriptors(), _threads()) == (descriptors, threads)
+    assert list(base.iterdir()) == []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="counts descriptors and threads in /proc")
+@pytest.mark.parametrize(("transport", "kills"), [("unix", 6), ("tcp", 6)])
+def test_killed_producers(transport: str, kills: int, place: Path) -> None:
+    """A consumer outlives its producers, keeps what it holds, and the next producer sweeps what is left."""
+    kills = FULL or kills
+    chance = random.Random(1)
+    descriptors, threads = _descriptors(), _threads()
+    kept: list[handover.Table] = []
+    number = 0
+    for _ in range(kills):
+        producer = subprocess.Popen(
+            [sys.executable, "-c", PRODUCER, transport, str(place)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert producer.stdin is not None and producer.stdout is not None
+        producer.stdin.write(f"{number}\n")
+        producer.stdin.flush()
+        address, token = producer.stdout.readline().split()
+        # One directory: the previous one's was swept.
+        assert len(list(place.iterdir())) == 1
+        client = handover.connect(address, token)
+        for _ in range(chance.randrange(1, 40)):
+            received = client.recv(timeout=30)
+            assert received is not None
+            assert pa.table(received)["id"].to_pylist() == [number] * 16
+            number += 1
+        kept.append(received)
+        producer.kill()
+        producer.wait()
+        with pytest.raises((handover.PeerGoneError, handover.SegmentError, handover.HandoverError)):
+            while True:
+                received = client.recv(timeout=30)
+                assert received is not None
+                assert pa.table(received)["id"].to_pylist() == [number] * 16
+                number += 1
+        producer.stdin.close()
+        producer.stdout.close()
+        client.close()
+        del client, received
+    assert all(len(set(pa.table(one)["id"].to_pylist())) == 1 for one in kept)
+    kept.clear()
+    gc.collect()
+    assert (_descriptors(), _threads()) == (descriptors, threads)
+    with handover.Server(directory=place):
+        pass
+    assert list(place.iterdir()) == []
