@@ -1,0 +1,441 @@
+"""Hand a table from one Python process to another: ottava beside what people use for it.
+
+    python benchmarks/handover.py --profile small
+
+Per way and size: latency from "the producer begins to hand over" to "the consumer can read the columns" (available) and to "it has summed
+one" (summed), as p50 and p99 over the rounds; peak memory of both processes while they run. Rounds of all ways are interleaved. The
+consumer's sum is compared with the producer's in every round, and every column in the first.
+
+For ways that begin with a table of their own (all but "born"), the table exists before the clock starts. A table that is born in
+its segment is filled before the clock starts, too: that is the work that any way needs to make one.
+"""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import json
+import os
+import pickle
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from multiprocessing import resource_tracker, shared_memory
+from typing import Any, BinaryIO
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.flight as flight
+
+from ottava import handover
+
+AXES = [f"x{axis}" for axis in range(8)]
+SCHEMA = {"id": "uint64", **dict.fromkeys(AXES, "float32"), "name": "utf8"}
+
+
+def make(rows: int) -> pa.Table:
+    """An id, eight coordinates and a name per row."""
+    ids = np.arange(rows, dtype=np.uint64)
+    columns: dict[str, Any] = {"id": ids}
+    for axis, name in enumerate(AXES):
+        columns[name] = ((np.arange(rows) * 31 + axis * 17) % 1000).astype(np.float32)
+    columns["name"] = pa.array([f"token {row}" for row in range(rows)])
+    schema = pa.schema(
+        [pa.field("id", pa.uint64(), False), *(pa.field(name, pa.float32(), False) for name in AXES)]
+        + [pa.field("name", pa.utf8(), False)]
+    )
+    return pa.table(columns, schema=schema)
+
+
+def send_bytes(pipe: BinaryIO, data: bytes | memoryview | pa.Buffer) -> None:
+    view = memoryview(data)
+    pipe.write(struct.pack("<q", len(view)))
+    pipe.write(view)
+    pipe.flush()
+
+
+def read_bytes(pipe: BinaryIO) -> bytes | None:
+    head = pipe.read(8)
+    if len(head) < 8:
+        return None
+    return pipe.read(struct.unpack("<q", head)[0])
+
+
+# Ways. Each has a producer (`Way.hand` does one round) and a consumer (a function that yields tables, in the other process).
+
+
+class Way:
+    name = ""
+    most_rows = 10**9
+
+    def __init__(self, table: pa.Table) -> None:
+        self.table = table
+        self.child = subprocess.Popen(
+            [sys.executable, __file__, "--consume", type(self).__name__], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        )
+        assert self.child.stdin is not None and self.child.stdout is not None
+        self.pipe = self.child.stdin
+        self.answers = self.child.stdout
+        self.start()
+
+    def start(self) -> None: ...
+
+    def prepare(self) -> None:
+        """What is not part of the hand-over."""
+
+    def hand(self) -> None:
+        raise NotImplementedError
+
+    def stop(self) -> None: ...
+
+
+class JsonBase64(Way):
+    name = "JSON + base64 over a pipe"
+    most_rows = 1_000_000
+
+    def hand(self) -> None:
+        body: dict[str, Any] = {}
+        for name in ("id", *AXES):
+            body[name] = base64.b64encode(self.table[name].to_numpy().tobytes()).decode()
+        body["name"] = self.table["name"].to_pylist()
+        send_bytes(self.pipe, json.dumps(body).encode())
+
+    @staticmethod
+    def consume(pipe: BinaryIO) -> Any:
+        while (data := read_bytes(pipe)) is not None:
+            body = json.loads(data)
+            columns: dict[str, Any] = {"id": np.frombuffer(base64.b64decode(body["id"]), np.uint64)}
+            for name in AXES:
+                columns[name] = np.frombuffer(base64.b64decode(body[name]), np.float32)
+            columns["name"] = pa.array(body["name"])
+            yield pa.table(columns)
+
+
+class Pickle(Way):
+    name = "pickle over a pipe"
+
+    def hand(self) -> None:
+        send_bytes(self.pipe, pickle.dumps(self.table, protocol=5))
+
+    @staticmethod
+    def consume(pipe: BinaryIO) -> Any:
+        while (data := read_bytes(pipe)) is not None:
+            yield pickle.loads(data)
+
+
+class SharedMemory(Way):
+    name = "multiprocessing.shared_memory + numpy"
+
+    def hand(self) -> None:
+        columns = [self.table[name].combine_chunks() for name in self.table.column_names]
+        parts = [buffer for column in columns for buffer in column.buffers() if buffer is not None]
+        size = sum(part.size for part in parts)
+        block = shared_memory.SharedMemory(create=True, size=max(size, 1))
+        at, ends = 0, []
+        for part in parts:
+            np.frombuffer(block.buf, np.uint8, part.size, at)[:] = np.frombuffer(part, np.uint8)
+            at += part.size
+            ends.append(at)
+        send_bytes(self.pipe, json.dumps([block.name, self.table.num_rows, ends]).encode())
+        block.close()
+
+    @staticmethod
+    def consume(pipe: BinaryIO) -> Any:
+        while (data := read_bytes(pipe)) is not None:
+            name, rows, ends = json.loads(data)
+            block = shared_memory.SharedMemory(name=name)
+            resource_tracker.unregister(block._name, "shared_memory")  # type: ignore[attr-defined]
+            whole = pa.py_buffer(block.buf)
+            starts = [0, *ends]
+            parts = [whole.slice(start, end - start) for start, end in zip(starts, ends)]
+            columns = [pa.Array.from_buffers(pa.uint64(), rows, [None, parts[0]])]
+            columns += [pa.Array.from_buffers(pa.float32(), rows, [None, part]) for part in parts[1:9]]
+            columns.append(pa.Array.from_buffers(pa.utf8(), rows, [None, *parts[9:11]]))
+            yield pa.table(columns, names=list(SCHEMA))
+            del whole, parts, columns
+            try:
+                block.close()
+            except BufferError:
+                pass
+            os.unlink(f"/dev/shm/{name}")
+
+
+class IpcPipe(Way):
+    name = "Arrow IPC stream over a pipe"
+
+    def hand(self) -> None:
+        sink = pa.BufferOutputStream()
+        with pa.ipc.new_stream(sink, self.table.schema) as writer:
+            writer.write_table(self.table)
+        send_bytes(self.pipe, sink.getvalue())
+
+    @staticmethod
+    def consume(pipe: BinaryIO) -> Any:
+        while (data := read_bytes(pipe)) is not None:
+            yield pa.ipc.open_stream(data).read_all()
+
+
+class IpcFile(Way):
+    name = "Arrow IPC file mapped from /dev/shm"
+
+    def hand(self) -> None:
+        handle, path = tempfile.mkstemp(dir="/dev/shm", prefix="bench-handover-")
+        os.close(handle)
+        with pa.OSFile(path, "wb") as sink, pa.ipc.new_file(sink, self.table.schema) as writer:
+            writer.write_table(self.table)
+        send_bytes(self.pipe, path.encode())
+
+    @staticmethod
+    def consume(pipe: BinaryIO) -> Any:
+        while (data := read_bytes(pipe)) is not None:
+            path = data.decode()
+            with pa.memory_map(path) as source:
+                os.unlink(path)
+                yield pa.ipc.open_file(source).read_all()
+
+
+class Flight(Way):
+    name = "Arrow Flight (gRPC on loopback)"
+
+    def start(self) -> None:
+        self.port = int(self.answers.readline())
+        self.client = flight.FlightClient(f"grpc://127.0.0.1:{self.port}")
+
+    def hand(self) -> None:
+        descriptor = flight.FlightDescriptor.for_path("table")
+        writer, _ = self.client.do_put(descriptor, self.table.schema)
+        writer.write_table(self.table)
+        writer.close()
+
+    def stop(self) -> None:
+        self.client.do_action("stop")
+        self.client.close()
+
+
+class _Handover(Way):
+    trusted = False
+
+    def start(self) -> None:
+        self.server = handover.Server(slots=2, trusted=self.trusted)
+        self.pipe.write(f"{self.server.address} {self.server.token()} {int(self.trusted)}\n".encode())
+        self.pipe.flush()
+        self.server.wait_connected(20)
+
+    def hand(self) -> None:
+        self.server.send(self.table)
+
+    def stop(self) -> None:
+        self.server.close()
+
+    @staticmethod
+    def consume(pipe: BinaryIO) -> Any:
+        address, token, trusted = pipe.readline().decode().split()
+        with handover.connect(address, token, trusted=trusted == "1") as client:
+            for received in client:
+                yield pa.table(received)
+                del received
+
+
+class SendSealed(_Handover):
+    name = "ottava, one copy, sealed and validated"
+
+
+class SendTrusted(_Handover):
+    name = "ottava, one copy, trusted"
+    trusted = True
+
+
+class BornSealed(_Handover):
+    name = "ottava, born in the segment, sealed and validated"
+
+    def prepare(self) -> None:
+        names = self.table["name"].combine_chunks()
+        capacity = {"name": names.buffers()[2].size}
+        self.segment = self.server.segment(SCHEMA, self.table.num_rows, capacity=capacity).__enter__()
+        for name in ("id", *AXES):
+            self.segment[name][:] = self.table[name].to_numpy()
+        self.segment["name"] = names
+
+    def hand(self) -> None:
+        self.segment.__exit__(None, None, None)
+        del self.segment
+
+
+class BornTrusted(BornSealed):
+    name = "ottava, born in the segment, trusted"
+    trusted = True
+
+
+WAYS: list[type[Way]] = [
+    JsonBase64, Pickle, SharedMemory, IpcPipe, IpcFile, Flight, SendSealed, SendTrusted, BornSealed, BornTrusted,
+]  # fmt: skip
+
+
+def peak(field: str) -> int:
+    """A line of /proc/self/status, in bytes."""
+    with open("/proc/self/status") as status:
+        for line in status:
+            if line.startswith(field):
+                return int(line.split()[1]) * 1024
+    return 0
+
+
+def answer(table: pa.Table, available: int, check: bool) -> bytes:
+    total = float(table["x0"].to_numpy().sum(dtype=np.float64))
+    summed = time.monotonic_ns()
+    checks = ""
+    if check:
+        checks = " " + str(pa.compute.sum(table["id"]).as_py()) + " " + str(len("".join(table["name"].to_pylist())))
+    return f"{available} {summed} {total} {peak('RssAnon')}{checks}\n".encode()
+
+
+def consume(name: str) -> None:
+    out = sys.stdout.buffer
+    way = next(way for way in WAYS if way.__name__ == name)
+    if way is Flight:
+
+        class Server(flight.FlightServerBase):  # type: ignore[misc]
+            rounds = 0
+
+            def do_put(self, context: Any, descriptor: Any, reader: Any, writer: Any) -> None:
+                table = reader.read_all()
+                available = time.monotonic_ns()
+                out.write(answer(table, available, self.rounds == 0))
+                out.flush()
+                self.rounds += 1
+
+            def do_action(self, context: Any, action: Any) -> list[Any]:
+                import threading
+
+                threading.Thread(target=self.shutdown).start()
+                return []
+
+        server = Server("grpc://127.0.0.1:0")
+        out.write(f"{server.port}\n".encode())
+        out.flush()
+        server.serve()
+        return
+    first = True
+    for table in way.consume(sys.stdin.buffer):  # type: ignore[attr-defined]
+        available = time.monotonic_ns()
+        line = answer(table, available, first)
+        del table
+        first = False
+        out.write(line)
+        out.flush()
+
+
+def measure(rows: int, rounds: int, ways: list[type[Way]]) -> list[dict[str, Any]]:
+    table = make(rows)
+    total = float(table["x0"].to_numpy().sum(dtype=np.float64))
+    ids = str(pa.compute.sum(table["id"]).as_py())
+    letters = str(len("".join(table["name"].to_pylist())))
+    lanes = [way(table) for way in ways if rows <= way.most_rows]
+    figures: dict[str, dict[str, list[float]]] = {
+        lane.name: {"available": [], "summed": [], "private": [], "handed": []} for lane in lanes
+    }
+    for turn in range(rounds + 3):
+        for lane in lanes:
+            lane.prepare()
+            start = time.monotonic_ns()
+            lane.hand()
+            handed = time.monotonic_ns()
+            words = lane.answers.readline().split()
+            if float(words[2]) != total:
+                raise SystemExit(f"{lane.name}: the consumer sums to {words[2]!r}, not {total}")
+            if turn == 0 and [word.decode() for word in words[4:]] != [ids, letters]:
+                raise SystemExit(f"{lane.name}: the consumer reads {words[4:]}, not {[ids, letters]}")
+            if turn >= 3:
+                own = figures[lane.name]
+                own["available"].append((int(words[0]) - start) / 1e3)
+                own["summed"].append((int(words[1]) - start) / 1e3)
+                own["handed"].append((handed - start) / 1e3)
+                own["private"].append(int(words[3]))
+    results = []
+    for lane in lanes:
+        lane.stop()
+        lane.pipe.close()
+        lane.child.wait(30)
+        lane.answers.close()
+        own = figures[lane.name]
+        results.append(
+            {
+                "rows": rows,
+                "way": lane.name,
+                "rounds": rounds,
+                **{
+                    f"{kind}_p{share}_us": float(np.percentile(own[kind], share))
+                    for kind in ("available", "summed")
+                    for share in (50, 99)
+                },
+                "consumer_peak_private_bytes": int(max(own["private"])),
+            }
+        )
+    return results
+
+
+def producer_peak(rows: int, way: str) -> int:
+    """Peak anonymous memory of a producer that does nothing else, beyond the table itself, in bytes."""
+    done = subprocess.run(
+        [sys.executable, __file__, "--produce", way, str(rows)], capture_output=True, text=True, check=True
+    )
+    return int(done.stdout)
+
+
+def produce(name: str, rows: int) -> None:
+    way = next(way for way in WAYS if way.__name__ == name)
+    table = make(rows)
+    before = peak("VmRSS")
+    with open("/proc/self/clear_refs", "w") as clear:
+        clear.write("5")  # resets the high-water mark
+    lane = way(table)
+    for _ in range(3):
+        lane.prepare()
+        lane.hand()
+        lane.answers.readline()
+    print(max(0, peak("VmHWM") - before))
+    lane.stop()
+    lane.pipe.close()
+    lane.child.wait(30)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--json")
+    parser.add_argument("--profile", choices=["small", "full"], default="small")
+    parser.add_argument("--consume", help=argparse.SUPPRESS)
+    parser.add_argument("--produce", nargs=2, help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.consume:
+        consume(args.consume)
+        return
+    if args.produce:
+        produce(args.produce[0], int(args.produce[1]))
+        return
+    sizes = [(1_000, 30), (100_000, 15)]
+    if args.profile == "full":
+        sizes = [(1_000, 200), (100_000, 60), (1_000_000, 15), (10_000_000, 5)]
+    results = []
+    for rows, rounds in sizes:
+        part = measure(rows, rounds, WAYS)
+        for result in part:
+            way = next(way for way in WAYS if way.name == result["way"])
+            result["producer_peak_extra_bytes"] = producer_peak(rows, way.__name__)
+            print(
+                f"{rows:>10,} rows  {result['way']:<50} available p50 {result['available_p50_us']:>11,.1f} us"
+                f"  p99 {result['available_p99_us']:>11,.1f} us  summed p50 {result['summed_p50_us']:>11,.1f} us"
+                f"  consumer private {result['consumer_peak_private_bytes'] / 1e6:>8,.1f} MB"
+                f"  producer extra {result['producer_peak_extra_bytes'] / 1e6:>8,.1f} MB",
+                flush=True,
+            )
+        results += part
+    if args.json:
+        with open(args.json, "w") as file:
+            json.dump({"handover": results}, file, indent=2)
+
+
+if __name__ == "__main__":
+    main()

