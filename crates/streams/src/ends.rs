@@ -19,18 +19,33 @@ const ATOMIC: usize = if cfg!(target_os = "linux") { 4096 } else { 512 };
 /// What is written in one call to a blocking terminal that could not be opened anew.
 const TERMINAL: usize = 256;
 
+/// How to send to a socket: without waiting, and without SIGPIPE if nobody listens any more.
+#[cfg(not(target_vendor = "apple"))]
+const SEND: SendFlags = SendFlags::DONTWAIT.union(SendFlags::NOSIGNAL);
+
+/// Apple's systems have no such flag for one call; the signal is ignored, see the crate's documentation.
+#[cfg(target_vendor = "apple")]
+const SEND: SendFlags = SendFlags::DONTWAIT;
+
 /// The end that bytes come from.
 #[derive(Debug)]
 pub(crate) struct Inlet<'a> {
     fd: Fd<'a>,
     pub(crate) nature: Nature,
+    /// Only Linux takes the wish not to block with each call.
+    #[cfg(target_os = "linux")]
     nowait: bool,
 }
 
 impl<'a> Inlet<'a> {
     pub(crate) fn new(fd: Fd<'a>) -> Result<Self, (Fd<'a>, Errno)> {
         match Nature::of(fd.as_fd(), Direction::Read) {
-            Ok(nature) => Ok(Self { fd, nature, nowait: nature.kind == Kind::Pipe }),
+            Ok(nature) => Ok(Self {
+                fd,
+                nature,
+                #[cfg(target_os = "linux")]
+                nowait: nature.kind == Kind::Pipe,
+            }),
             Err(errno) => Err((fd, errno)),
         }
     }
@@ -97,6 +112,8 @@ pub(crate) struct Outlet<'a> {
     /// The same pipe or terminal, opened anew in non-blocking mode, where that was needed and possible.
     reopened: Option<OwnedFd>,
     pub(crate) nature: Nature,
+    /// Only Linux takes the wish not to block with each call.
+    #[cfg(target_os = "linux")]
     nowait: bool,
 }
 
@@ -110,7 +127,13 @@ impl<'a> Outlet<'a> {
                     (nature.kind == Kind::Terminal && !nature.nonblocking && !nature.multiplexer)
                         .then(|| reopen(fd.as_fd()))
                         .flatten();
-                Ok(Self { fd, reopened, nature, nowait: nature.kind == Kind::Pipe })
+                Ok(Self {
+                    fd,
+                    reopened,
+                    nature,
+                    #[cfg(target_os = "linux")]
+                    nowait: nature.kind == Kind::Pipe,
+                })
             }
             Err(errno) => Err((fd, errno)),
         }
@@ -119,7 +142,7 @@ impl<'a> Outlet<'a> {
     /// Writes some of `bytes`; `AGAIN` if none can be taken now.
     pub(crate) fn write(&mut self, bytes: &[u8]) -> Result<usize, Errno> {
         if self.nature.kind == Kind::Socket {
-            return send(&self.fd, bytes, SendFlags::DONTWAIT | SendFlags::NOSIGNAL);
+            return send(&self.fd, bytes, SEND);
         }
         if let Some(fd) = &self.reopened {
             return rustix::io::write(fd, bytes);

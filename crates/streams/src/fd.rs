@@ -62,6 +62,7 @@ pub(crate) enum Kind {
 pub(crate) struct Nature {
     pub(crate) kind: Kind,
     pub(crate) nonblocking: bool,
+    #[cfg(target_os = "linux")]
     pub(crate) append: bool,
     /// The master side of a terminal, which makes a new terminal each time it is opened.
     pub(crate) multiplexer: bool,
@@ -101,6 +102,7 @@ impl Nature {
         Ok(Self {
             kind,
             nonblocking: flags.contains(OFlags::NONBLOCK),
+            #[cfg(target_os = "linux")]
             append: flags.contains(OFlags::APPEND),
             multiplexer: rustix::fs::major(stat.st_rdev) == 5
                 && rustix::fs::minor(stat.st_rdev) == 2,

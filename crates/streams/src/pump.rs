@@ -10,7 +10,9 @@ use rustix::io::Errno;
 use crate::cancel::{Cancel, Progress};
 use crate::ends::{Inlet, Outlet};
 use crate::error::StreamError;
-use crate::fd::{Fd, Kind, error, means_gone, number, raise_pipe_size};
+#[cfg(target_os = "linux")]
+use crate::fd::raise_pipe_size;
+use crate::fd::{Fd, Kind, error, means_gone, number};
 use crate::machine::{Event, Machine, Step, Stop};
 use crate::report::{Ending, PumpReport, Refusal, SinkReport, Way, Why};
 #[cfg(target_os = "linux")]

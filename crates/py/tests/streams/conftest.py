@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import gc
 import os
 import threading
 import time
-from collections.abc import Awaitable, Callable, Iterator
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable, Iterator
 
 import pytest
+from loops import LOOPS, Runner
+from watching import SOON, open_descriptors, stream_threads
 
 from ottava.streams._descriptors import raise_pipe_size
 
@@ -23,35 +22,12 @@ def backend(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
     return str(request.param)
 
 
-def open_descriptors() -> dict[str, str]:
-    found = {}
-    for fd in os.listdir("/proc/self/fd"):
-        try:
-            found[fd] = os.readlink(f"/proc/self/fd/{fd}")
-        except FileNotFoundError:
-            pass
-    return found
-
-
-def stream_threads() -> list[str]:
-    names = [Path(f"/proc/self/task/{task}/comm") for task in os.listdir("/proc/self/task")]
-    found = []
-    for name in names:
-        try:
-            found.append(name.read_text().strip())
-        except (FileNotFoundError, ProcessLookupError):
-            pass
-    return [n for n in found if n == "ottava-stream"] + [
-        t.name for t in threading.enumerate() if t.name == "ottava-stream"
-    ]
-
-
 @pytest.fixture(autouse=True)
 def nothing_leaks() -> Iterator[None]:
     """The same descriptors after a test as before it, and no thread of ours left."""
     before = open_descriptors()
     yield
-    deadline = time.monotonic() + 2
+    deadline = time.monotonic() + SOON
     while True:
         after, threads = open_descriptors(), stream_threads()
         leaked = {fd: after[fd] for fd in after.keys() - before.keys()}
@@ -111,9 +87,11 @@ class Pipes:
         self._start(work)
         return read
 
-    def collect(self, piece: int = 1 << 16, delay: float = 0.0, most: int | None = None) -> tuple[int, list[bytes]]:
+    def collect(
+        self, piece: int = 1 << 16, delay: float = 0.0, most: int | None = None, size: int | None = None
+    ) -> tuple[int, list[bytes]]:
         """A write end, and the bytes that arrive at its other end, complete once `join` returned."""
-        read, write = self.pipe()
+        read, write = self.pipe(size)
         self._fds.discard(read)
         got: list[bytes] = []
 
@@ -144,7 +122,7 @@ class Pipes:
         for fd in list(self._fds):
             self.close(fd)
         for thread in self._threads:
-            thread.join(10)
+            thread.join(SOON)
             assert not thread.is_alive()
 
 
@@ -153,50 +131,6 @@ def pipes() -> Iterator[Pipes]:
     made = Pipes()
     yield made
     made.join()
-
-
-Runner = Callable[[Callable[[], Awaitable[Any]]], Any]
-
-
-def run_asyncio(work: Callable[[], Awaitable[Any]]) -> Any:
-    async def main() -> Any:
-        return await work()
-
-    return asyncio.run(main())
-
-
-def run_uvloop(work: Callable[[], Awaitable[Any]]) -> Any:
-    import uvloop
-
-    async def main() -> Any:
-        return await work()
-
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(main())
-
-
-def run_trio(work: Callable[[], Awaitable[Any]]) -> Any:
-    import trio
-
-    return trio.run(work)
-
-
-def run_anyio(backend: str) -> Runner:
-    def run(work: Callable[[], Awaitable[Any]]) -> Any:
-        import anyio
-
-        return anyio.run(work, backend=backend)
-
-    return run
-
-
-LOOPS: dict[str, Runner] = {
-    "asyncio": run_asyncio,
-    "uvloop": run_uvloop,
-    "trio": run_trio,
-    "anyio-asyncio": run_anyio("asyncio"),
-    "anyio-trio": run_anyio("trio"),
-}
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from corpus import CORPUS, HANDLERS
+from watching import PEAK
 
 from ottava import streams
 from ottava.errors import StreamLimitError, StreamReadError
@@ -131,18 +132,20 @@ def test_nonblocking_reader(backend: str, pipes: Any) -> None:
 
 
 def test_peak_memory_of_the_native_backend() -> None:
-    script = """
-import os, resource, subprocess
+    script = f"""
+{PEAK}
+import os, subprocess
 os.environ["OTTAVA_STREAM_BACKEND"] = "rust"
 from ottava import streams
 size = 256 << 20
 producer = subprocess.Popen(["head", "-c", str(size), "/dev/zero"], stdout=subprocess.PIPE)
 streams.consume_sync(os.open("/dev/null", os.O_RDONLY))
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+before = peak()
 consumed = streams.consume_sync(producer.stdout, None)
 producer.stdout.close()
 assert producer.wait() == 0 and consumed.bytes == size
-print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024 / size)
+print((peak() - before) / size)
 """
     run = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True)
-    assert float(run.stdout) < 1.05
+    # A second copy would make it 2. How close it comes to 1 is measured by `cargo xtask bench streams`.
+    assert 0.9 < float(run.stdout) < 1.5

@@ -8,17 +8,29 @@ import random
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
 import pytest
+from watching import SOON, eventually
 
 from ottava import streams
 from ottava.errors import PipelineError, StreamLimitError, StreamOptionError
 
 TEXT = "".join(f"{random.Random(i).randrange(10_000)} line\n" for i in range(20_000)).encode()
 PYTHON = [sys.executable, "-c"]
+
+
+def processes(word: str) -> list[Path]:
+    """Processes with `word` in their command lines."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            if word.encode() in path.read_bytes():
+                found.append(path)
+        except (FileNotFoundError, ProcessLookupError):
+            pass
+    return found
 
 
 def shell(command: str, data: bytes) -> bytes:
@@ -48,9 +60,7 @@ def test_as_the_shell(backend: str, commands: list[list[str]], line: str, observ
 
 @pytest.mark.parametrize("observe", [False, True])
 def test_yes_head(backend: str, observe: bool) -> None:
-    start = time.monotonic()
     report = streams.pipeline_sync([["yes"], ["head", "-1"]], observe=observe)
-    assert time.monotonic() - start < 1
     assert report.stdout == b"y\n"
     assert [stage.returncode for stage in report.stages] == [-signal.SIGPIPE, 0]
     assert report.ok
@@ -113,13 +123,10 @@ def test_capture_limit(backend: str) -> None:
 
 @pytest.mark.parametrize("observe", [False, True])
 def test_a_grandchild_cannot_defeat_a_timeout(backend: str, tmp_path: Path, observe: bool) -> None:
-    script = f"(sleep 30; touch {tmp_path}/survived) & echo started"
-    start = time.monotonic()
+    script = f"(sleep 1000; touch {tmp_path}/survived) & echo started"
     with pytest.raises(TimeoutError, match="not over after 0.5 seconds"):
         streams.pipeline_sync([["sh", "-c", script], ["cat"]], timeout=0.5, observe=observe)
-    assert time.monotonic() - start < 1.5
-    sleepers = subprocess.run(["pgrep", "-f", f"{tmp_path}/survived"], capture_output=True, text=True)
-    assert sleepers.stdout == ""
+    assert eventually(lambda: not processes(f"{tmp_path}/survived"))
 
 
 def test_a_killed_producer(backend: str) -> None:
@@ -131,24 +138,22 @@ def test_a_killed_producer(backend: str) -> None:
 
 def test_a_consumer_that_stops_reading(backend: str) -> None:
     reader = "import os,sys,time; os.read(0, 10); os.close(0); time.sleep(0.2); print('done')"
-    report = streams.pipeline_sync([["yes"], [*PYTHON, reader]], observe=True, timeout=10)
+    report = streams.pipeline_sync([["yes"], [*PYTHON, reader]], observe=True, timeout=SOON)
     assert report.stdout == b"done\n"
     assert report.stages[0].returncode == -signal.SIGPIPE
 
 
 @pytest.mark.parametrize("observe", [False, True])
 def test_sixty_four_stages(backend: str, observe: bool) -> None:
-    report = streams.pipeline_sync([["cat"]] * 64, stdin=TEXT, observe=observe, timeout=30)
+    report = streams.pipeline_sync([["cat"]] * 64, stdin=TEXT, observe=observe, timeout=SOON * 4)
     assert report.stdout == TEXT
     assert report.ok
     assert len(report.hops) == 63
 
 
 def test_sixty_four_stages_stop_at_once(backend: str) -> None:
-    start = time.monotonic()
     with pytest.raises(TimeoutError):
-        streams.pipeline_sync([["yes"], *[["cat"]] * 62, ["sleep", "30"]], observe=True, timeout=1)
-    assert time.monotonic() - start < 2.5
+        streams.pipeline_sync([["yes"], *[["cat"]] * 62, ["sleep", "1000"]], observe=True, timeout=1)
 
 
 def test_environment_and_directory(backend: str, tmp_path: Path) -> None:
@@ -170,7 +175,7 @@ def test_a_storm_of_processes(backend: str) -> None:
         done = 0
         for _ in range(10):
             runs = [
-                streams.pipeline([["echo", str(i)], ["cat"]], observe=i % 2 == 0, timeout=60) for i in range(50)
+                streams.pipeline([["echo", str(i)], ["cat"]], observe=i % 2 == 0, timeout=SOON * 4) for i in range(50)
             ]
             reports = await asyncio.gather(*runs)
             assert [report.stdout for report in reports] == [b"%d\n" % i for i in range(50)]
