@@ -280,7 +280,10 @@ pub(crate) fn slot_offset(
             if ffi::Py_TYPE(found.as_ptr()) != &raw mut ffi::PyMemberDescr_Type {
                 return Ok(None);
             }
-            let member = (*found.as_ptr().cast::<ffi::PyMemberDescrObject>()).d_member;
+            // The cast is for CPython 3.10, where PyO3 gives the pointer another type than CPython does.
+            let member = (*found.as_ptr().cast::<ffi::PyMemberDescrObject>())
+                .d_member
+                .cast::<ffi::PyMemberDef>();
             if (*member).type_code != ffi::Py_T_OBJECT_EX {
                 return Ok(None);
             }
