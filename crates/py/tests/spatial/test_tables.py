@@ -146,7 +146,8 @@ def test_other_libraries(table: pa.Table) -> None:
         ]
     grid = TokenGrid.from_arrow(plain, id="key", positions=NAMES)
     assert pl.DataFrame(grid.rows()).height == 1_000
-    assert len(pd.DataFrame.from_arrow(grid.rows())) == 1_000
+    if hasattr(pd.DataFrame, "from_arrow"):  # pandas 3, which needs Python 3.11
+        assert len(pd.DataFrame.from_arrow(grid.rows())) == 1_000
 
 
 def test_repeated_ids(table: pa.Table) -> None:

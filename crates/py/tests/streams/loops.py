@@ -22,8 +22,7 @@ def run_uvloop(work: Callable[[], Awaitable[Any]]) -> Any:
     async def main() -> Any:
         return await work()
 
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(main())
+    return uvloop.run(main())
 
 
 def run_trio(work: Callable[[], Awaitable[Any]]) -> Any:
