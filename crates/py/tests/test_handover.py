@@ -16,7 +16,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -27,7 +27,7 @@ from hypothesis import strategies as st
 from ottava import handover
 from ottava.errors import ArgumentError
 
-TRANSPORTS = ["unix", "tcp"] if sys.platform == "linux" else ["tcp"]
+TRANSPORTS: list[Literal["unix", "tcp"]] = ["unix", "tcp"] if sys.platform == "linux" else ["tcp"]
 MODES = [(transport, trusted) for transport in TRANSPORTS for trusted in (False, True)]
 
 # Kills per test, for the long run.
@@ -232,7 +232,7 @@ def test_an_exception_discards_the_segment(pair: Pair) -> None:
         (lambda s: handover.connect("tcp:8.8.8.8:1", "0" * 32), "loopback"),
         (lambda s: handover.connect(s.address, "secret"), "32 hexadecimal digits, not 6"),
         (lambda s: handover.Server(slots=0), "slots is 0, not between 1 and 64"),
-        (lambda s: handover.Server(transport="carrier pigeon"), "transport"),
+        (lambda s: handover.Server(transport="carrier pigeon"), "transport"),  # type: ignore[arg-type]
     ],
 )
 def test_wrong_arguments_are_named(call: Callable[[Any], object], text: str, place: Path) -> None:
@@ -620,6 +620,7 @@ def test_killed_producers(transport: str, kills: int, place: Path) -> None:
             assert received is not None
             assert pa.table(received)["id"].to_pylist() == [number] * 16
             number += 1
+        assert received is not None
         kept.append(received)
         producer.kill()
         producer.wait()

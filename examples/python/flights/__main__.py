@@ -1,16 +1,19 @@
 """The main job: a year of flights out of New York through every part of ottava.
 
-A child process writes the flights as NDJSON; they are moved, checked, turned into columns, and put on an 8-dimensional grid,
-which then answers a few questions. Run it with `cargo xtask demo`.
+A worker process has another one write the flights as NDJSON, moves and checks them, and hands the good ones over as columns in
+shared memory; here they are put on an 8-dimensional grid, which then answers a few questions. Run it with `cargo xtask demo`.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
+import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from time import perf_counter
+from time import monotonic, perf_counter
 from typing import TypeVar
 
 import model
@@ -19,10 +22,12 @@ import picture
 import pyarrow as pa
 import pyarrow.compute as pc
 import source
+import worker
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 from tables import CONSOLE, FLIGHT_COLUMNS, flight_cells, show
 
 import ottava
+from ottava import handover
 
 T = TypeVar("T")
 
@@ -40,53 +45,91 @@ def main() -> int:
 
     start = perf_counter()
     try:
-        result = load(args.out / "flights.ndjson", args.threads)
-    except FileNotFoundError as error:
+        flights = load(args.out / "flights.ndjson", args.threads)
+    except (FileNotFoundError, ChildProcessError, handover.HandoverError) as error:
         print(error, file=sys.stderr)
         return 1
-    report_checks(result.checked)
-    stages = list(result.stages)
-    answer(result.grid, stages)
+    report_checks(flights)
+    stages = flights.stages
+    began = perf_counter()
+    grid = ottava.TokenGrid.from_arrow(
+        flights.table,
+        id="id",
+        positions=model.positions(flights.table),
+        axes=list(model.AXES),
+        scales=model.AXES,
+        field_radius=1.0,
+        field_strength="arr_delay",
+    )
+    stages.append(ottava.Stage("index", len(grid), "tokens", perf_counter() - began))
+    answer(grid, stages)
     began = perf_counter()
     image = args.out / "flights.png"
-    picture.draw(result.grid, image)
-    stages.append(ottava.Stage("picture", len(result.grid), "tokens", perf_counter() - began))
+    picture.draw(grid, image)
+    stages.append(ottava.Stage("picture", len(grid), "tokens", perf_counter() - began))
 
     show(
         "What each stage did",
         ("stage", "amount", "unit", "seconds", "per second"),
         [(s.name, s.amount, s.unit, s.seconds, s.rate) for s in stages],
     )
-    CONSOLE.print(f"\nin all {perf_counter() - start:.2f} s")
+    handed = next(stage for stage in stages if stage.name == "hand over")
+    CONSOLE.print(
+        f"\nthe worker handed {handed.amount:,} rows, {flights.bytes:,} bytes, over in {handed.seconds * 1e3:.1f} ms:"
+        " sealed, validated, none of them copied here"
+    )
+    CONSOLE.print(f"in all {perf_counter() - start:.2f} s")
     CONSOLE.print(f"picture in {image}, records in {args.out / 'flights.ndjson'}")
     return 0
 
 
-def load(records: Path, threads: int | None) -> ottava.Pipeline:
-    """Child process to grid, with a progress bar on a terminal."""
+@dataclass
+class Flights:
+    """What the worker handed over; the columns lie in its memory."""
+
+    table: pa.Table
+    issues: pa.Table
+    rows_read: int
+    stages: list[ottava.Stage]
+    bytes: int
+
+
+def load(records: Path, threads: int | None) -> Flights:
+    """Worker process to tables, with a progress bar on a terminal."""
     source.archive()
     columns = (TextColumn("moving flights"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
-    with Progress(*columns, console=CONSOLE, transient=True, disable=not CONSOLE.is_terminal) as progress:
+    command = [sys.executable, worker.__file__, str(records), str(threads or 0)]
+    with (
+        subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child,
+        Progress(*columns, console=CONSOLE, transient=True, disable=not CONSOLE.is_terminal) as progress,
+    ):
+        assert child.stdout is not None
+        said = map(json.loads, child.stdout)
+        if (where := next(said, None)) is None:
+            raise ChildProcessError("the worker did not start")
         bar = progress.add_task("bytes", total=EXPECTED_BYTES)
-        return ottava.pipeline(
-            [sys.executable, source.__file__],
-            model.Flight,
-            id="id",
-            positions=lambda table: model.positions(pa.table(table)),
-            scales=model.AXES,
-            field_radius=1.0,
-            field_strength="arr_delay",
-            keep=records,
-            threads=threads,
-            on_progress=lambda moved: progress.update(bar, completed=moved),
-        )
+        with handover.connect(where["address"], where["token"]) as client:
+            for report in said:
+                if "moved" not in report:
+                    break
+                progress.update(bar, completed=report["moved"])
+            else:
+                raise ChildProcessError("the worker ended early")
+            good = client.recv(timeout=30)
+            table = pa.table(good)
+            elapsed = monotonic() - report["sent"]
+            issues = pa.table(client.recv(timeout=30))
+    assert good is not None
+    stages = [ottava.Stage(*stage) for stage in report["stages"]]
+    stages.append(ottava.Stage("hand over", table.num_rows, "rows", elapsed))
+    return Flights(table, issues, report["rows_read"], stages, good.nbytes)
 
 
-def report_checks(checked: ottava.ArrowResult) -> None:
+def report_checks(flights: Flights) -> None:
     """What was refused, by field and reason, and a few of the rows."""
-    issues = pa.table(checked.issues)
-    refused = checked.rows_read - checked.rows_good
-    CONSOLE.print(f"{checked.rows_read:,} flights read, {checked.rows_good:,} good, {refused:,} refused")
+    issues = flights.issues
+    good = flights.table.num_rows
+    CONSOLE.print(f"{flights.rows_read:,} flights read, {good:,} good, {flights.rows_read - good:,} refused")
     groups = issues.group_by(["loc", "type", "message"]).aggregate([("row", "count"), ("row", "min")])
     order = groups.sort_by([("row_count", "descending"), ("loc", "ascending")]).to_pylist()
     show(

@@ -3,6 +3,9 @@
 //! `arrow-ipc` validates array contents, but takes block bounds, buffer bounds and types on trust and panics where they
 //! are wrong. Everything it takes on trust is checked here, in time that does not depend on the number of rows. Blocks
 //! and buffers must not overlap, so that validating a file takes time linear in its size.
+//!
+//! Contents are looked at on the way: where all of them are plainly valid, the decoder need not look again. Whether that
+//! is so is [`Parts::proved`]; what is not proved here is for the decoder to validate, and to find words for.
 
 use std::collections::HashMap;
 
@@ -11,6 +14,7 @@ use arrow_schema::{DataType, Field, IntervalUnit, Schema, UnionMode};
 use ipc::{Block, MessageHeader, MetadataVersion};
 
 use super::error::HandoverError;
+use super::proof;
 use super::schema_check::check_schema;
 
 /// Bounds on what a segment may make its consumer do.
@@ -38,13 +42,15 @@ pub(super) struct Parts {
     pub(super) schema: Schema,
     pub(super) dictionaries: Vec<Block>,
     pub(super) batches: Vec<Block>,
+    /// Whether the contents of all arrays were looked at and found valid.
+    pub(super) proved: bool,
 }
 
 const MAGIC: &[u8; 6] = b"ARROW1";
 const CONTINUATION: [u8; 4] = [0xff; 4];
 
-/// Checks the structure of a file, and with `views` also what its views may point to, which takes time linear in rows.
-pub(super) fn check(file: &[u8], limits: &Limits, views: bool) -> Result<Parts, HandoverError> {
+/// Checks the structure of a file, and with `contents` looks at what its arrays hold, which takes time linear in rows.
+pub(super) fn check(file: &[u8], limits: &Limits, contents: bool) -> Result<Parts, HandoverError> {
     let bad = |place: &str, reason: &str| HandoverError::malformed(place, reason);
     if file.len() as u64 > limits.bytes {
         return Err(HandoverError::TooLarge { bytes: file.len() as u64, limit: limits.bytes });
@@ -73,7 +79,12 @@ pub(super) fn check(file: &[u8], limits: &Limits, views: bool) -> Result<Parts, 
     let batches: Vec<Block> = footer.recordBatches().into_iter().flatten().copied().collect();
     check_blocks(&dictionaries, &batches, start, limits)?;
 
-    let mut viewed = Budget { left: limits.viewed_bytes, count: views };
+    let mut seen = Seen {
+        contents,
+        viewable: limits.viewed_bytes,
+        // Keys of dictionaries are for the decoder, which has their values.
+        proved: contents && dictionaries.is_empty(),
+    };
     for (i, block) in dictionaries.iter().enumerate() {
         let place = format!("dictionary {i}");
         let (message, body) = message(file, block, &place)?;
@@ -88,7 +99,7 @@ pub(super) fn check(file: &[u8], limits: &Limits, views: bool) -> Result<Parts, 
             .ok_or_else(|| bad(&place, "belongs to no column"))?;
         let batch = dictionary.data().ok_or_else(|| bad(&place, "has no values"))?;
         let values = [Field::new("values", values.clone(), true)];
-        check_batch(&batch, values.iter(), body, &place, limits, &mut viewed)?;
+        check_batch(&batch, values.iter(), body, &place, limits, &mut seen)?;
     }
     for (i, block) in batches.iter().enumerate() {
         let place = format!("batch {i}");
@@ -96,9 +107,9 @@ pub(super) fn check(file: &[u8], limits: &Limits, views: bool) -> Result<Parts, 
         let batch =
             message.header_as_record_batch().ok_or_else(|| bad(&place, "is not a record batch"))?;
         let fields = schema.fields().iter().map(AsRef::as_ref);
-        check_batch(&batch, fields, body, &place, limits, &mut viewed)?;
+        check_batch(&batch, fields, body, &place, limits, &mut seen)?;
     }
-    Ok(Parts { schema, dictionaries, batches })
+    Ok(Parts { schema, dictionaries, batches, proved: seen.proved })
 }
 
 /// Blocks lie between the magic and the footer and do not overlap.
@@ -168,9 +179,13 @@ fn message<'a>(
     }
 }
 
-struct Budget {
-    left: u64,
-    count: bool,
+/// What is known about contents so far.
+struct Seen {
+    /// Whether to look at them at all.
+    contents: bool,
+    /// How many bytes views may still point to.
+    viewable: u64,
+    proved: bool,
 }
 
 fn check_batch<'f>(
@@ -179,7 +194,7 @@ fn check_batch<'f>(
     body: &[u8],
     place: &str,
     limits: &Limits,
-    viewed: &mut Budget,
+    seen: &mut Seen,
 ) -> Result<(), HandoverError> {
     let bad = |reason: String| HandoverError::malformed(place, reason);
     if batch.compression().is_some() {
@@ -198,7 +213,7 @@ fn check_batch<'f>(
         body,
         end: 0,
         limits,
-        viewed,
+        seen,
         place,
     };
     for field in fields {
@@ -221,7 +236,7 @@ struct Walk<'a, N, B, V> {
     body: &'a [u8],
     end: u64,
     limits: &'a Limits,
-    viewed: &'a mut Budget,
+    seen: &'a mut Seen,
     place: &'a str,
 }
 
@@ -249,22 +264,53 @@ where
         if node.null_count() < 0 || node.null_count() as u64 > rows as u64 {
             return Err(self.bad(field, format!("has {} nulls", node.null_count())));
         }
+        let nulls = node.null_count() as usize;
         if !matches!(field.data_type(), Null | Union(..) | RunEndEncoded(..)) {
-            let bits = if node.null_count() > 0 { rows.div_ceil(8) } else { 0 };
-            self.buffer(field, bits, 1)?;
+            let bits = if nulls > 0 { rows.div_ceil(8) } else { 0 };
+            let bits = self.buffer(field, bits, 1)?;
+            self.prove(|| nulls == 0 || field.is_nullable() && proof::nulls(bits, rows, nulls));
         }
         let ends = if rows == 0 { 0 } else { rows + 1 };
         match field.data_type() {
-            Null => {}
             Boolean => self.buffer(field, rows.div_ceil(8), 1).map(drop)?,
             Utf8 | Binary => {
-                self.buffer(field, ends, 4)?;
-                self.buffer(field, 0, 1)?;
+                let offsets = self.buffer(field, ends, 4)?;
+                let values = self.buffer(field, 0, 1)?;
+                let text = *field.data_type() == Utf8;
+                let used = offsets.len().min((rows + 1) * 4);
+                self.prove(|| proof::variable(&offsets[..used], values, text, i32::from_le_bytes));
             }
             LargeUtf8 | LargeBinary => {
-                self.buffer(field, ends, 8)?;
-                self.buffer(field, 0, 1)?;
+                let offsets = self.buffer(field, ends, 8)?;
+                let values = self.buffer(field, 0, 1)?;
+                let text = *field.data_type() == LargeUtf8;
+                let used = offsets.len().min((rows + 1) * 8);
+                self.prove(|| proof::variable(&offsets[..used], values, text, i64::from_le_bytes));
             }
+            FixedSizeList(child, size) => {
+                let rows = usize::try_from(*size).ok().and_then(|size| rows.checked_mul(size));
+                let rows = rows.ok_or_else(|| self.bad(field, "has too many values"))?;
+                self.array(child, Some(rows))?;
+            }
+            nested if width(nested).is_none() => self.unproved(field, rows, ends)?,
+            fixed => {
+                let bytes = width(fixed).and_then(|width| Some((rows.checked_mul(width)?, width)));
+                let (bytes, width) = bytes.ok_or_else(|| self.bad(field, "has too many values"))?;
+                match fixed {
+                    FixedSizeBinary(_) => self.buffer(field, bytes, 1)?,
+                    _ => self.buffer(field, rows, width)?,
+                };
+            }
+        }
+        Ok(())
+    }
+
+    /// What is behind the validity of an array whose contents are for the decoder to validate.
+    fn unproved(&mut self, field: &Field, rows: usize, ends: usize) -> Result<(), HandoverError> {
+        use DataType::*;
+        self.seen.proved = false;
+        match field.data_type() {
+            Null => {}
             Utf8View | BinaryView => {
                 let views = self.buffer(field, rows, 16)?;
                 self.count_views(field, &views[..rows * 16])?;
@@ -288,11 +334,6 @@ where
                 self.buffer(field, rows, width)?;
                 self.array(child, None)?;
             }
-            FixedSizeList(child, size) => {
-                let rows = usize::try_from(*size).ok().and_then(|size| rows.checked_mul(size));
-                let rows = rows.ok_or_else(|| self.bad(field, "has too many values"))?;
-                self.array(child, Some(rows))?;
-            }
             Struct(children) => {
                 for child in children {
                     self.array(child, Some(rows))?;
@@ -311,19 +352,12 @@ where
                     self.array(child, (*mode == UnionMode::Sparse).then_some(rows))?;
                 }
             }
-            fixed => {
-                let values = if let Dictionary(keys, _) = fixed { keys } else { fixed };
+            Dictionary(keys, _) => {
                 let width =
-                    width(values).ok_or_else(|| self.bad(field, "is of an unknown type"))?;
-                let bytes = rows.checked_mul(width);
-                match fixed {
-                    FixedSizeBinary(_) => match bytes {
-                        Some(bytes) => self.buffer(field, bytes, 1)?,
-                        None => return Err(self.bad(field, "has too many values")),
-                    },
-                    _ => self.buffer(field, rows, width)?,
-                };
+                    width(keys).ok_or_else(|| self.bad(field, "has keys of an unknown type"))?;
+                self.buffer(field, rows, width)?;
             }
+            _ => return Err(self.bad(field, "is of an unknown type")),
         }
         Ok(())
     }
@@ -364,16 +398,23 @@ where
         Ok(bytes)
     }
 
+    /// Notes where `valid` is not the case, if contents are to be looked at and nothing else is wrong with them.
+    fn prove(&mut self, valid: impl FnOnce() -> bool) {
+        if self.seen.proved {
+            self.seen.proved = valid();
+        }
+    }
+
     fn count_views(&mut self, field: &Field, views: &[u8]) -> Result<(), HandoverError> {
-        if !self.viewed.count {
+        if !self.seen.contents {
             return Ok(());
         }
         let (views, _) = views.as_chunks::<16>();
         let bytes: u64 =
             views.iter().map(|v| u64::from(u32::from_le_bytes([v[0], v[1], v[2], v[3]]))).sum();
-        self.viewed.left = self
-            .viewed
-            .left
+        self.seen.viewable = self
+            .seen
+            .viewable
             .checked_sub(bytes)
             .ok_or_else(|| self.bad(field, "views point to more bytes than the limit"))?;
         Ok(())

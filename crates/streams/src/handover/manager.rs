@@ -17,6 +17,7 @@ use super::listener::{Listener, watch_process};
 use super::memory::{Backing, Memory, Store};
 use super::server::{ServerOptions, Transport};
 use super::slots::Slots;
+use super::spare::Spare;
 use super::sync::lock;
 use super::token::{Role, Token};
 
@@ -74,16 +75,34 @@ impl Permit {
         self.manager.trusted
     }
 
-    /// The warm memory of this slot if it is large enough and nobody looks at it still, else new memory; and whether it
-    /// is new.
-    pub(super) fn slot_memory(&self, bytes: usize) -> Result<(Arc<Memory>, bool), HandoverError> {
-        let slot = self.slot.ok_or(HandoverError::Closed)?;
-        if let Some(memory) = lock(&self.manager.state).lots[slot].memory.as_ref()
-            && memory.len() >= bytes
-            && Arc::strong_count(memory) == 1
-        {
-            return Ok((memory.clone(), false));
+    /// Memory for a table of `bytes` bytes, and whether it is all zeros.
+    pub(super) fn memory(&self, bytes: usize) -> Result<(Arc<Memory>, bool), HandoverError> {
+        if !self.manager.trusted {
+            let spare = self.manager.spare.take().filter(|memory| memory.len() >= bytes);
+            let mut memory = match spare {
+                Some(memory) => memory,
+                None => Memory::create(&self.manager.store, bytes)?,
+            };
+            memory.truncate(bytes)?;
+            self.manager.spare.expect(bytes);
+            return Ok((Arc::new(memory), true));
         }
+        match self.slot_memory()?.filter(|memory| memory.len() >= bytes) {
+            Some(memory) => Ok((memory, false)),
+            None => Ok((self.new_slot_memory(bytes)?, true)),
+        }
+    }
+
+    /// Trusted mode: the memory of this slot, unless somebody looks at it still.
+    pub(super) fn slot_memory(&self) -> Result<Option<Arc<Memory>>, HandoverError> {
+        let slot = self.slot.ok_or(HandoverError::Closed)?;
+        let state = lock(&self.manager.state);
+        let memory = state.lots[slot].memory.as_ref();
+        Ok(memory.filter(|memory| Arc::strong_count(memory) == 1).cloned())
+    }
+
+    fn new_slot_memory(&self, bytes: usize) -> Result<Arc<Memory>, HandoverError> {
+        let slot = self.slot.ok_or(HandoverError::Closed)?;
         let bytes = bytes
             .checked_next_multiple_of(SLOT_STEP)
             .ok_or(HandoverError::TooLarge { bytes: bytes as u64, limit: isize::MAX as u64 })?;
@@ -92,7 +111,7 @@ impl Permit {
         state.lots[slot].memory = Some(memory.clone());
         // Nobody knows this memory yet.
         state.peers.iter_mut().for_each(|peer| peer.knows &= !(1 << slot));
-        Ok((memory, true))
+        Ok(memory)
     }
 }
 
@@ -110,6 +129,7 @@ pub(super) struct Manager {
     pub(super) trusted: bool,
     pub(super) store: Store,
     pub(super) fingerprint: [u8; 32],
+    pub(super) spare: Spare,
     directory: Vec<u8>,
     deadline: Duration,
     slots: u32,
@@ -181,6 +201,7 @@ impl Manager {
             trusted: options.trusted,
             store,
             fingerprint: options.schema.as_ref().map_or(ANY, |schema| fingerprint(schema)),
+            spare: Spare::default(),
             directory,
             deadline: options.deadline,
             slots: options.slots as u32,
@@ -407,8 +428,11 @@ impl Manager {
                     self.notify();
                 }
             }
+            self.spare.prepare(&self.store);
         }
+        self.spare.take();
         let mut state = lock(&self.state);
+        state.lots.iter_mut().for_each(|lot| lot.memory = None);
         while let Some(id) = state.peers.first().map(|peer| peer.id) {
             state.lose(id);
         }

@@ -8,7 +8,7 @@ use std::ptr::{NonNull, null_mut};
 use std::sync::Arc;
 
 use rustix::fs::{fstat, ftruncate};
-use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
+use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap, munmap};
 
 use super::error::{Attempt, HandoverError};
 use super::frame::Carrier;
@@ -114,7 +114,10 @@ impl Drop for Backing {
 pub struct Memory {
     pub(super) backing: Backing,
     start: NonNull<u8>,
+    /// What may be used.
     bytes: usize,
+    /// What is mapped, at least as much.
+    mapped: usize,
 }
 
 // SAFETY: the mapping belongs to no thread; whoever dereferences the address answers for races on what is there.
@@ -126,6 +129,15 @@ impl Memory {
     pub(super) fn create(store: &Store, bytes: usize) -> Result<Self, HandoverError> {
         let backing = Backing::create(store)?;
         backing.resize(bytes as u64)?;
+        #[cfg(target_os = "linux")]
+        if backing.file.is_some() {
+            use rustix::fs::{FallocateFlags, fallocate};
+            // A file system that is full says so now; a write through the mapping would kill the process.
+            let room = fallocate(&backing.fd, FallocateFlags::empty(), 0, bytes as u64);
+            if room != Err(rustix::io::Errno::OPNOTSUPP) {
+                room.attempt("allocate a segment file")?;
+            }
+        }
         // SAFETY: a new mapping at an address that the kernel chooses overlaps nothing.
         let start = unsafe {
             mmap(
@@ -142,7 +154,29 @@ impl Memory {
             what: "map a segment",
             source: io::ErrorKind::Other.into(),
         })?;
-        Ok(Self { backing, start, bytes })
+        Ok(Self { backing, start, bytes, mapped: bytes })
+    }
+
+    /// As [`Memory::create`], anonymous, with pages that are there before they are written.
+    #[cfg(target_os = "linux")]
+    pub(super) fn create_warm(bytes: usize) -> Result<Self, HandoverError> {
+        use rustix::fs::{FallocateFlags, fallocate};
+        let memory = Self::create(&Store::Memfd, bytes)?;
+        fallocate(&memory.backing.fd, FallocateFlags::empty(), 0, bytes as u64)
+            .attempt("allocate a segment")?;
+        let start = memory.start.as_ptr().cast();
+        // SAFETY: our own mapping, of which no byte changes. Kernels before 5.14 do not know it, and map page by page later.
+        let _ = unsafe { madvise(start, bytes, Advice::LinuxPopulateWrite) };
+        Ok(memory)
+    }
+
+    /// Gives back the pages behind the first `bytes` bytes, which nothing may have a view of.
+    pub(super) fn truncate(&mut self, bytes: usize) -> Result<(), HandoverError> {
+        if bytes < self.bytes {
+            self.backing.resize(bytes as u64)?;
+            self.bytes = bytes;
+        }
+        Ok(())
     }
 
     /// As [`Memory::create`], of fixed size, and closed to new writers.
@@ -158,13 +192,13 @@ impl Memory {
         self.start.as_ptr()
     }
 
-    /// Length of the mapping in bytes.
+    /// Length in bytes.
     #[must_use]
     pub fn len(&self) -> usize {
         self.bytes
     }
 
-    /// Whether the mapping is empty, which it never is.
+    /// Whether it is empty, which it never is.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.bytes == 0
@@ -215,12 +249,13 @@ impl Memory {
     ///
     /// Views that still exist stay valid: they see what was written, and what they write from now on is theirs alone.
     pub(super) fn freeze(&self) -> Result<(), HandoverError> {
+        forget_recency(self.start, self.mapped);
         // SAFETY: replaces exactly our own mapping, atomically, by one of the same pages, length and protection, so
         // every address in use stays mapped and keeps its content.
         unsafe {
             mmap(
                 self.start.as_ptr().cast(),
-                self.bytes,
+                self.mapped,
                 ProtFlags::READ | ProtFlags::WRITE,
                 MapFlags::PRIVATE | MapFlags::FIXED,
                 &self.backing.fd,
@@ -235,7 +270,7 @@ impl Memory {
 impl Drop for Memory {
     fn drop(&mut self) {
         // SAFETY: our own mapping; every view of it holds the `Arc` around `self`, so none is left.
-        let _ = unsafe { munmap(self.start.as_ptr().cast(), self.bytes) };
+        let _ = unsafe { munmap(self.start.as_ptr().cast(), self.mapped) };
     }
 }
 
@@ -265,8 +300,8 @@ impl Mapping {
         check_seals(fd, required_seals())?;
         check_size(fd, bytes)?;
         // Kernels before 6.7 do not map write-sealed memory as shared; a private mapping that nobody writes shares the
-        // same pages.
-        Self::map(fd, bytes, MapFlags::PRIVATE | MapFlags::POPULATE)
+        // same pages. Nor is it populated: pages come by sixteens where they are read, which is cheaper than one by one.
+        Self::map(fd, bytes, MapFlags::PRIVATE)
     }
 
     /// Maps a slot of a trusted producer. Its size must be sealed if the system can do so; its content is the
@@ -308,9 +343,16 @@ impl Mapping {
 
 impl Drop for Mapping {
     fn drop(&mut self) {
+        forget_recency(self.start, self.bytes);
         // SAFETY: our own mapping; every buffer over it holds the `Arc` around `self`.
         let _ = unsafe { munmap(self.start.as_ptr().cast(), self.bytes) };
     }
+}
+
+/// Says that pages were used once, which spares the kernel to note for each, when it is unmapped, that it was used.
+fn forget_recency(start: NonNull<u8>, bytes: usize) {
+    // SAFETY: a mapping of the caller's own, of which no byte changes. That it may fail changes nothing either.
+    let _ = unsafe { madvise(start.as_ptr().cast(), bytes, Advice::Sequential) };
 }
 
 #[cfg(target_os = "linux")]

@@ -43,8 +43,8 @@ pub(super) unsafe fn decode(
         let schema = SchemaRef::new(parts.schema);
         let decoder =
             FileDecoder::new(schema.clone(), MetadataVersion::V5).with_require_alignment(true);
-        // SAFETY: the caller vouches for the contents where `trust` is on.
-        let mut decoder = unsafe { decoder.with_skip_validation(trust) };
+        // SAFETY: the caller vouches for the contents where `trust` is on, `check` where it has proved them.
+        let mut decoder = unsafe { decoder.with_skip_validation(trust || parts.proved) };
         let block_of = |block: &arrow_ipc::Block| {
             let length = block.metaDataLength() as usize + block.bodyLength() as usize;
             file.slice_with_length(block.offset() as usize, length)

@@ -228,11 +228,7 @@ impl Server {
         self.check_schema(schema)?;
         let layout = Layout::new(schema, rows, capacity)?;
         let permit = self.manager.take_slot(timeout)?;
-        let bytes = layout.bytes();
-        let (memory, fresh) = match self.manager.trusted {
-            true => permit.slot_memory(bytes)?,
-            false => (Arc::new(Memory::create(&self.manager.store, bytes)?), true),
-        };
+        let (memory, fresh) = permit.memory(layout.bytes())?;
         Ok(Segment { writer: SegmentWriter::new(memory, layout, fresh), permit })
     }
 
@@ -253,22 +249,34 @@ impl Server {
             return Err(HandoverError::Schema { reason });
         }
         let permit = self.manager.take_slot(timeout)?;
-        if self.manager.trusted {
-            let mut count = CountingSink::default();
-            write_file(&mut count, schema, batches)?;
-            let (memory, _) = permit.slot_memory(count.bytes)?;
-            let mut sink = MemorySink::new(&memory);
-            write_file(&mut sink, schema, batches)?;
-            let bytes = sink.bytes();
-            Ok(Parcel { permit, pages: Some(Pages::Mapped(memory)), bytes: bytes as u64 })
-        } else {
-            let backing = Backing::create(&self.manager.store)?;
-            let mut sink = FileSink::new(&backing);
-            write_file(&mut sink, schema, batches)?;
-            let bytes = sink.finish().attempt("write a segment")?;
-            backing.seal()?;
-            Ok(Parcel { permit, pages: Some(Pages::Unmapped(backing)), bytes })
+        match self.manager.trusted {
+            true => pack_trusted(permit, schema, batches),
+            false => self.pack_sealed(permit, schema, batches),
         }
+    }
+
+    fn pack_sealed(
+        &self,
+        permit: Permit,
+        schema: &SchemaRef,
+        batches: &[RecordBatch],
+    ) -> Result<Parcel, HandoverError> {
+        if let Some(mut memory) = self.manager.spare.take()
+            && let Some(bytes) = fill(&memory, schema, batches)?
+        {
+            self.manager.spare.expect(bytes);
+            memory.truncate(bytes)?;
+            memory.freeze()?;
+            let pages = Some(Pages::Mapped(Arc::new(memory)));
+            return Ok(Parcel { permit, pages, bytes: bytes as u64 });
+        }
+        let backing = Backing::create(&self.manager.store)?;
+        let mut sink = FileSink::new(&backing);
+        write_file(&mut sink, schema, batches)?;
+        let bytes = sink.finish().attempt("write a segment")?;
+        backing.seal()?;
+        self.manager.spare.expect(usize::try_from(bytes).unwrap_or(usize::MAX));
+        Ok(Parcel { permit, pages: Some(Pages::Unmapped(backing)), bytes })
     }
 
     /// Sends a parcel; waits for a consumer if there is none. Where it fails with [`HandoverError::WouldBlock`] or
@@ -352,6 +360,37 @@ impl Drop for Server {
 impl AsFd for Server {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.bell()
+    }
+}
+
+fn pack_trusted(
+    permit: Permit,
+    schema: &SchemaRef,
+    batches: &[RecordBatch],
+) -> Result<Parcel, HandoverError> {
+    if let Some(memory) = permit.slot_memory()?
+        && let Some(bytes) = fill(&memory, schema, batches)?
+    {
+        return Ok(Parcel { permit, pages: Some(Pages::Mapped(memory)), bytes: bytes as u64 });
+    }
+    let mut count = CountingSink::default();
+    write_file(&mut count, schema, batches)?;
+    let (memory, _) = permit.memory(count.bytes)?;
+    let bytes = fill(&memory, schema, batches)?.unwrap_or(0);
+    Ok(Parcel { permit, pages: Some(Pages::Mapped(memory)), bytes: bytes as u64 })
+}
+
+/// Writes a table into memory; the number of its bytes, or `None` if they do not fit.
+fn fill(
+    memory: &Memory,
+    schema: &SchemaRef,
+    batches: &[RecordBatch],
+) -> Result<Option<usize>, HandoverError> {
+    let mut sink = MemorySink::new(memory);
+    match write_file(&mut sink, schema, batches) {
+        Ok(()) => Ok(Some(sink.bytes())),
+        Err(_) if sink.is_full() => Ok(None),
+        Err(err) => Err(err),
     }
 }
 

@@ -27,21 +27,28 @@ impl Write for CountingSink {
 pub(super) struct MemorySink<'a> {
     memory: &'a Memory,
     at: usize,
+    full: bool,
 }
 
 impl<'a> MemorySink<'a> {
     pub(super) fn new(memory: &'a Memory) -> Self {
-        Self { memory, at: 0 }
+        Self { memory, at: 0, full: false }
     }
 
     pub(super) fn bytes(&self) -> usize {
         self.at
+    }
+
+    /// Whether something did not fit.
+    pub(super) fn is_full(&self) -> bool {
+        self.full
     }
 }
 
 impl Write for MemorySink<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         if bytes.len() > self.memory.len() - self.at {
+            self.full = true;
             return Err(io::ErrorKind::StorageFull.into());
         }
         self.memory.write(self.at, bytes);

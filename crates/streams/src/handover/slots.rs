@@ -3,6 +3,8 @@
 //! A slot is free, being filled by the producer, or sent to one consumer. Each use has a generation of its own, so that
 //! a release that comes twice or late frees nothing.
 
+use std::cmp::Reverse;
+
 use super::error::HandoverError;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,10 +42,10 @@ impl Slots {
         self.slots.iter().filter(|slot| matches!(slot.state, State::Sent { .. })).count()
     }
 
-    /// Takes the free slot that `prefer` ranks lowest; among equals the one that has been free for longest.
+    /// Takes the free slot that `prefer` ranks lowest; among equals the one that was in use last, whose memory is warm.
     pub(super) fn take(&mut self, prefer: impl Fn(usize) -> u8) -> Option<usize> {
         let free = self.slots.iter().enumerate().filter(|(_, slot)| slot.state == State::Free);
-        let (slot, _) = free.min_by_key(|&(i, slot)| (prefer(i), slot.freed))?;
+        let (slot, _) = free.min_by_key(|&(i, slot)| (prefer(i), Reverse(slot.freed)))?;
         self.slots[slot].state = State::Filling;
         Some(slot)
     }
@@ -178,11 +180,13 @@ mod tests {
     }
 
     #[test]
-    fn the_slot_that_was_free_for_longest_is_taken() {
+    fn the_slot_that_was_in_use_last_is_taken() {
         let mut slots = Slots::new(3);
         let (a, b) = (slots.take(|_| 0).unwrap(), slots.take(|_| 0).unwrap());
-        slots.abandon(b);
         slots.abandon(a);
-        assert_eq!((0..3).map(|_| slots.take(|_| 0).unwrap()).collect::<Vec<_>>(), [2, b, a]);
+        slots.abandon(b);
+        assert_eq!((0..3).map(|_| slots.take(|_| 0).unwrap()).collect::<Vec<_>>(), [b, a, 2]);
+        (0..3).for_each(|slot| slots.abandon(slot));
+        assert_eq!(slots.take(|slot| u8::from(slot == 2)).unwrap(), 1);
     }
 }

@@ -1,0 +1,49 @@
+//! Memory for the next table of a server in sealed mode, made ready while nobody waits for it.
+//!
+//! What is sealed cannot be written again, so each table needs new pages, and most of what a copy costs is getting them.
+
+use std::sync::Mutex;
+
+use super::memory::{Memory, Store};
+use super::sync::lock;
+
+/// Larger ones are made when they are needed: no server keeps more than this for a table that may never come.
+const MOST: usize = 32 << 20;
+
+#[derive(Debug, Default)]
+pub(super) struct Spare(Mutex<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    memory: Option<Memory>,
+    wanted: usize,
+}
+
+impl Spare {
+    /// The memory that is ready, all zeros and of whatever size.
+    pub(super) fn take(&self) -> Option<Memory> {
+        lock(&self.0).memory.take()
+    }
+
+    /// The next table will be about as large as this one, which has `bytes` bytes.
+    pub(super) fn expect(&self, bytes: usize) {
+        lock(&self.0).wanted = bytes.saturating_add(bytes / 16);
+    }
+
+    /// Makes memory ready if a table is expected and there is none.
+    pub(super) fn prepare(&self, store: &Store) {
+        let mut state = lock(&self.0);
+        let bytes = state.wanted;
+        if !(1..=MOST).contains(&bytes) || state.memory.is_some() {
+            return;
+        }
+        state.wanted = 0;
+        drop(state);
+        match store {
+            // Without memory to spare, there is none.
+            #[cfg(target_os = "linux")]
+            Store::Memfd => lock(&self.0).memory = Memory::create_warm(bytes).ok(),
+            Store::Files(_) => {}
+        }
+    }
+}
