@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import json
 import os
-import pwd
 import random
 import signal
+import socket
 import stat
 import subprocess
 import sys
@@ -51,7 +52,7 @@ def pair(request: pytest.FixtureRequest, place: Path) -> Iterator[Pair]:
     yield server, client
     client.close()
     gc.collect()
-    server.close(5)
+    server.close(60)
     assert list(place.iterdir()) == []
 
 
@@ -71,15 +72,15 @@ def test_a_sent_table_arrives_as_it_is(pair: Pair) -> None:
     server, client = pair
     for rows in (0, 1, 1000):
         sent = pa.concat_tables([table(rows), table(rows)])
-        receipt = server.send(sent, timeout=10)
-        received = client.recv(timeout=10)
+        receipt = server.send(sent, timeout=60)
+        received = client.recv(timeout=60)
         assert received is not None
         assert pa.table(received).equals(sent)
         assert received.num_rows == len(received) == sent.num_rows
         assert received.column_names == sent.column_names
         assert not receipt.settled
         received.release()
-        receipt.wait(10)
+        receipt.wait(60)
         with pytest.raises(handover.HandoverClosedError):
             pa.table(received)
 
@@ -96,7 +97,7 @@ def test_a_table_is_born_in_numpy_views(pair: Pair) -> None:
     }
     for turn in range(5):
         rows = 50 + turn
-        with server.segment(schema, rows, capacity={"name": 1000, "blob": 1000}, timeout=10) as segment:
+        with server.segment(schema, rows, capacity={"name": 1000, "blob": 1000}, timeout=60) as segment:
             assert segment.column_names == list(schema)
             assert segment.rows == rows
             segment["id"][:] = np.arange(rows)
@@ -106,7 +107,7 @@ def test_a_table_is_born_in_numpy_views(pair: Pair) -> None:
             segment["name"] = [None if i % 2 else f"n{i}" for i in range(rows)]
             segment["blob"] = [bytes([i]) * 2 for i in range(rows)]
         assert segment.receipt is not None
-        received = client.recv(timeout=10)
+        received = client.recv(timeout=60)
         got = pa.table(received)
         assert got["id"].to_pylist() == list(range(rows))
         assert got["at"].chunk(0).flatten().to_pylist() == list(range(rows * 8))
@@ -115,13 +116,13 @@ def test_a_table_is_born_in_numpy_views(pair: Pair) -> None:
         assert got["name"].to_pylist() == [None if i % 2 else f"n{i}" for i in range(rows)]
         assert got["blob"].to_pylist() == [bytes([i]) * 2 for i in range(rows)]
         del received, got
-        segment.receipt.wait(10)
+        segment.receipt.wait(60)
 
 
 def test_columns_are_zero_copy_and_keep_their_segment(pair: Pair) -> None:
     server, client = pair
-    receipt = server.send(table(1000), timeout=10)
-    received = client.recv(timeout=10)
+    receipt = server.send(table(1000), timeout=60)
+    received = client.recv(timeout=60)
     assert received is not None
     before = pa.total_allocated_bytes()
     column = pa.table(received)["x"].chunk(0).slice(10, 5)
@@ -135,24 +136,61 @@ def test_columns_are_zero_copy_and_keep_their_segment(pair: Pair) -> None:
     assert values.tolist() == np.linspace(0, 1, 1000, dtype=np.float32)[10:15].tolist()
     del values
     gc.collect()
-    receipt.wait(10)
+    receipt.wait(60)
     assert client.held == 0
+
+
+def _anonymous(name: str) -> dict[str, int]:
+    """Per mapping whose name contains `name`: the bytes of it that are this process's alone."""
+    found: dict[str, int] = {}
+    current = ""
+    for line in Path("/proc/self/smaps").read_text().splitlines():
+        first, *rest = line.split()
+        if "-" in first and not first.endswith(":"):
+            current = line if name in line else ""
+        elif first == "Anonymous:" and current:
+            found[current] = int(rest[0]) * 1024
+    return found
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc/self/smaps")
+@pytest.mark.parametrize("trusted", [False, True])
+def test_a_consumer_has_no_memory_of_its_own_for_a_table(trusted: bool, place: Path) -> None:
+    producer = subprocess.Popen(
+        [sys.executable, Path(__file__).with_name("handover_peer.py"), "produce", "unix", "trusted" if trusted else "sealed"],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert producer.stdout is not None
+    address, token = producer.stdout.readline().split()
+    with handover.connect(address, token, trusted=trusted) as client:
+        received = client.recv(timeout=60)
+        # Read to the last byte.
+        assert pa.table(received).num_rows == len(pa.table(received).to_pylist())
+        mapped = _anonymous("memfd:ottava-segment")
+        assert list(mapped.values()) == [0]
+        del received
+        for received in client:
+            del received
+    producer.stdout.read()
+    producer.stdout.close()
+    producer.wait(60)
 
 
 def test_detach_copies_and_gives_the_slot_back(pair: Pair) -> None:
     server, client = pair
-    receipt = server.send(table(), timeout=10)
-    received = client.recv(timeout=10)
+    receipt = server.send(table(), timeout=60)
+    received = client.recv(timeout=60)
     assert received is not None
     own = received.detach()
-    receipt.wait(10)
+    receipt.wait(60)
     assert pa.table(own).equals(table())
     assert received.released and not own.released
 
 
 def test_credits_hold_the_producer_back(pair: Pair) -> None:
     server, client = pair
-    receipts = [server.send(table(5), timeout=10) for _ in range(3)]
+    receipts = [server.send(table(5), timeout=60) for _ in range(3)]
     with pytest.raises(handover.HandoverWouldBlockError):
         server.send(table(5), timeout=0)
     with pytest.raises(BlockingIOError), server.segment({"x": "int8"}, 1, timeout=0):
@@ -161,11 +199,11 @@ def test_credits_hold_the_producer_back(pair: Pair) -> None:
         server.send(table(5), timeout=0.02)
     assert server.outstanding == 3
     for _ in receipts:
-        received = client.recv(timeout=10)
+        received = client.recv(timeout=60)
         assert received is not None
         received.release()
     for receipt in receipts:
-        receipt.wait(10)
+        receipt.wait(60)
     with pytest.raises(handover.HandoverWouldBlockError):
         client.recv(timeout=0)
 
@@ -176,7 +214,7 @@ def test_views_outlive_their_segment_harmlessly(place: Path) -> None:
     with server.segment({"x": "int64"}, 1000) as segment:
         view = segment["x"]
         view[:] = 7
-    received = client.recv(timeout=10)
+    received = client.recv(timeout=60)
     # The consumer's copy is sealed: this writes to a page of the producer's own.
     view[:] = 9
     assert pa.table(received)["x"].to_numpy().tolist() == [7] * 1000
@@ -195,11 +233,11 @@ def test_a_trusted_slot_that_is_looked_at_is_not_used_again(place: Path) -> None
     client = handover.connect(server.address, server.token(), trusted=True)
     views = []
     for turn in range(3):
-        with server.segment({"x": "int64"}, 10, timeout=10) as segment:
+        with server.segment({"x": "int64"}, 10, timeout=60) as segment:
             view = segment["x"]
             view[:] = turn
         views.append(view)
-        received = client.recv(timeout=10)
+        received = client.recv(timeout=60)
         assert received is not None
         assert pa.table(received)["x"].to_pylist() == [turn] * 10
         received.release()
@@ -212,7 +250,7 @@ def test_a_trusted_slot_that_is_looked_at_is_not_used_again(place: Path) -> None
 def test_an_exception_discards_the_segment(pair: Pair) -> None:
     server, client = pair
     for _ in range(5):
-        with pytest.raises(ZeroDivisionError), server.segment({"x": "int8"}, 1, timeout=10) as segment:
+        with pytest.raises(ZeroDivisionError), server.segment({"x": "int8"}, 1, timeout=60) as segment:
             segment["x"][0] = 1 / 0
     assert server.outstanding == 0
     with pytest.raises(handover.HandoverTimeoutError):
@@ -269,11 +307,11 @@ def test_threads_share_both_ends(pair: Pair) -> None:
 
     def produce() -> None:
         for _ in range(20):
-            server.send(table(20), timeout=20)
+            server.send(table(20), timeout=60)
 
     def consume() -> None:
         for _ in range(20):
-            received = client.recv(timeout=20)
+            received = client.recv(timeout=60)
             assert received is not None
             seen.append(pa.table(received).num_rows)
             received.release()
@@ -308,8 +346,8 @@ def test_tasks_share_both_ends(pair: Pair) -> None:
     async def main() -> int:
         consumer = asyncio.create_task(consume())
         await asyncio.gather(produce(15), produce(15))
-        await asyncio.to_thread(server.close, 10)
-        return await asyncio.wait_for(consumer, 20)
+        await asyncio.to_thread(server.close, 60)
+        return await asyncio.wait_for(consumer, 60)
 
     assert asyncio.run(main()) == 2 * 15 * 20
 
@@ -325,13 +363,13 @@ def test_a_cancelled_task_loses_nothing(pair: Pair) -> None:
             with pytest.raises(asyncio.CancelledError):
                 await waiting
         await server.send_async(table(3))
-        received = await asyncio.wait_for(client.recv_async(), 10)
+        received = await asyncio.wait_for(client.recv_async(), 60)
         assert received is not None and received.num_rows == 3
         waiting = asyncio.create_task(client.recv_async())
         await asyncio.sleep(0.01)
         client.close()
         with pytest.raises(handover.HandoverClosedError):
-            await asyncio.wait_for(waiting, 10)
+            await asyncio.wait_for(waiting, 60)
 
     asyncio.run(main())
 
@@ -356,7 +394,7 @@ def test_a_forked_child_changes_nothing(place: Path) -> None:
     server = handover.Server(directory=place)
     client = handover.connect(server.address, server.token())
     receipt = server.send(table())
-    received = client.recv(timeout=10)
+    received = client.recv(timeout=60)
     pid = os.fork()
     if pid == 0:
         del received
@@ -368,7 +406,7 @@ def test_a_forked_child_changes_nothing(place: Path) -> None:
     assert pa.table(received).equals(table())
     del received
     gc.collect()
-    receipt.wait(10)
+    receipt.wait(60)
     client.close()
     server.close(0)
 
@@ -400,7 +438,7 @@ def test_born_and_sent_are_the_same(rows: list[tuple[int | None, bool, str | Non
             segment["o"] = blobs
         server.send(expected)
         for _ in range(2):
-            received = client.recv(timeout=10)
+            received = client.recv(timeout=60)
             assert pa.table(received).equals(expected)
             del received
 
@@ -408,44 +446,34 @@ def test_born_and_sent_are_the_same(rows: list[tuple[int | None, bool, str | Non
 # Other users.
 
 
-def _as_other_user(code: str, *arguments: str) -> str:
-    """Runs Python code as a user who may do nothing; the module is not importable there, so the code uses sockets by hand."""
-    other = pwd.getpwnam("nobody")
+def _as_other_user(attempt: Callable[[], object]) -> str:
+    """What comes of `attempt` in a child process of a user who may do nothing: its result, or the error that it raised."""
+    read, write = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        # Whatever happens, the child must not go on with the tests.
+        try:
+            os.setgroups([])
+            os.setgid(65534)
+            os.setuid(65534)
+            answer = repr(attempt())
+        except BaseException as error:
+            answer = f"{type(error).__name__}: {error}"
+        finally:
+            os.write(write, answer.encode()[:4096])
+            os._exit(0)
+    os.close(write)
+    with open(read, "rb") as pipe:
+        answer = pipe.read().decode()
+    os.waitpid(pid, 0)
+    return answer
 
-    def become() -> None:
-        os.setgroups([])
-        os.setgid(other.pw_gid)
-        os.setuid(other.pw_uid)
 
-    interpreter = "/usr/bin/python3"
-    done = subprocess.run(
-        [interpreter, "-c", code, *arguments], preexec_fn=become, capture_output=True, text=True, timeout=30, cwd="/"
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout.strip()
-
-
-CONNECT = """
-import socket, sys
-s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-try:
-    s.connect(sys.argv[1])
-    print("connected", repr(s.recv(1)))
-except OSError as err:
-    print(type(err).__name__)
-"""
-
-READ = """
-import os, sys
-try:
-    print(os.listdir(sys.argv[1]))
-except OSError as err:
-    print(type(err).__name__)
-try:
-    print(open(sys.argv[2], "rb").read(1))
-except OSError as err:
-    print(type(err).__name__)
-"""
+def _knock(path: str) -> bytes:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as stranger:
+        stranger.settimeout(60)
+        stranger.connect(path)
+        return stranger.recv(1)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="Unix sockets carry hand-overs on Linux only")
@@ -461,35 +489,133 @@ def test_private_places_have_private_modes() -> None:
                 files = list(places[0].iterdir())
                 assert [stat.S_IMODE(f.stat().st_mode) for f in files] == [0o600]
                 assert len(files[0].name) == 32
-                received = client.recv(timeout=10)
+                received = client.recv(timeout=60)
                 del received
-                receipt.wait(10)
+                receipt.wait(60)
                 client.close()
 
 
-@pytest.mark.skipif(sys.platform != "linux" or os.geteuid() != 0, reason="only root can become another user")
-def test_other_users_can_neither_connect_nor_read() -> None:
-    with handover.Server(transport="unix") as server:
-        path = server.address.removeprefix("unix:")
-        assert _as_other_user(CONNECT, path) == "PermissionError"
-        # Even if the directory let them in, the server asks the kernel who they are.
-        os.chmod(Path(path).parent, 0o711)
-        os.chmod(path, 0o777)
-        answer = _as_other_user(CONNECT, path)
-        assert answer in ("connected b''", "ConnectionResetError"), answer
-        os.chmod(Path(path).parent, 0o700)
-        client = handover.connect(server.address, server.token())
-        client.close()
-    with handover.Server(transport="tcp") as server:
+only_root = pytest.mark.skipif(
+    sys.platform != "linux" or os.geteuid() != 0, reason="only root can become another user"
+)
+
+
+@only_root
+def test_other_users_cannot_connect(place: Path) -> None:
+    place.chmod(0o755)
+    with handover.Server(transport="unix", directory=place) as server:
+        path = Path(server.address.removeprefix("unix:"))
+        token = server.token()
+        assert _as_other_user(lambda: _knock(str(path))).startswith("PermissionError")
+        # Not even with the token, nor if the directory let them in: the server asks the kernel who they are.
+        path.parent.chmod(0o711)
+        path.chmod(0o777)
+        assert _as_other_user(lambda: _knock(str(path))) in ("b''", "ConnectionResetError: [Errno 104] Connection reset by peer")
+        answer = _as_other_user(lambda: handover.connect(server.address, token))
+        assert answer.startswith("HandshakeError"), answer
+        path.parent.chmod(0o700)
+        handover.connect(server.address, token).close()
+
+
+@only_root
+def test_other_users_cannot_read_a_segment(place: Path) -> None:
+    place.chmod(0o755)
+    with handover.Server(transport="tcp", directory=place) as server:
         client = handover.connect(server.address, server.token())
         receipt = server.send(table())
-        (private,) = (p for p in Path("/dev/shm").iterdir() if p.name.startswith(f"ottava-{os.getpid()}-"))
+        (private,) = place.iterdir()
         (file,) = private.iterdir()
-        assert _as_other_user(READ, str(private), str(file)).split() == ["PermissionError"] * 2
-        received = client.recv(timeout=10)
+        for attempt in (lambda: os.listdir(private), lambda: file.read_bytes(), lambda: os.truncate(file, 0)):
+            assert _as_other_user(attempt).startswith("PermissionError")
+        received = client.recv(timeout=60)
+        assert pa.table(received).equals(table())
         del received
-        receipt.wait(10)
+        receipt.wait(60)
         client.close()
+    # What has no name is not there to be opened: neither by name nor through /proc.
+    with handover.Server(transport="unix", directory=place) as server:
+        client = handover.connect(server.address, server.token())
+        receipt = server.send(table())
+        (private,) = place.iterdir()
+        assert [path.name for path in private.iterdir()] == ["control"]
+        pid = os.getpid()
+        assert _as_other_user(lambda: os.listdir(f"/proc/{pid}/fd")).startswith("PermissionError")
+        client.recv(timeout=60)
+        receipt.wait(60)
+        client.close()
+
+
+@only_root
+def test_other_users_cannot_squat_a_name(place: Path) -> None:
+    place.chmod(0o1777)
+
+    def squat() -> list[str]:
+        # Names like those of a server that is gone, with something inside; and a link where a directory might be.
+        start = Path("/proc/self/stat").read_text().rsplit(")", 1)[1].split()[19]
+        names = [f"ottava-999999999-5-{'0' * 32}", f"ottava-{os.getppid()}-{start}-{'1' * 32}"]
+        for name in names:
+            os.mkdir(place / name, 0o777)
+            (place / name / "control").write_text("mine")
+        os.symlink("/etc", place / f"ottava-999999999-6-{'2' * 32}")
+        return sorted(names)
+
+    squatted = _as_other_user(squat)
+    assert squatted.startswith("["), squatted
+    before = {path.name for path in place.iterdir()}
+    assert len(before) == 3
+    for transport in TRANSPORTS:
+        with handover.Server(transport=transport, directory=place) as server:
+            # It is none of those, and swept none of them either: they are not this user's.
+            (own,) = {path.name for path in place.iterdir()} - before
+            assert (place / own).stat().st_uid == os.geteuid()
+            client = handover.connect(server.address, server.token())
+            receipt = server.send(table())
+            received = client.recv(timeout=60)
+            assert pa.table(received).equals(table())
+            del received
+            receipt.wait(60)
+            client.close()
+        assert {path.name for path in place.iterdir()} == before
+    # Nor is a client led into a directory that is another user's.
+    for name in before:
+        path = place / name / "control"
+        with pytest.raises(handover.HandoverError):
+            handover.connect(f"unix:{path}", "0" * 32)
+
+
+# Languages.
+
+
+@pytest.fixture(scope="module")
+def peers() -> dict[str, list[str]]:
+    """A producer or consumer in each language; `cargo xtask test` has built the one in Rust before."""
+    root = Path(__file__).parents[3]
+    command = ["cargo", "build", "--workspace", "--all-features", "--example", "handover_peer", "--message-format=json"]
+    built = subprocess.run(command, cwd=root, stdout=subprocess.PIPE, text=True, check=True)
+    artifacts = [json.loads(line) for line in built.stdout.splitlines()]
+    (rust,) = (found["executable"] for found in artifacts if found.get("target", {}).get("name") == "handover_peer")
+    return {"rust": [rust], "python": [sys.executable, str(Path(__file__).with_name("handover_peer.py"))]}
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize(("transport", "trusted"), MODES)
+@pytest.mark.parametrize("consumer", ["rust", "python"])
+@pytest.mark.parametrize("producer", ["rust", "python"])
+def test_either_end_is_rust_or_python(
+    producer: str, consumer: str, transport: str, trusted: bool, peers: dict[str, list[str]]
+) -> None:
+    mode = "trusted" if trusted else "sealed"
+    with subprocess.Popen(
+        [*peers[producer], "produce", transport, mode], stdout=subprocess.PIPE, text=True
+    ) as sender:
+        assert sender.stdout is not None
+        where = sender.stdout.readline()
+        command = [*peers[consumer], "consume", mode]
+        receiver = subprocess.run(command, input=where, stdout=subprocess.PIPE, text=True, timeout=120, check=True)
+        sent = sender.stdout.read()
+    assert sender.returncode == 0
+    assert len(sent.splitlines()) == 6
+    assert receiver.stdout == sent
 
 
 # Death.
@@ -574,14 +700,14 @@ def test_killed_consumers(
             still = []
             for number, receipt in pending:
                 try:
-                    receipt.wait(0 if todo else 30)
+                    receipt.wait(0 if todo else 60)
                     acknowledged.append(number)
                 except handover.HandoverWouldBlockError:
                     still.append((number, receipt))
                 except handover.PeerGoneError:
                     todo.append(number)
             pending = still
-    workers[-1].wait(30)
+    workers[-1].wait(60)
     seen = {int(line) for line in log.read_text().split()}
     assert sorted(acknowledged) == list(range(count))
     assert set(acknowledged) <= seen
@@ -616,7 +742,7 @@ def test_killed_producers(transport: str, kills: int, place: Path) -> None:
         assert len(list(place.iterdir())) == 1
         client = handover.connect(address, token)
         for _ in range(chance.randrange(1, 40)):
-            received = client.recv(timeout=30)
+            received = client.recv(timeout=60)
             assert received is not None
             assert pa.table(received)["id"].to_pylist() == [number] * 16
             number += 1
@@ -626,7 +752,7 @@ def test_killed_producers(transport: str, kills: int, place: Path) -> None:
         producer.wait()
         with pytest.raises((handover.PeerGoneError, handover.SegmentError, handover.HandoverError)):
             while True:
-                received = client.recv(timeout=30)
+                received = client.recv(timeout=60)
                 assert received is not None
                 assert pa.table(received)["id"].to_pylist() == [number] * 16
                 number += 1
