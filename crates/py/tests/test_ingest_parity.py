@@ -20,6 +20,11 @@ from ottava.ingest import Schema, TokenStore
 TEXT = st.text(st.characters(codec="utf-8"), max_size=20)
 ZONED = st.datetimes(dt.datetime(1900, 1, 1), dt.datetime(2200, 1, 1), timezones=st.just(dt.timezone.utc))
 
+
+def whole_seconds(time: dt.datetime) -> dt.datetime:
+    return time.replace(microsecond=0)
+
+
 # Arrow types and the values that they hold.
 LEAVES: list[tuple[pa.DataType, st.SearchStrategy[Any]]] = [
     (pa.bool_(), st.booleans()),
@@ -35,6 +40,11 @@ LEAVES: list[tuple[pa.DataType, st.SearchStrategy[Any]]] = [
     (pa.binary(), st.binary(max_size=20)),
     (pa.date32(), st.dates()),
     (pa.time64("us"), st.times()),
+    (pa.time32("s"), st.times().map(lambda time: time.replace(microsecond=0))),
+    (pa.duration("ms"), st.integers(-(10**9), 10**9).map(lambda n: dt.timedelta(milliseconds=n))),
+    (pa.timestamp("ms"), st.datetimes(dt.datetime(1900, 1, 1), dt.datetime(2200, 1, 1)).map(whole_seconds)),
+    (pa.timestamp("ns", "Europe/Vienna"), ZONED),
+    (pa.timestamp("s", "+05:30"), ZONED.map(whole_seconds)),
     (pa.duration("us"), st.timedeltas(dt.timedelta(-10_000), dt.timedelta(10_000))),
     (pa.timestamp("us"), st.datetimes(dt.datetime(1900, 1, 1), dt.datetime(2200, 1, 1))),
     (pa.timestamp("us", "UTC"), ZONED),
@@ -48,18 +58,22 @@ def nullable(values: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
 
 
 @st.composite
-def columns(draw: st.DrawFn, depth: int = 2, records: bool = True) -> tuple[pa.DataType, st.SearchStrategy[Any]]:
-    kind = draw(st.integers(0, 5 if records else 4)) if depth else 0
+def columns(draw: st.DrawFn, depth: int = 3) -> tuple[pa.DataType, st.SearchStrategy[Any]]:
+    kind = draw(st.integers(0, 6)) if depth else 0
     if kind == 4:
         item, values = draw(columns(depth - 1))
         return pa.list_(item), st.lists(nullable(values), max_size=4)
     if kind == 5:
-        # No record directly in a record: a slice of one is refused, see docs/ingestion.md.
-        parts = draw(st.lists(columns(depth - 1, False), min_size=1, max_size=3))
+        parts = draw(st.lists(columns(depth - 1), min_size=1, max_size=3))
         fields = {f"f{at}": values for at, (_, values) in enumerate(parts)}
         struct = pa.struct([(f"f{at}", ty) for at, (ty, _) in enumerate(parts)])
         return struct, st.fixed_dictionaries({name: nullable(values) for name, values in fields.items()})
-    return draw(st.sampled_from(LEAVES))
+    if kind == 6:
+        item, values = draw(columns(depth - 1))
+        length = draw(st.integers(1, 3))
+        return pa.list_(item, length), st.lists(nullable(values), min_size=length, max_size=length)
+    leaf: tuple[pa.DataType, st.SearchStrategy[Any]] = draw(st.sampled_from(LEAVES))
+    return leaf
 
 
 @st.composite

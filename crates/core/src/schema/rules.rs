@@ -43,10 +43,10 @@ pub struct Rules {
     /// White space is removed from both ends of a string before other rules are checked.
     #[cfg_attr(feature = "serde", serde(skip_serializing_if = "is_false"))]
     pub strip_whitespace: bool,
-    /// A string is lowered before other rules are checked.
+    /// A string is lowered after the other rules are checked.
     #[cfg_attr(feature = "serde", serde(skip_serializing_if = "is_false"))]
     pub to_lower: bool,
-    /// A string is raised before other rules are checked.
+    /// A string is raised after the other rules are checked.
     #[cfg_attr(feature = "serde", serde(skip_serializing_if = "is_false"))]
     pub to_upper: bool,
     /// Most digits of a decimal.

@@ -61,13 +61,13 @@ impl Checker<'_> {
     }
 
     fn part(&self, part: &Part<'_>, ty: &Type) -> Result<(), StoreError> {
-        let ty = resolve(self.declaration, ty);
-        if !takes_null(ty)
+        if !self.nullable(ty)
             && let Some(row) = first_null(part.array, part.present)
         {
             let (row, column) = ((part.row)(row), part.path.to_owned());
             return Err(StoreError::Null { row, column });
         }
+        let ty = resolve(self.declaration, ty);
         if part.array.data_type() == &DataType::Null || !self.looks_inside(ty) {
             return Ok(());
         }
@@ -128,6 +128,11 @@ impl Checker<'_> {
         }
     }
 
+    /// Whether null is a value of a type or of what it refers to.
+    fn nullable(&self, ty: &Type) -> bool {
+        takes_null(ty) || takes_null(resolve(self.declaration, ty))
+    }
+
     /// Whether anything but nulls has to be looked at.
     fn looks_inside(&self, ty: &Type) -> bool {
         let ty = resolve(self.declaration, ty);
@@ -137,9 +142,7 @@ impl Checker<'_> {
                 Kind::List(item)
                 | Kind::Set(item)
                 | Kind::FrozenSet(item)
-                | Kind::FixedList(item, _) => {
-                    !takes_null(resolve(self.declaration, item)) || self.looks_inside(item)
-                }
+                | Kind::FixedList(item, _) => !self.nullable(item) || self.looks_inside(item),
                 _ => false,
             }
     }
@@ -171,7 +174,6 @@ impl Checker<'_> {
         };
         let (first, last) = (offsets(0), offsets(lists.len()));
         let values = values.slice(first, last - first);
-        let item = resolve(self.declaration, item);
         if values.logical_null_count() == 0 && !self.looks_inside(item) {
             return Ok(()); // moved, and never read
         }
@@ -318,13 +320,22 @@ fn mask(array: &ArrayRef, present: &NullBuffer) -> ArrayRef {
     nullif(array, &absent).unwrap_or_else(|_| array.clone())
 }
 
-/// The rules without those that say how a value is stored.
-fn no_storage(rules: &Rules) -> Rules {
-    Rules { unit: None, time_zone: None, max_digits: None, decimal_places: None, ..rules.clone() }
+/// The rules that can refuse a value: without those that say how it is stored, and those that change it.
+fn refusing(rules: &Rules) -> Rules {
+    Rules {
+        unit: None,
+        time_zone: None,
+        max_digits: None,
+        decimal_places: None,
+        strip_whitespace: false,
+        to_lower: false,
+        to_upper: false,
+        ..rules.clone()
+    }
 }
 
 fn has_rules(rules: &Rules) -> bool {
-    let rules = no_storage(rules);
+    let rules = refusing(rules);
     let finite = rules.allow_inf_nan.filter(|allow| !allow);
     Rules { allow_inf_nan: finite, ..rules } != Rules::default()
 }
@@ -338,7 +349,7 @@ fn foreign_rule(rules: &Rules) -> Option<&'static str> {
         (rules.format == Some(Format::Url), "url"),
         (rules.format.is_some(), "format"),
         (rules.unique_items, "unique_items"),
-        (rules.strip_whitespace, "strip_whitespace"),
+        // Another case may have another length, and the rule is about the one that came in.
         (rules.to_lower, "to_lower"),
         (rules.to_upper, "to_upper"),
     ]

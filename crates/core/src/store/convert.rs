@@ -11,16 +11,16 @@ use arrow_array::{
     Array, ArrayRef, FixedSizeListArray, GenericListArray, OffsetSizeTrait, StructArray,
     new_null_array,
 };
-use arrow_cast::{CastOptions, cast, cast_with_options};
+use arrow_cast::cast;
 use arrow_schema::{ArrowError, DataType, Field as ArrowField, Fields, TimeUnit};
 
 use crate::schema::{Declaration, Field, FieldDefault, Kind, Record, Type, Value};
 
+use super::builder::Builder;
 use super::check::arrow_error;
 use super::error::StoreError;
-use super::plan::{Source, Step, item_of, resolve, texts};
+use super::plan::{Fit, Source, Step, item_of, resolve};
 use super::show::show;
-use super::symbols::Symbols;
 use super::words;
 
 /// Bytes that an ingestion made anew instead of keeping the buffers that it was given.
@@ -45,7 +45,7 @@ impl Converted {
         Self { array, copied: None }
     }
 
-    fn made(array: ArrayRef, reason: String) -> Self {
+    pub(super) fn made(array: ArrayRef, reason: String) -> Self {
         let bytes = array.to_data().get_slice_memory_size().unwrap_or(0);
         Self { array, copied: Some((bytes, reason)) }
     }
@@ -195,57 +195,22 @@ pub(super) fn filled(
         FieldDefault::Host(_) => return Err(refuse("it is a factory")),
         FieldDefault::Absent | FieldDefault::Value(Value::Null) => new_null_array(target, rows),
         FieldDefault::Value(value) => {
-            let ty = resolve(declaration, &field.ty);
-            let one = single(ty, value, target)
-                .ok_or_else(|| refuse("there is no such constant column"))?;
+            let mut one = Builder::new(declaration, &field.ty, 1);
+            if !one.append_value(value) {
+                return Err(refuse("it is no value of the column"));
+            }
+            let one = one.finish().map_err(|err| arrow_error(path, &err))?;
+            let mut fit = Fit::new(declaration);
+            let step = fit.step(path, &field.ty, one.data_type());
+            if !fit.mismatches.is_empty() {
+                return Err(refuse("there is no column of it"));
+            }
+            let one = apply(declaration, path, &field.ty, &step, &one)?.array;
             let zeros = arrow_array::UInt32Array::from(vec![0; rows]);
             arrow_select::take::take(&one, &zeros, None).map_err(|err| arrow_error(path, &err))?
         }
     };
     Ok(Converted::made(array, "filled with the default".to_owned()))
-}
-
-/// An array of one value.
-fn single(ty: &Type, value: &Value, target: &DataType) -> Option<ArrayRef> {
-    use arrow_array::{BinaryArray, BooleanArray, Float64Array, Int64Array, StringArray};
-    if let (Value::Str(text), Some(symbols)) = (value, texts(&ty.kind)) {
-        let text: ArrayRef = Arc::new(StringArray::from_iter_values([text]));
-        return Symbols::new(symbols).encode(&text).ok().map(|(array, _)| array);
-    }
-    let plain: ArrayRef = match value {
-        Value::Bool(x) => Arc::new(BooleanArray::from(vec![*x])),
-        Value::Int(x) => Arc::new(Int64Array::from(vec![*x])),
-        Value::Float(x) => Arc::new(Float64Array::from(vec![*x])),
-        Value::Str(x) | Value::Decimal(x) => Arc::new(StringArray::from_iter_values([x])),
-        Value::Bytes(x) => Arc::new(BinaryArray::from_iter_values([x])),
-        Value::Date(x) => Arc::new(arrow_array::Date32Array::from(vec![x.days_since_epoch()])),
-        Value::DateTime(x) => {
-            let micros = arrow_array::TimestampMicrosecondArray::from(vec![x.micros_since_epoch()]);
-            match target {
-                DataType::Timestamp(_, Some(zone)) => Arc::new(micros.with_timezone(zone.clone())),
-                _ => Arc::new(micros),
-            }
-        }
-        Value::Time(x) => {
-            Arc::new(arrow_array::Time64MicrosecondArray::from(vec![x.micros_since_midnight()]))
-        }
-        Value::Duration(x) => Arc::new(arrow_array::DurationMicrosecondArray::from(vec![
-            i64::try_from(x.micros).ok()?,
-        ])),
-        Value::Uuid(x) => {
-            let bytes = x.to_be_bytes();
-            Arc::new(arrow_array::FixedSizeBinaryArray::try_from_iter([bytes].iter()).ok()?)
-        }
-        Value::List(x) | Value::Tuple(x) if x.is_empty() => {
-            let empty = new_null_array(&DataType::Null, 0);
-            let field = Arc::new(ArrowField::new("item", DataType::Null, true));
-            let offsets = arrow_buffer::OffsetBuffer::from_lengths([0]);
-            Arc::new(GenericListArray::<i32>::try_new(field, offsets, empty, None).ok()?)
-        }
-        _ => return None,
-    };
-    let options = CastOptions { safe: false, ..CastOptions::default() };
-    cast_with_options(&plain, target, &options).ok()
 }
 
 /// A cast in which every value comes out as it went in.

@@ -14,6 +14,7 @@ use super::ids::Ids;
 use super::index::{Clash, OnDuplicate};
 use super::plan::Source;
 use super::table::{Column, Plan, Retiring, TokenStore};
+use super::text::{self, Change};
 use super::workers::Workers;
 
 /// Ids that are hashed in one piece.
@@ -256,9 +257,18 @@ impl TokenStore {
         let checker = Checker { declaration, rules: self.rules.as_deref() };
         match (&plan.sources[column], field) {
             (Some(Source::Child(at, step)), Some(field)) => {
-                let array = batch.column(*at);
+                let given = batch.column(*at);
+                let stripped = text::changed(declaration, &field.ty, given, Change::Strip);
+                let array = stripped.as_ref().unwrap_or(given);
                 checker.column(name, &field.ty, array)?;
-                apply(declaration, name, &field.ty, step, array).map(Some)
+                let cased = text::changed(declaration, &field.ty, array, Change::Case);
+                let array = cased.as_ref().unwrap_or(array);
+                let mut made = apply(declaration, name, &field.ty, step, array)?;
+                if made.copied.is_none() && (stripped.is_some() || cased.is_some()) {
+                    made =
+                        Converted::made(made.array, "text stripped, lowered or raised".to_owned());
+                }
+                Ok(Some(made))
             }
             (Some(Source::Child(at, _)), None) => {
                 let array = batch.column(*at);

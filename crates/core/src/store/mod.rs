@@ -25,6 +25,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod builder;
 mod check;
 mod chunk;
 mod convert;
@@ -39,9 +40,11 @@ mod show;
 mod snapshot;
 mod symbols;
 mod table;
+mod text;
 mod words;
 mod workers;
 
+pub use builder::{Builder, Decimals, Lists, Maps, Records, Ticks};
 pub use check::{Broken, RuleCheck};
 pub use convert::Copied;
 pub use coordinates::Coordinates;

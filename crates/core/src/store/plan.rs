@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arrow_schema::{DataType, Field as ArrowField, FieldRef, TimeUnit as ArrowUnit};
 
-use crate::arrow::{MappingError, to_arrow};
+use crate::arrow::{MappingError, contains_itself, to_arrow};
 use crate::schema::{
     Declaration, Field, FloatWidth, IntWidth, Kind, Record, TimeUnit, Type, Value,
 };
@@ -134,8 +134,14 @@ impl<'a> Fit<'a> {
 
     /// The step from `found` to a declared type. What cannot be done is in `mismatches`.
     pub(super) fn step(&mut self, path: &str, ty: &'a Type, found: &DataType) -> Step {
+        if let Kind::Ref(name) = &ty.kind
+            && contains_itself(self.declaration, name)
+        {
+            return self.same_layout(path, ty, found);
+        }
+        let nullable = ty.nullable;
         let ty = self.resolve(ty);
-        if *found == DataType::Null && ty.nullable {
+        if *found == DataType::Null && (nullable || ty.nullable) {
             return match data_type(self.declaration, ty) {
                 Ok(DataType::Null) | Err(_) => Step::Keep,
                 Ok(target) => Step::Cast(target),

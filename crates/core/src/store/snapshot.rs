@@ -158,16 +158,6 @@ impl Snapshot {
             .map_err(|err| arrow_error("", &err))
     }
 
-    /// The records whose keys (see [`Delta::added`](super::Delta::added)) are these, in this order. Keys of no record are passed over.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError::Arrow`] where the rows do not fit one array.
-    pub fn rows_in_slots(&self, slots: &[u64]) -> Result<RecordBatch, StoreError> {
-        let slots: Vec<u32> = slots.iter().filter_map(|slot| u32::try_from(*slot).ok()).collect();
-        self.take(&slots)
-    }
-
     /// Whether two stores hold the same records in the same order: equal columns with equal values, whatever the layout and the chunks.
     ///
     /// # Errors

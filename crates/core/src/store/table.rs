@@ -197,6 +197,21 @@ impl TokenStore {
         self.snapshot().take(&slots)
     }
 
+    /// The records with these keys (see [`Delta::added`]), in their order. Keys of no record are passed over.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Arrow`] where the rows do not fit one array.
+    pub fn rows_of(&self, keys: &[u64]) -> Result<RecordBatch, StoreError> {
+        let text = |column: &Column| column.name == self.id && is_text(column.arrow.data_type());
+        let slots: Vec<u32> = if self.columns.iter().any(text) {
+            keys.iter().filter_map(|key| u32::try_from(*key).ok()).collect()
+        } else {
+            keys.iter().filter_map(|key| self.slot(Id::Int((*key).into()))).collect()
+        };
+        self.snapshot().take(&slots)
+    }
+
     /// Checks these coordinates in every batch from now on, and in what is there already.
     ///
     /// # Errors

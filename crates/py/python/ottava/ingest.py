@@ -139,19 +139,7 @@ class TokenStore(_native.TokenStore):
         """The records of tokens that a grid of this store found, in their order. Tokens that are gone are passed over."""
         import numpy as np
 
-        listed = [int(token) for token in np.asarray(tokens).ravel()]
-        if self._text_ids():
-            return self._rows_of_tokens(listed)
-        return self.rows(listed)
-
-    def _text_ids(self) -> bool:
-        import re
-
-        names = self.table().column_names
-        if self.id not in names:
-            return False
-        found = re.search(rf"\b{re.escape(self.id)}: (\w+)", repr(self.table()))
-        return bool(found and "Utf8" in found.group(1))
+        return self._rows_of([int(token) for token in np.asarray(tokens).ravel()])
 
     def __arrow_c_stream__(self, requested_schema: object = None) -> object:
         """The records as an Arrow C stream, any number of times."""

@@ -1,5 +1,7 @@
 //! Stores: records taken in by whole batches, from Arrow or from Python objects, JSON and msgpack.
 
+mod code;
+mod grids;
 mod infer;
 mod json;
 mod raise;
@@ -7,6 +9,7 @@ mod report;
 mod rows;
 mod rules;
 mod store;
+mod stream;
 
 use arrow_schema::ArrowError;
 use pyo3::prelude::*;
@@ -21,7 +24,7 @@ fn arrow_error(err: ArrowError) -> PyErr {
 /// Imports an Arrow table without taking it into a store; nothing is copied.
 #[pyfunction]
 fn read_arrow(data: &Bound<'_, PyAny>) -> PyResult<Table> {
-    let (schema, batches) = store::read(data)?;
+    let (schema, batches) = stream::read(data)?;
     Ok(Table::new(schema, batches))
 }
 

@@ -52,11 +52,6 @@ impl RuleCheck for Validator {
             };
             let record = Value::Record(vec![("v".to_owned(), value)]);
             match schema.value_to_value(&record) {
-                // A rule that changes values (`strip_whitespace`) holds where there is nothing to change.
-                Ok(made) if matches!((made.get("v"), record.get("v")), (Some(Value::Str(a)), Some(Value::Str(b))) if a != b) =>
-                {
-                    return Err(refuse(row, "that text is stripped and in its case already"));
-                }
                 Ok(_) => {}
                 Err(issues) => {
                     let rule = issues.first().map_or_else(String::new, |issue| issue.message());

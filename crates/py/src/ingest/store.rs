@@ -1,15 +1,12 @@
 //! The native half of `ottava.TokenStore`.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 use std::time::Instant;
 
 use arrow_array::{Array, ArrayRef, RecordBatch, RecordBatchOptions};
 use arrow_schema::{Field as ArrowField, Schema as ArrowSchema, SchemaRef};
-use numpy::{PyArray1, PyArray2, PyArrayMethods};
-use ottava_core::AXES;
-use ottava_core::schema::{Declaration, Deprecation, Extra, Kind, Lock, diff};
+use ottava_core::schema::{Declaration, Deprecation, Extra, FieldDefault, Kind, Lock, diff};
 use ottava_core::store::{
     Coordinates, Delta, Id, OnDuplicate, Promise, Report, Retiring, Snapshot, StoreError,
     TokenStore as Store, Workers,
@@ -17,17 +14,19 @@ use ottava_core::store::{
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyInt, PyList, PyString, PyType};
-use pyo3_arrow::input::AnyRecordBatch;
 use rayon::prelude::*;
 
+use super::code::Code;
+use super::grids::{arrays, follow};
 use super::json::{self, Refused};
 use super::raise::store_error;
 use super::report::IngestReport;
 use super::rules::Validator;
-use super::{infer, rows};
+use super::{infer, rows, stream};
 use crate::arrays::refuse;
-use crate::arrow::{Table, speaks_arrow};
+use crate::arrow::Table;
 use crate::error::INGEST;
+use crate::model::without_host;
 use crate::schema::{Schema, SchemaLock};
 use crate::{gate, threads};
 
@@ -40,6 +39,8 @@ pub(crate) struct TokenStore {
     visible: RwLock<Snapshot>,
     id: String,
     rules: Arc<Validator>,
+    /// What rows have to pass beyond the schema.
+    code: Option<Code>,
     /// The validators of NDJSON: one that reports undeclared keys, and one that passes over them.
     compiled: OnceLock<[ottava_validate::Schema; 2]>,
 }
@@ -63,7 +64,7 @@ impl Workers for Threads {
 }
 
 /// Why a batch is not taken in: the store says so, or a grid that is kept in step with it.
-enum Failed {
+pub(super) enum Failed {
     Store(StoreError),
     Python(PyErr),
 }
@@ -168,6 +169,26 @@ impl TokenStore {
     fn declaration(&self) -> Option<Declaration> {
         self.snapshot().declaration().cloned()
     }
+
+    /// Takes in rows: instances that a model's code has made of them, if it has any, and the rows themselves.
+    fn take_rows(
+        &self,
+        py: Python<'_>,
+        declaration: &Declaration,
+        (made, rows): (Option<&Bound<'_, PyList>>, &Bound<'_, PyList>),
+        options: (OnDuplicate, Option<usize>),
+        start: Instant,
+    ) -> PyResult<IngestReport> {
+        let read = gate::attached(py, || rows::read(declaration, made.unwrap_or(rows)))??;
+        let extra = match made {
+            Some(_) => undeclared(declaration, rows)?,
+            None => read.extra,
+        };
+        let batch = append(read.batch, extras(&extra, rows)?)?;
+        let schema = batch.schema();
+        let report = self.take_in(py, &schema, &[batch], options, made.is_some())?;
+        Ok(IngestReport::new(report, start.elapsed().as_secs_f64()))
+    }
 }
 
 /// The work of a batch on a pool.
@@ -183,121 +204,6 @@ impl Workers for OnPool<'_> {
     }
 }
 
-/// A grid, the keys that came, and the tokens that went with their places.
-type Undo<'py> = (Bound<'py, PyAny>, Vec<u64>, Vec<(u64, Vec<f32>)>);
-
-/// Brings grids into step with a batch, all or none.
-fn follow(
-    py: Python<'_>,
-    grids: &[(Coordinates, Py<PyAny>)],
-    delta: &Delta<'_>,
-) -> Result<(), Failed> {
-    let removed = delta.removed();
-    let places: Vec<_> = grids.iter().map(|(c, _)| delta.added(c)).collect::<Result<_, _>>()?;
-    let mut undo: Vec<Undo<'_>> = Vec::new();
-    for ((_, grid), (keys, points)) in grids.iter().zip(&places) {
-        let grid = grid.bind(py);
-        let step = (|| {
-            let mut before = Vec::new();
-            for key in removed.iter().copied() {
-                if grid.contains(key)? {
-                    let token = grid.call_method1("get", (key,))?;
-                    before.push((key, token.getattr("position")?.extract::<Vec<f32>>()?));
-                }
-            }
-            let gone: Vec<u64> = before.iter().map(|(key, _)| *key).collect();
-            undo.push((grid.clone(), keys.clone(), before));
-            if !gone.is_empty() {
-                grid.call_method1("remove", (PyArray1::from_vec(py, gone),))?;
-            }
-            insert(py, grid, keys, points)
-        })();
-        if let Err(err) = step {
-            for (grid, keys, before) in undo.into_iter().rev() {
-                let present: Vec<u64> =
-                    keys.into_iter().filter(|key| grid.contains(*key).unwrap_or(false)).collect();
-                let _ = grid.call_method1("remove", (PyArray1::from_vec(py, present),));
-                let points: Vec<[f32; AXES]> =
-                    before.iter().filter_map(|(_, p)| p[..].try_into().ok()).collect();
-                let keys: Vec<u64> = before.iter().map(|(key, _)| *key).collect();
-                let _ = insert(py, &grid, &keys, &points);
-            }
-            return Err(Failed::Python(err));
-        }
-    }
-    Ok(())
-}
-
-fn insert(
-    py: Python<'_>,
-    grid: &Bound<'_, PyAny>,
-    keys: &[u64],
-    points: &[[f32; AXES]],
-) -> PyResult<()> {
-    if keys.is_empty() {
-        return Ok(());
-    }
-    let kwargs = PyDict::new(py);
-    kwargs.set_item("on_duplicate", "replace")?;
-    grid.call_method("insert_batch", arrays(py, keys, points)?, Some(&kwargs))?;
-    Ok(())
-}
-
-type Arrays<'py> = (Bound<'py, PyArray1<u64>>, Bound<'py, PyArray2<f32>>);
-
-fn arrays<'py>(py: Python<'py>, keys: &[u64], points: &[[f32; AXES]]) -> PyResult<Arrays<'py>> {
-    let flat = PyArray1::from_slice(py, points.as_flattened());
-    Ok((PyArray1::from_slice(py, keys), flat.reshape([points.len(), AXES])?))
-}
-
-/// Reads a stream to its end; what its producer raises is told with the number of the record batch.
-pub(super) fn read(data: &Bound<'_, PyAny>) -> PyResult<(SchemaRef, Vec<RecordBatch>)> {
-    let py = data.py();
-    if !speaks_arrow(data)? {
-        return Err(PyTypeError::new_err(format!(
-            "data: expected an Arrow table (an object with __arrow_c_stream__ or __arrow_c_array__), got {}; \
-             ingest_nodes_msgspec takes rows, JSON and msgpack",
-            data.get_type().name()?
-        )));
-    }
-    let refused = |message: String, cause: Option<PyErr>| {
-        let err = INGEST.new_err(py, (message,));
-        err.set_cause(py, cause);
-        err
-    };
-    let opened = gate::attached(py, || data.extract::<AnyRecordBatch>()?.into_reader())?;
-    let reader = opened.map_err(|err| {
-        if err.is_instance_of::<PyTypeError>(py)
-            || !err.is_instance_of::<pyo3::exceptions::PyException>(py)
-        {
-            return err;
-        }
-        refused(format!("cannot open the stream: {}", err.value(py)), Some(err))
-    })?;
-    let outcome = gate::detached(py, move || {
-        let mut reader = reader;
-        let schema = reader.schema();
-        let mut batches = Vec::new();
-        loop {
-            // The importer asserts that arrays have the children that their schema announces.
-            match catch_unwind(AssertUnwindSafe(|| reader.next())) {
-                Ok(None) => return Ok((schema, batches)),
-                Ok(Some(Ok(batch))) => batches.push(batch),
-                Ok(Some(Err(err))) => return Err(format!("record batch {}: {err}", batches.len())),
-                Err(_) => {
-                    let at = batches.len();
-                    // What the failed import holds is not touched again.
-                    std::mem::forget(reader);
-                    return Err(format!(
-                        "record batch {at}: it is not of the schema that its stream announced"
-                    ));
-                }
-            }
-        }
-    })?;
-    outcome.map_err(|message| refused(message, None))
-}
-
 #[pymethods]
 impl TokenStore {
     #[new]
@@ -309,9 +215,11 @@ impl TokenStore {
         lock: Option<&SchemaLock>,
     ) -> PyResult<Self> {
         let lock = lock.map(SchemaLock::get);
-        let mut declaration = match schema.filter(|schema| !schema.is_none()) {
+        let schema = schema.filter(|schema| !schema.is_none());
+        let mut declaration = schema.map(schema_of).transpose()?;
+        let code = match schema.and_then(|schema| schema.cast::<PyType>().ok()) {
+            Some(class) => Code::of(class)?,
             None => None,
-            Some(object) => Some(schema_of(object)?),
         };
         if let (None, Some(latest)) = (&declaration, lock.as_ref().and_then(|lock| lock.latest())) {
             declaration = Some(latest.schema.clone());
@@ -327,7 +235,7 @@ impl TokenStore {
         let store = store.with_rules(rules.clone()).with_promise(promise);
         let visible = RwLock::new(store.snapshot());
         let writer = Mutex::new(Writer { store, grids: Vec::new() });
-        Ok(Self { writer, visible, id: id.to_owned(), rules, compiled: OnceLock::new() })
+        Ok(Self { writer, visible, id: id.to_owned(), rules, code, compiled: OnceLock::new() })
     }
 
     /// Takes in an Arrow table: anything with `__arrow_c_stream__` or `__arrow_c_array__`.
@@ -341,7 +249,10 @@ impl TokenStore {
     ) -> PyResult<IngestReport> {
         let start = Instant::now();
         let on_duplicate = self::on_duplicate(py, on_duplicate)?;
-        let (schema, batches) = read(data)?;
+        if let Some(code) = &self.code {
+            code.refuse_columns(py)?;
+        }
+        let (schema, batches) = stream::read(data)?;
         let report = self.take_in(py, &schema, &batches, (on_duplicate, threads), false)?;
         Ok(IngestReport::new(report, start.elapsed().as_secs_f64()))
     }
@@ -361,11 +272,9 @@ impl TokenStore {
             Some(declaration) => declaration,
             None => infer::declaration(rows, &self.id)?,
         };
-        let read = rows::read(&declaration, rows)?;
-        let batch = append(read.batch, extras(&read.extra, rows)?)?;
-        let schema = batch.schema();
-        let report = self.take_in(py, &schema, &[batch], (on_duplicate, threads), false)?;
-        Ok(IngestReport::new(report, start.elapsed().as_secs_f64()))
+        let instances = self.code.as_ref().map(|code| code.instances(rows)).transpose()?;
+        let made = instances.as_ref();
+        self.take_rows(py, &declaration, (made, rows), (on_duplicate, threads), start)
     }
 
     /// Takes in JSON text: rows in lines, or an array of rows. `decode` makes a list of dictionaries of lines.
@@ -394,6 +303,11 @@ impl TokenStore {
             return self._ingest_rows(py, &as_rows()?, on_duplicate, threads);
         };
         let on_duplicate = self::on_duplicate(py, on_duplicate)?;
+        if let Some(code) = &self.code {
+            let made = code.instances_of_json(py, bytes, threads)?;
+            let parts = (Some(&made), &as_rows()?);
+            return self.take_rows(py, &declaration, parts, (on_duplicate, threads), start);
+        }
         let [strict, ignoring] = self.compiled(py, &declaration)?;
         let pool = threads::pool(py, threads)?;
         let carry = declaration.record().is_none_or(|record| record.config.extra != Extra::Forbid);
@@ -482,10 +396,9 @@ impl TokenStore {
         Ok(Table::new(batch.schema(), vec![batch]))
     }
 
-    /// The records of tokens that `grid` gave for ids of text, which stand for rows.
-    fn _rows_of_tokens(&self, py: Python<'_>, tokens: Vec<u64>) -> PyResult<Table> {
-        let snapshot = self.snapshot();
-        let batch = gate::detached(py, || snapshot.rows_in_slots(&tokens))?;
+    /// The records of tokens of a grid.
+    fn _rows_of(&self, py: Python<'_>, tokens: Vec<u64>) -> PyResult<Table> {
+        let batch = gate::detached(py, || self.lock().store.rows_of(&tokens))?;
         let batch = batch.map_err(|err| store_error(py, &err))?;
         Ok(Table::new(batch.schema(), vec![batch]))
     }
@@ -568,7 +481,9 @@ impl TokenStore {
             return Ok(compiled);
         }
         let compile = |extra| {
-            ottava_validate::Schema::compile(json::with_extra(declaration, extra))
+            let mut declaration = json::with_extra(declaration, extra);
+            without_host(&mut declaration, &FieldDefault::Required);
+            ottava_validate::Schema::compile(declaration)
                 .map_err(|err| INGEST.new_err(py, (err.to_string(),)))
         };
         let both = [compile(Extra::Forbid)?, compile(Extra::Ignore)?];
@@ -600,7 +515,8 @@ fn undeclared(declaration: &Declaration, rows: &Bound<'_, PyList>) -> PyResult<V
     let fields = declaration.record().map(|record| &record.fields[..]).unwrap_or_default();
     let mut extra: Vec<String> = Vec::new();
     for row in rows.iter() {
-        for key in row.cast::<PyDict>()?.keys() {
+        let Ok(row) = row.cast::<PyDict>() else { continue };
+        for key in row.keys() {
             let key: String = key.extract()?;
             let known = fields.iter().any(|f| f.name == key || f.alias.as_ref() == Some(&key));
             if !known && !extra.contains(&key) {

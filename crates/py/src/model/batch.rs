@@ -112,6 +112,15 @@ pub(crate) fn model_validate_batch<'py>(
     validate_rows(&need_plan(class)?, rows, options, OnError::parse(on_error)?)
 }
 
+/// An instance for each of `rows`, which may be mappings, instances, or any objects with attributes.
+pub(crate) fn instances<'py>(
+    class: &Bound<'py, PyType>,
+    rows: &Bound<'py, PyList>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let options = Options { from_attributes: Some(true), ..Options::default() };
+    validate_rows(&need_plan(class)?, rows, options, OnError::Raise)
+}
+
 fn validate_rows<'py>(
     owner: &Bound<'py, Plan>,
     rows: &Bound<'py, PyAny>,

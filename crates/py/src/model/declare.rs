@@ -47,14 +47,17 @@ fn inline_root(declaration: &mut Declaration) {
 }
 
 /// Takes away what only a host can do: validators, defaults that are code, numbers of classes.
-pub(crate) fn without_host(declaration: &mut Declaration) {
-    strip(&mut declaration.root);
+///
+/// `missing` is what stands in for a default that is code.
+pub(crate) fn without_host(declaration: &mut Declaration, missing: &FieldDefault) {
+    strip(&mut declaration.root, missing);
     for (_, ty) in &mut declaration.definitions {
-        strip(ty);
+        strip(ty, missing);
     }
 }
 
-fn strip(ty: &mut Type) {
+fn strip(ty: &mut Type, missing: &FieldDefault) {
+    let strip = |ty: &mut Type| strip(ty, missing);
     ty.hooks.clear();
     match &mut ty.kind {
         Kind::List(item) | Kind::FixedList(item, _) | Kind::Set(item) | Kind::FrozenSet(item) => {
@@ -72,7 +75,7 @@ fn strip(ty: &mut Type) {
             for field in &mut record.fields {
                 strip(&mut field.ty);
                 if matches!(field.default, FieldDefault::Host(_)) {
-                    field.default = FieldDefault::Absent;
+                    field.default = missing.clone();
                 }
             }
         }

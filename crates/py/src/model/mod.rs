@@ -1,7 +1,7 @@
 //! Models: Python classes whose instances the validation engine fills through their slots.
 //!
 //! - `layout`: the metaclass, and where the fields of an instance are
-//! - `instance`: making, freeing, reading and filling instances
+//! - `instance`: making, freeing, reading and filling instances; `slots`: reading those of any class
 //! - `construct`: the constructor and validation of objects; `json`: of JSON text
 //! - `fast`: objects that fit as they are, without a run of the engine
 //! - `declare`: Python's description of a class to a declaration; `plan`: compiled, with its `hosts`
@@ -33,11 +33,17 @@ mod object;
 mod output;
 mod plan;
 mod schema;
+mod slots;
 mod state;
 mod table;
 mod value;
 
+pub(crate) use batch::instances;
+pub(crate) use declare::without_host;
+pub(crate) use issues::of_exception as issues_of;
+pub(crate) use ndjson::validate_ndjson;
 pub(crate) use plan::{Plan, plan_of};
+pub(crate) use slots::Slots;
 
 use pyo3::prelude::*;
 

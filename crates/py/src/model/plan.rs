@@ -14,7 +14,7 @@ use ottava_validate::{CompileOptions, PatternEngine, PatternMatch, Schema};
 use super::construct;
 use super::declare::declare;
 use super::fast::FastPlan;
-use super::hosts::Hosts;
+use super::hosts::{Hosts, Mode};
 use super::issues::bad_schema;
 use super::json;
 use super::layout;
@@ -103,6 +103,12 @@ impl Plan {
             .collect::<PyResult<Vec<_>>>()?;
         let fast = FastPlan::compile(py, &schema, &hosts, &literals);
         Ok(Self { name, schema, hosts, literals, fast, class: None })
+    }
+
+    /// Whether validator `number` is a function that a value has to pass, and not just what makes an instance of a class.
+    pub(crate) fn is_code(&self, number: u32) -> bool {
+        let mode = self.hosts.hooks.get(number as usize).map(|hook| hook.mode);
+        !matches!(mode, None | Some(Mode::Instance | Mode::Construct))
     }
 
     /// A plan that takes anything.

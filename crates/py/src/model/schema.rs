@@ -5,6 +5,7 @@ use std::sync::Arc;
 use pyo3::prelude::*;
 use pyo3::types::{PyList, PyType};
 
+use ottava_core::schema::FieldDefault;
 use ottava_validate::{Issues, Stop};
 
 use crate::schema::Schema;
@@ -30,7 +31,7 @@ impl Schema {
     fn compiled<'py>(&self, py: Python<'py>) -> PyResult<&Bound<'py, Plan>> {
         let made = self.plan.get_or_try_init(py, || {
             let mut declaration = self.declaration().as_ref().clone();
-            super::declare::without_host(&mut declaration);
+            super::declare::without_host(&mut declaration, &FieldDefault::Absent);
             let name = declaration.name.clone();
             Py::new(py, Plan::compile(py, name, declaration, Hosts::default())?)
         })?;

@@ -1,5 +1,7 @@
 //! Arrow tables in and out through the C data interface (`__arrow_c_stream__`, `__arrow_c_array__`), without copies.
 
+mod import;
+
 use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
@@ -7,14 +9,17 @@ use arrow_array::types::{Float32Type, UInt64Type};
 use arrow_array::{Array, ArrayRef, RecordBatch, StructArray};
 use arrow_cast::cast;
 use arrow_schema::{DataType, Field, SchemaRef};
-use pyo3::exceptions::PyTypeError;
+use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyCapsule;
 use pyo3_arrow::ffi::{ArrayIterator, to_schema_pycapsule, to_stream_pycapsule};
-use pyo3_arrow::input::{AnyArray, AnyRecordBatch};
+use pyo3_arrow::input::AnyArray;
 
 use crate::arrays::refuse;
+use crate::gate;
+
+pub(crate) use import::Batches;
 
 /// An Arrow table: record batches of one schema, for any library that reads the Arrow C stream interface.
 ///
@@ -34,16 +39,17 @@ impl Table {
     /// Reads anything with `__arrow_c_stream__` or `__arrow_c_array__`; the buffers are shared, not copied.
     pub(crate) fn read(object: &Bound<'_, PyAny>, name: &str) -> PyResult<Self> {
         let py = object.py();
-        let speaks = object.hasattr(intern!(py, "__arrow_c_stream__"))?
-            || object.hasattr(intern!(py, "__arrow_c_array__"))?;
-        if !speaks {
+        if !speaks_arrow(object)? {
             return Err(PyTypeError::new_err(format!(
                 "{name}: expected an Arrow table (an object with __arrow_c_stream__ or __arrow_c_array__), got {}; \
                  pyarrow.table(...) or polars.DataFrame(...) makes one",
                 object.get_type().name()?
             )));
         }
-        let (batches, schema) = object.extract::<AnyRecordBatch>()?.into_table()?.into_inner();
+        let batches = Batches::open(object)?;
+        let schema = Arc::clone(batches.schema());
+        let batches: Result<Vec<_>, _> = gate::detached(py, || batches.collect())?;
+        let batches = batches.map_err(|err| PyValueError::new_err(format!("{name}: {err}")))?;
         Ok(Self { schema, batches })
     }
 
