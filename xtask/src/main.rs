@@ -37,13 +37,16 @@ enum Task {
     },
     /// Run every test: Rust, documentation, Python, and the stubs against the module.
     Test,
-    /// Compare with other libraries, side by side in one run; writes target/bench/NAME.json.
+    /// Compare with other libraries, side by side in one run; writes target/bench/NAME.json (and NAME.md).
     Bench {
         /// A benchmark (see `benchmarks/`); without one, all of them.
         name: Option<String>,
         /// `small` for a quick look, `full` for figures to quote.
         #[arg(long, default_value = "full", value_parser = ["small", "full"])]
         profile: String,
+        /// Put the tables into docs/benchmarks.md, for those benchmarks that print tables.
+        #[arg(long)]
+        record: bool,
         /// Passed on to the Python half.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
@@ -71,7 +74,9 @@ fn run(task: Task) -> Result<()> {
         Task::Setup { python } => venv::setup(&python),
         Task::Demo { args } => ci::demo(&args),
         Task::Test => ci::test(),
-        Task::Bench { name, profile, args } => bench::run_all(name.as_deref(), &profile, &args),
+        Task::Bench { name, profile, record, args } => {
+            bench::run_all(name.as_deref(), &profile, record, &args)
+        }
         Task::Policy => ci::policy(),
         Task::Ci => ci::run_all(),
     }

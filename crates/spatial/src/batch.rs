@@ -16,7 +16,10 @@ use crate::queries::{Plan, bound, check_radius};
 use crate::query::{NeighborTable, Query, Ragged};
 
 /// Queries that one task answers.
-const CHUNK: usize = 128;
+pub(crate) const CHUNK: usize = 128;
+
+/// Bytes of trees that stay in the caches while a batch is answered.
+const IN_CACHE: usize = 1 << 20;
 
 /// The checked positions of a batch, and the order to visit them in.
 pub(crate) struct Visit {
@@ -135,7 +138,13 @@ impl TokenGrid {
         let rows = rows(positions)?;
         let planned = |(row, position)| self.planned(row, position, plan);
         let positions: Result<Vec<_>, _> = rows.iter().enumerate().map(planned).collect();
-        Ok(Visit::new(positions?))
+        let positions = positions?;
+        // What is in the cache in any order needs none.
+        if self.forest.memory() <= IN_CACHE {
+            let order = (0..positions.len() as u32).collect();
+            return Ok(Visit::in_order(positions, order));
+        }
+        Ok(Visit::new(positions))
     }
 }
 

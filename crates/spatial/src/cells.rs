@@ -4,13 +4,13 @@
 //! outermost cells reach to infinity. Only occupied cells take memory. The hash is made by the first
 //! question for a cell and kept up to date from then on.
 
+use hashbrown::hash_table::Entry;
 use ottava_core::TokenId;
 
 use crate::error::Error;
 use crate::forest::Forest;
 use crate::grid::TokenGrid;
 use crate::store::{Shards, Store};
-use crate::tree::NO_SLOT;
 
 /// Leaves looked at to choose a cell size.
 const SAMPLE: usize = 1024;
@@ -18,84 +18,146 @@ const SAMPLE: usize = 1024;
 /// The numbers of a cell.
 pub(crate) type Cell = [i32; 8];
 
-/// Tokens by cell: each cell is a doubly linked list of slots.
-pub(crate) struct Cells {
-    /// The first slot of every occupied cell.
-    heads: Shards,
-    links: Vec<Link>,
+/// Ids that a cell holds in its own cache line; those of fuller cells are in a list.
+const FEW: usize = 3;
+
+/// No list.
+const NO_LIST: u32 = u32::MAX;
+
+/// What is hashed of a cell: a tuple, because an array would hash its length, and go through a slice.
+#[inline]
+fn hashed(cell: &Cell) -> (u64, u64, u64, u64) {
+    let word = |i: usize| u64::from(cell[i] as u32) | u64::from(cell[i + 1] as u32) << 32;
+    (word(0), word(2), word(4), word(6))
 }
 
-#[derive(Clone, Copy)]
-struct Link {
+/// An occupied cell: one cache line.
+#[repr(align(64))]
+struct Occupied {
     cell: Cell,
-    next: u32,
-    previous: u32,
+    /// The ids, if there is no list.
+    few: [TokenId; FEW],
+    len: u32,
+    /// The number of the list of ids, once there were more than a few.
+    list: u32,
 }
 
-const UNLINKED: Link = Link { cell: [0; 8], next: NO_SLOT, previous: NO_SLOT };
+/// Tokens by cell.
+pub(crate) struct Cells {
+    occupied: Shards<Occupied>,
+    lists: Vec<Vec<TokenId>>,
+    unused_lists: Vec<u32>,
+    /// By slot: where in the list of its cell the token is, if that has one.
+    places: Vec<u32>,
+}
 
 impl Cells {
     fn new() -> Self {
-        Self { heads: Shards::new(), links: Vec::new() }
+        Self {
+            occupied: Shards::new(),
+            lists: Vec::new(),
+            unused_lists: Vec::new(),
+            places: Vec::new(),
+        }
     }
 
     pub(crate) fn memory(&self) -> usize {
-        self.heads.memory() + self.links.capacity() * size_of::<Link>()
+        let lists: usize =
+            self.lists.iter().map(|list| size_of_val(list) + list.capacity() * 8).sum();
+        self.occupied.memory() + lists + self.places.capacity() * size_of::<u32>()
     }
 
-    fn head(&self, cell: &Cell) -> Option<u32> {
-        let hash = self.heads.hash(cell);
-        let links = &self.links;
-        self.heads.table(hash).find(hash, |&slot| links[slot as usize].cell == *cell).copied()
+    /// The ids in a cell, in no order.
+    #[inline]
+    fn ids(&self, cell: &Cell) -> &[TokenId] {
+        let hash = self.occupied.hash(hashed(cell));
+        let found = self.occupied.table(hash).find(hash, |occupied| occupied.cell == *cell);
+        found.map_or(&[], |occupied| self.ids_of(occupied))
     }
 
-    fn slots(&self, cell: &Cell) -> impl Iterator<Item = u32> + '_ {
-        std::iter::successors(self.head(cell), |&slot| {
-            let next = self.links[slot as usize].next;
-            (next != NO_SLOT).then_some(next)
-        })
-    }
-
-    /// Adds a slot of the store to a cell.
-    pub(crate) fn insert(&mut self, slot: u32, cell: &Cell, store: &Store) {
-        if self.links.len() <= slot as usize {
-            self.links.resize(store.slots(), UNLINKED);
+    #[inline]
+    fn ids_of<'a>(&'a self, occupied: &'a Occupied) -> &'a [TokenId] {
+        if occupied.list == NO_LIST {
+            &occupied.few[..occupied.len as usize]
+        } else {
+            &self.lists[occupied.list as usize]
         }
-        let hash = self.heads.hash(cell);
-        let Self { heads, links } = self;
-        links[slot as usize] = Link { cell: *cell, ..UNLINKED };
-        let (hasher, table) = heads.parts_mut(hash);
-        let hash_of = |&slot: &u32| hasher(&links[slot as usize].cell);
-        let entry = table.entry(hash, |&head| links[head as usize].cell == *cell, hash_of);
-        match entry {
-            hashbrown::hash_table::Entry::Occupied(mut head) => {
-                let old = std::mem::replace(head.get_mut(), slot);
-                links[slot as usize].next = old;
-                links[old as usize].previous = slot;
+    }
+
+    fn iter(&self) -> impl Iterator<Item = &Occupied> {
+        self.occupied.tables().flatten()
+    }
+
+    /// Adds the token in a slot to a cell.
+    pub(crate) fn insert(&mut self, slot: u32, id: TokenId, cell: &Cell) {
+        let Self { occupied, lists, unused_lists, places } = self;
+        let hash = occupied.hash(hashed(cell));
+        let (hasher, table) = occupied.parts_mut(hash);
+        let again = |other: &Occupied| hasher(&hashed(&other.cell));
+        let entry = table.entry(hash, |other| other.cell == *cell, again);
+        let occupied = match entry {
+            Entry::Occupied(found) => found.into_mut(),
+            Entry::Vacant(place) => {
+                let empty = Occupied { cell: *cell, few: [0; FEW], len: 0, list: NO_LIST };
+                place.insert(empty).into_mut()
             }
-            hashbrown::hash_table::Entry::Vacant(place) => {
-                place.insert(slot);
-            }
-        }
-    }
-
-    /// Takes a slot out of its cell.
-    pub(crate) fn remove(&mut self, slot: u32, cell: &Cell) {
-        let Link { next, previous, .. } = self.links[slot as usize];
-        if next != NO_SLOT {
-            self.links[next as usize].previous = previous;
-        }
-        if previous != NO_SLOT {
-            self.links[previous as usize].next = next;
+        };
+        let at = occupied.len as usize;
+        occupied.len += 1;
+        if at < FEW && occupied.list == NO_LIST {
+            occupied.few[at] = id;
             return;
         }
-        let hash = self.heads.hash(cell);
-        if let Ok(mut head) = self.heads.table_mut(hash).find_entry(hash, |&head| head == slot) {
-            if next == NO_SLOT {
-                head.remove();
+        if occupied.list == NO_LIST {
+            occupied.list = unused_lists.pop().unwrap_or_else(|| {
+                lists.push(Vec::new());
+                lists.len() as u32 - 1
+            });
+            lists[occupied.list as usize].extend(occupied.few);
+        }
+        lists[occupied.list as usize].push(id);
+        if places.len() <= slot as usize {
+            places.resize(slot as usize + 1, 0);
+        }
+        places[slot as usize] = at as u32;
+    }
+
+    /// Takes the token in a slot out of its cell; the store must still have it.
+    pub(crate) fn remove(&mut self, slot: u32, id: TokenId, cell: &Cell, store: &Store) {
+        let hash = self.occupied.hash(hashed(cell));
+        let table = self.occupied.table_mut(hash);
+        let Ok(mut found) = table.find_entry(hash, |other| other.cell == *cell) else { return };
+        let occupied = found.get_mut();
+        let len = occupied.len as usize;
+        if occupied.list == NO_LIST {
+            let few = &mut occupied.few[..len];
+            let Some(at) = few.iter().position(|&other| other == id) else { return };
+            few.swap(at, len - 1);
+        } else {
+            let list = &mut self.lists[occupied.list as usize];
+            let place = self.places.get(slot as usize).map_or(0, |&place| place as usize);
+            // The few that were there before the list have no place yet.
+            let at = if list.get(place) == Some(&id) {
+                Some(place)
             } else {
-                *head.get_mut() = next;
+                list.iter().position(|&other| other == id)
+            };
+            let Some(at) = at else { return };
+            list.swap_remove(at);
+            if let Some(moved) = list.get(at).and_then(|&moved| store.find(moved)) {
+                let moved = moved as usize;
+                if self.places.len() <= moved {
+                    self.places.resize(moved + 1, 0);
+                }
+                self.places[moved] = at as u32;
             }
+            if list.is_empty() {
+                self.unused_lists.push(occupied.list);
+            }
+        }
+        occupied.len -= 1;
+        if occupied.len == 0 {
+            found.remove();
         }
     }
 }
@@ -110,6 +172,7 @@ impl TokenGrid {
     ///
     /// # Errors
     /// [`Error::Core`] or [`Error::Scaled`] for a bad coordinate.
+    #[inline]
     pub fn cell_of(&self, position: &[f32; 8]) -> Result<[i32; 8], Error> {
         Ok(self.cell_at(&self.probe(0, position)?))
     }
@@ -122,31 +185,33 @@ impl TokenGrid {
         Ok(self.cell_tokens(&self.cell_of(position)?))
     }
 
+    /// As [`TokenGrid::cell`], where they lie and in no particular order.
+    ///
+    /// # Errors
+    /// [`Error::Core`] or [`Error::Scaled`] for a bad coordinate.
+    #[inline]
+    pub fn cell_ids(&self, position: &[f32; 8]) -> Result<&[TokenId], Error> {
+        Ok(self.cells().ids(&self.cell_of(position)?))
+    }
+
     /// The ids of the tokens in the cell with these numbers, ascending.
     pub fn cell_tokens(&self, cell: &[i32; 8]) -> Vec<TokenId> {
-        let mut ids: Vec<_> = self.cells().slots(cell).map(|slot| self.store.id(slot)).collect();
+        let mut ids = self.cells().ids(cell).to_vec();
         ids.sort_unstable();
         ids
     }
 
     /// As [`TokenGrid::occupied_cells`], with the number of tokens in each cell.
     pub fn cell_counts(&self) -> Vec<([i32; 8], usize)> {
-        let cells = self.cells();
-        let heads = cells.heads.tables().flatten();
-        let count = |&slot: &u32| {
-            let cell = cells.links[slot as usize].cell;
-            (cell, cells.slots(&cell).count())
-        };
-        let mut counts: Vec<_> = heads.map(count).collect();
+        let count = |occupied: &Occupied| (occupied.cell, occupied.len as usize);
+        let mut counts: Vec<_> = self.cells().iter().map(count).collect();
         counts.sort_unstable();
         counts
     }
 
     /// The numbers of the cells that hold a token, in ascending order, shape (m, 8).
     pub fn occupied_cells(&self) -> Vec<[i32; 8]> {
-        let cells = self.cells();
-        let heads = cells.heads.tables().flatten();
-        let mut numbers: Vec<_> = heads.map(|&slot| cells.links[slot as usize].cell).collect();
+        let mut numbers: Vec<_> = self.cells().iter().map(|occupied| occupied.cell).collect();
         numbers.sort_unstable();
         numbers
     }
@@ -155,21 +220,43 @@ impl TokenGrid {
     #[inline]
     pub(crate) fn cell_at(&self, position: &[f32; 8]) -> Cell {
         let size = f64::from(self.cell_size);
-        std::array::from_fn(|axis| {
-            let scaled = f64::from(position[axis]) * f64::from(self.measure.scales[axis]);
-            (scaled / size).floor() as i32
-        })
+        let mut places = [0.0; 8];
+        for axis in 0..8 {
+            let scale = f64::from(self.measure.scales[axis]);
+            places[axis] = f64::from(position[axis]) * scale / size;
+        }
+        floor(places)
     }
 
+    #[inline]
     fn cells(&self) -> &Cells {
         self.cells.get_or_init(|| {
             let mut cells = Cells::new();
             for slot in self.store.iter() {
-                cells.insert(slot, &self.cell_at(&self.measured_slot(slot)), &self.store);
+                let cell = self.cell_at(&self.measured_slot(slot));
+                cells.insert(slot, self.store.id(slot), &cell);
             }
             cells
         })
     }
+}
+
+/// `x.floor() as i32` for each, without the calls that this is where the target has no instruction for it.
+#[inline(always)]
+fn floor(places: [f64; 8]) -> Cell {
+    // Added to a number of fewer than 32 bits, this leaves it in the lowest bits, rounded.
+    const SHIFT: f64 = 1.5 * (1_u64 << 52) as f64;
+    const LIMIT: f64 = (1_u64 << 31) as f64 - 1.0;
+    if !places.iter().fold(true, |fits, x| fits & (x.abs() <= LIMIT)) {
+        return places.map(|x| x.floor() as i32);
+    }
+    let mut cell = [0; 8];
+    for axis in 0..8 {
+        let shifted = places[axis] + SHIFT;
+        let above = shifted - SHIFT > places[axis];
+        cell[axis] = shifted.to_bits() as i32 - i32::from(above);
+    }
+    cell
 }
 
 /// A side such that a cell holds about two tokens where tokens are: from the boxes of a sample of
@@ -195,4 +282,35 @@ pub(crate) fn choose_cell_size(forest: &Forest, scales: &[f32; 8]) -> f32 {
     sides.sort_by(f64::total_cmp);
     let side = sides.get(sides.len() / 2).map_or(1.0, |&side| side as f32);
     if side.is_finite() && side > 0.0 { side } else { 1.0 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rounds_down_as_the_standard_library() {
+        let edges = [
+            0.0,
+            0.5,
+            1.0,
+            1.5,
+            2.5,
+            1e9,
+            2_147_483_646.0,
+            2_147_483_646.5,
+            2_147_483_647.0,
+            2_147_483_648.5,
+            1e300,
+            f64::INFINITY,
+        ];
+        let nudged = edges.iter().flat_map(|&x: &f64| [x.next_down(), x, x.next_up()]);
+        for x in nudged.flat_map(|x| [x, -x]) {
+            for others in [0.0, 1e300] {
+                let mut places = [others; 8];
+                places[3] = x;
+                assert_eq!(floor(places), places.map(|x| x.floor() as i32), "{x}");
+            }
+        }
+    }
 }

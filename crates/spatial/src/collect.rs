@@ -7,10 +7,12 @@ use ottava_core::TokenId;
 use crate::kernel::{LANES, Lanes, Simd};
 use crate::metric::Measure;
 use crate::store::Store;
-use crate::tree::{NO_SLOT, Slots};
+use crate::tree::{Gather, NO_SLOT, Slots};
 
 /// Receives the points within its bound.
 pub(crate) trait Collect {
+    /// Whether the bound shrinks as points are offered, so that it is worth visiting near ones first.
+    const SHRINKS: bool;
     /// Keys above this are of no use any more. Never grows.
     fn bound(&self) -> f32;
     /// The lanes in `mask` have keys within the bound that held when it was made.
@@ -179,6 +181,8 @@ fn offer_heap(
 }
 
 impl Collect for Nearest<'_> {
+    const SHRINKS: bool = true;
+
     #[inline(always)]
     fn bound(&self) -> f32 {
         self.bound
@@ -196,14 +200,39 @@ impl Collect for Nearest<'_> {
     }
 }
 
+/// A slot that was found, behind its key or distance: in this order, hits are ascending by that. The
+/// bits of floats that are not negative are ordered as they are.
+#[inline]
+pub(crate) fn hit(value: f32, slot: u32) -> u64 {
+    u64::from(value.to_bits()) << 32 | u64::from(slot)
+}
+
+/// The key or distance of a hit, and its slot.
+#[inline]
+pub(crate) fn unpack(hit: u64) -> (f32, u32) {
+    (f32::from_bits((hit >> 32) as u32), hit as u32)
+}
+
+/// Hits with their distances in place of their keys.
+pub(crate) fn keys_to_distances(hits: &mut [u64], measure: &Measure) {
+    if measure.root {
+        for found in hits {
+            let (key, slot) = unpack(*found);
+            *found = hit(measure.distance(key), slot);
+        }
+    }
+}
+
 /// Everything within a radius, as found.
 pub(crate) struct Hits<'a> {
     pub(crate) bound: f32,
     pub(crate) admission: Admission<'a>,
-    pub(crate) found: Vec<(f32, u32)>,
+    pub(crate) found: &'a mut Vec<u64>,
 }
 
 impl Collect for Hits<'_> {
+    const SHRINKS: bool = false;
+
     #[inline(always)]
     fn bound(&self) -> f32 {
         self.bound
@@ -215,7 +244,7 @@ impl Collect for Hits<'_> {
             let lane = mask.trailing_zeros() as usize;
             mask &= mask - 1;
             if self.admission.admits(slots[lane]) {
-                self.found.push((keys[lane], slots[lane]));
+                self.found.push(hit(keys[lane], slots[lane]));
             }
         }
     }
@@ -229,6 +258,8 @@ pub(crate) struct Count<'a> {
 }
 
 impl Collect for Count<'_> {
+    const SHRINKS: bool = false;
+
     #[inline(always)]
     fn bound(&self) -> f32 {
         self.bound
@@ -246,4 +277,127 @@ impl Collect for Count<'_> {
             self.count += usize::from(self.admission.admits(slots[lane]));
         }
     }
+}
+
+/// The nearest of each of a few points, up to sixteen.
+pub(crate) struct NearestOfEach<'a> {
+    points: Vec<Nearest<'a>>,
+    bounds: Lanes,
+    widest: f32,
+    stale: bool,
+}
+
+/// What lanes without a point have for a bound: no key is as small.
+const UNUSED: f32 = -1.0;
+
+impl<'a> NearestOfEach<'a> {
+    pub(crate) fn new(points: Vec<Nearest<'a>>) -> Self {
+        let mut each = Self { points, bounds: [UNUSED; LANES], widest: UNUSED, stale: true };
+        each.settle();
+        each
+    }
+
+    pub(crate) fn into_points(self) -> Vec<Nearest<'a>> {
+        self.points
+    }
+}
+
+impl Gather for NearestOfEach<'_> {
+    #[inline(always)]
+    fn bounds(&self) -> &Lanes {
+        &self.bounds
+    }
+
+    #[inline(always)]
+    fn widest(&self) -> f32 {
+        self.widest
+    }
+
+    #[inline(always)]
+    fn offer_lanes<S: Simd>(
+        &mut self,
+        simd: S,
+        point: usize,
+        mask: u16,
+        keys: &Lanes,
+        slots: &Slots,
+    ) {
+        if let Some(nearest) = self.points.get_mut(point) {
+            nearest.offer_lanes(simd, mask, keys, slots);
+            self.stale = true;
+        }
+    }
+
+    #[inline(always)]
+    fn settle(&mut self) {
+        if !self.stale {
+            return;
+        }
+        self.stale = false;
+        self.widest = UNUSED;
+        for (bound, point) in self.bounds.iter_mut().zip(&self.points) {
+            *bound = point.bound;
+            self.widest = self.widest.max(point.bound);
+        }
+    }
+}
+
+/// Everything within a radius of each of a few points, up to sixteen.
+pub(crate) struct HitsOfEach<'a> {
+    bounds: Lanes,
+    widest: f32,
+    admissions: &'a [Admission<'a>],
+    /// Keys and slots.
+    pub(crate) found: [Vec<u64>; LANES],
+}
+
+impl<'a> HitsOfEach<'a> {
+    /// `bound` is the largest key to accept, `admissions` are of the points.
+    pub(crate) fn new(
+        bound: f32,
+        admissions: &'a [Admission<'a>],
+        mut found: [Vec<u64>; LANES],
+    ) -> Self {
+        found.iter_mut().for_each(Vec::clear);
+        let bounds = std::array::from_fn(|i| if i < admissions.len() { bound } else { UNUSED });
+        Self { bounds, widest: bound, admissions, found }
+    }
+}
+
+impl Gather for HitsOfEach<'_> {
+    #[inline(always)]
+    fn bounds(&self) -> &Lanes {
+        &self.bounds
+    }
+
+    #[inline(always)]
+    fn widest(&self) -> f32 {
+        self.widest
+    }
+
+    #[inline(always)]
+    fn offer_lanes<S: Simd>(
+        &mut self,
+        _simd: S,
+        point: usize,
+        mut mask: u16,
+        keys: &Lanes,
+        slots: &Slots,
+    ) {
+        let (Some(admission), Some(found)) =
+            (self.admissions.get(point), self.found.get_mut(point))
+        else {
+            return;
+        };
+        while mask != 0 {
+            let lane = mask.trailing_zeros() as usize;
+            mask &= mask - 1;
+            if admission.admits(slots[lane]) {
+                found.push(hit(keys[lane], slots[lane]));
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn settle(&mut self) {}
 }

@@ -39,6 +39,20 @@ impl Falloff {
         }
     }
 
+    /// [`Falloff::at`] for distances none of which is beyond the radius.
+    pub(crate) fn fill(self, distances: &[f32], radius: f32, out: &mut [f32]) {
+        fn each(distances: &[f32], radius: f32, out: &mut [f32], f: impl Fn(f64) -> f64) {
+            for (out, &distance) in out.iter_mut().zip(distances) {
+                *out = f(fraction(distance, radius)) as f32;
+            }
+        }
+        match self {
+            Self::Linear => each(distances, radius, out, |u| 1.0 - u),
+            Self::Quadratic => each(distances, radius, out, |u| 1.0 - u * u),
+            Self::Gaussian => each(distances, radius, out, |u| (-4.5 * u * u).exp()),
+        }
+    }
+
     /// The derivative in `u`.
     fn slope(self, distance: f32, radius: f32) -> f64 {
         let u = fraction(distance, radius);

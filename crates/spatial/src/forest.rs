@@ -11,7 +11,7 @@ use std::thread::{self, JoinHandle};
 use crate::collect::Collect;
 use crate::kernel::{Block, LANES, Simd};
 use crate::metric::Keys;
-use crate::tree::{Entry, NO_SLOT, Probe, Slots, Tree, leaf_keys, search};
+use crate::tree::{Entry, Gather, Group, NO_SLOT, Probe, Slots, Tree, join, leaf_keys, search};
 
 /// Points in the buffer before it becomes a tree.
 const BUFFER: usize = 1024;
@@ -281,6 +281,22 @@ impl Forest {
                 simd.store(keys, &mut lanes);
                 collect.offer_lanes(simd, mask, &lanes, slots);
             }
+        }
+    }
+
+    /// Offers every point to the points of a group, dead ones included.
+    #[inline(always)]
+    pub(crate) fn join<S: Simd, K: Keys, G: Gather>(
+        &self,
+        simd: S,
+        group: &Group<S>,
+        gather: &mut G,
+    ) {
+        for tree in &self.trees {
+            join::<S, K, G>(simd, tree, group, gather);
+        }
+        for (block, slots) in self.buffer.blocks() {
+            group.visit::<K, G>(simd, group.all(), block, slots, gather);
         }
     }
 }

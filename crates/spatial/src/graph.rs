@@ -1,15 +1,22 @@
 //! The connections of all tokens at once.
 
-use ottava_core::TokenId;
+use std::marker::PhantomData;
+use std::ops::Range;
 
-use crate::batch::Visit;
+use ottava_core::TokenId;
+use rayon::prelude::*;
+
+use crate::batch::{CHUNK, Visit};
+use crate::collect::{HitsOfEach, Nearest, NearestOfEach, hit, keys_to_distances, unpack};
 use crate::error::Error;
 use crate::field::Falloff;
+use crate::forest::Forest;
 use crate::grid::TokenGrid;
-use crate::kernel::LANES;
-use crate::metric::Measure;
-use crate::queries::{bound, check_radius};
-use crate::query::{Query, Ragged};
+use crate::kernel::{self, LANES, Op, Simd};
+use crate::metric::{Keys, with_keys};
+use crate::queries::{Plan, bound, check_radius};
+use crate::query::Query;
+use crate::tree::{Gather, Group};
 
 /// Which tokens [`TokenGrid::connect`] connects.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -54,18 +61,17 @@ impl TokenGrid {
         query: &Query<'_>,
     ) -> Result<Graph, Error> {
         let plan = self.plan(query)?;
-        let (radius, key) = match by {
+        let (radius, wanted) = match by {
             Connect::Radius(radius) => {
                 let radius = check_radius(radius)?;
-                (radius, plan.measure.exact_key(radius))
+                let (k, sort) = (query.limit.map(|limit| limit.min(self.len())), query.sort);
+                (radius, Wanted { k, bound: plan.measure.exact_key(radius), sort })
             }
-            Connect::Nearest(_) => (query.within.unwrap_or(f32::INFINITY), bound(query, &plan)?),
+            Connect::Nearest(k) => {
+                let (k, bound) = (Some(self.usable_k(k)?), bound(query, &plan)?);
+                (query.within.unwrap_or(f32::INFINITY), Wanted { k, bound, sort: true })
+            }
         };
-        let k = match by {
-            Connect::Radius(_) => 0,
-            Connect::Nearest(k) => self.usable_k(k)?,
-        };
-
         let slots: Vec<u32> = self.store.iter().collect();
         let mut rows = vec![0; self.store.slots()];
         for (row, &slot) in slots.iter().enumerate() {
@@ -76,67 +82,111 @@ impl TokenGrid {
             .enumerate()
             .map(|(row, &slot)| self.planned(row, self.store.position(slot), &plan));
         let visit = Visit::in_order(positions.collect::<Result<_, _>>()?, self.tree_order(&rows));
-
         let parts = visit.chunks(query.cancel, |range| {
-            let mut part = Ragged { indptr: vec![0], ids: Vec::new(), distances: Vec::new() };
-            let mut found = Vec::new();
-            let mut before: Vec<u32> = Vec::new();
-            for step in range {
-                let own = slots[visit.row(step)];
-                let (position, admission) = (visit.position(step), plan.admission_for(own));
-                if let Connect::Nearest(_) = by {
-                    let start = part.ids.len();
-                    let bound = self.bound_by(&before, k, own, position, &plan.measure).min(key);
-                    self.nearest_planned(position, k, bound, &plan, admission, |slot, distance| {
-                        part.ids.push(u64::from(slot));
-                        part.distances.push(distance);
-                    });
-                    before.clear();
-                    before.extend(part.ids[start..].iter().map(|&slot| slot as u32));
-                } else {
-                    let limit = query.limit;
-                    let emit = |slot, distance| {
-                        part.ids.push(u64::from(slot));
-                        part.distances.push(distance);
-                    };
-                    self.within_planned(position, key, limit, &plan, admission, &mut found, emit);
-                }
-                part.indptr.push(part.ids.len() as i64);
-            }
-            part
+            self.connect_some(&slots, &visit, range, &plan, &wanted)
         })?;
-        let Ragged { indptr, ids, distances } = visit.assemble(&parts);
-        let strength = |(&slot, &distance): (&u64, &f32)| {
-            self.strength(slot as u32, falloff, distance, radius)
+
+        let row = |step: usize| parts[step / CHUNK].row(step % CHUNK);
+        let mut steps = vec![0; slots.len()];
+        let mut indptr = vec![0_i64; slots.len() + 1];
+        for step in 0..visit.len() {
+            steps[visit.row(step)] = step;
+            indptr[visit.row(step) + 1] = row(step).len() as i64;
+        }
+        for at in 1..indptr.len() {
+            indptr[at] += indptr[at - 1];
+        }
+        let links = indptr.last().map_or(0, |&end| end as usize);
+        let (mut indices, mut distances) = (vec![0; links], vec![0.0; links]);
+        let mut strengths = vec![0.0; links];
+        let mut blocks: Vec<Block<'_>> = Vec::new();
+        let mut rest = (&mut indices[..], &mut distances[..], &mut strengths[..]);
+        for (at, ends) in indptr[1..].chunks(CHUNK).enumerate() {
+            let first = at * CHUNK;
+            let len = (ends[ends.len() - 1] - indptr[first]) as usize;
+            let (a, b, c) = rest;
+            let ((a, more_a), (b, more_b), (c, more_c)) =
+                (a.split_at_mut(len), b.split_at_mut(len), c.split_at_mut(len));
+            rest = (more_a, more_b, more_c);
+            blocks.push((&steps[first..first + ends.len()], a, b, c));
+        }
+        let fill = |(steps, indices, distances, strengths): Block<'_>| {
+            let links = steps.iter().flat_map(|&step| row(step));
+            let out = indices.iter_mut().zip(distances.iter_mut());
+            for (&link, (index, to)) in links.zip(out) {
+                let slot;
+                (*to, slot) = unpack(link);
+                // A slot that a damaged file invented has no row.
+                *index = rows.get(slot as usize).copied().unwrap_or(u32::MAX);
+            }
+            if self.store.weights.is_none() {
+                return falloff.fill(distances, radius, strengths);
+            }
+            let links = steps.iter().flat_map(|&step| row(step));
+            for (&link, strength) in links.zip(strengths) {
+                let (distance, slot) = unpack(link);
+                *strength = self.strength(slot, falloff, distance, radius);
+            }
         };
-        Ok(Graph {
-            ids: slots.iter().map(|&slot| self.store.id(slot)).collect(),
-            strengths: ids.iter().zip(&distances).map(strength).collect(),
-            // A slot that a damaged file invented has no row.
-            indices: ids
-                .iter()
-                .map(|&slot| rows.get(slot as usize).copied().unwrap_or(u32::MAX))
-                .collect(),
-            indptr,
-            distances,
-        })
+        blocks.into_par_iter().with_min_len(8).for_each(fill);
+        let ids = slots.iter().map(|&slot| self.store.id(slot)).collect();
+        Ok(Graph { ids, indptr, indices, distances, strengths })
     }
 
-    /// A key that the `k` nearest to a position do not exceed, from tokens that are likely to be among
-    /// them: those found for the token before. The asking token does not count.
-    fn bound_by(
+    /// Searches for a range of steps, in groups of those that follow each other.
+    fn connect_some(
         &self,
-        before: &[u32],
-        k: usize,
-        own: u32,
-        position: &[f32; 8],
-        measure: &Measure,
-    ) -> f32 {
-        let others = before.iter().filter(|&&slot| slot != own);
-        let (count, key) = others.fold((0, 0.0_f32), |(count, key), &slot| {
-            (count + 1, key.max(measure.key(&self.measured_slot(slot), position)))
-        });
-        if count < k { f32::INFINITY } else { measure.loose_key(measure.distance(key)) }
+        slots: &[u32],
+        visit: &Visit,
+        range: Range<usize>,
+        plan: &Plan<'_>,
+        &Wanted { k, bound, sort }: &Wanted,
+    ) -> Part {
+        let mut part = Part::default();
+        let mut found = <[Vec<u64>; LANES]>::default();
+        for from in range.clone().step_by(LANES) {
+            let steps = from..(from + LANES).min(range.end);
+            let own = |step| plan.admission_for(slots[visit.row(step)]);
+            let admissions: Vec<_> = steps.clone().map(own).collect();
+            if plan.scans() || k == Some(0) {
+                for (step, &admission) in steps.zip(&admissions) {
+                    let position = visit.position(step);
+                    self.find(position, bound, k, plan, admission, &mut found[0]);
+                    part.push(self, &mut found[0], sort);
+                }
+                continue;
+            }
+            let points: Vec<_> = steps.map(|step| visit.position(step)).collect();
+            let measure = plan.measure;
+            if let Some(k) = k {
+                let nearest = |&admission| Nearest::new(&self.store, measure, admission, k, bound);
+                let mut each = NearestOfEach::new(admissions.iter().map(nearest).collect());
+                self.gather(&points, plan, &mut each);
+                for nearest in each.into_points() {
+                    found[0].clear();
+                    nearest.finish(|slot, distance| found[0].push(hit(distance, slot)));
+                    part.push(self, &mut found[0], sort);
+                }
+            } else {
+                let mut each = HitsOfEach::new(bound, &admissions, found);
+                self.gather(&points, plan, &mut each);
+                found = each.found;
+                for found in found.iter_mut().take(points.len()) {
+                    keys_to_distances(found, &measure);
+                    part.push(self, found, sort);
+                }
+            }
+        }
+        part
+    }
+
+    /// Offers the tokens near a few positions to each of them.
+    fn gather<G: Gather>(&self, points: &[&[f32; 8]], plan: &Plan<'_>, gather: &mut G) {
+        let (forest, scales) = (&self.forest, &plan.measure.scales);
+        with_keys!(plan.measure, K => kernel::run(
+            kernel::current(),
+            Together::<K, G> { forest, points, scales, gather, keys: PhantomData },
+        ));
     }
 
     /// The rows of all live slots, near ones near each other.
@@ -151,5 +201,57 @@ impl TokenGrid {
         order.retain(|&row| std::mem::take(&mut missing[row as usize]));
         order.extend((0..self.len() as u32).filter(|&row| missing[row as usize]));
         order
+    }
+}
+
+/// Steps of consecutive rows, and where their indices, distances and strengths go.
+type Block<'a> = (&'a [usize], &'a mut [u32], &'a mut [f32], &'a mut [f32]);
+
+/// What is looked for around each token.
+struct Wanted {
+    /// So many, or all.
+    k: Option<usize>,
+    /// The largest key.
+    bound: f32,
+    /// By distance, or by id.
+    sort: bool,
+}
+
+/// The answers of a range of steps.
+#[derive(Default)]
+struct Part {
+    ends: Vec<usize>,
+    links: Vec<u64>,
+}
+
+impl Part {
+    /// Adds the answer of a step; `found` holds distances.
+    fn push(&mut self, grid: &TokenGrid, found: &mut [u64], sort: bool) {
+        grid.store.arrange(found, sort);
+        self.links.extend_from_slice(found);
+        self.ends.push(self.links.len());
+    }
+
+    fn row(&self, step: usize) -> &[u64] {
+        let start = step.checked_sub(1).map_or(0, |before| self.ends[before]);
+        &self.links[start..self.ends[step]]
+    }
+}
+
+struct Together<'a, K, G> {
+    forest: &'a Forest,
+    points: &'a [&'a [f32; 8]],
+    scales: &'a [f32; 8],
+    gather: &'a mut G,
+    keys: PhantomData<K>,
+}
+
+impl<K: Keys, G: Gather> Op for Together<'_, K, G> {
+    type Out = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let group = Group::new(simd, self.points, self.scales);
+        self.forest.join::<S, K, G>(simd, &group, self.gather);
     }
 }

@@ -7,14 +7,18 @@ use ndarray::ArrayView2;
 use ottava_core::batch::rows;
 use ottava_core::point::check_coordinates;
 use ottava_core::{AxisNames, AxisSet, MAX_MAGNITUDE, Point8, Scales, Token, TokenBatch, TokenId};
+use rayon::prelude::*;
 
 use crate::cells::{Cells, choose_cell_size};
 use crate::connections::Cache;
 use crate::error::Error;
 use crate::forest::Forest;
 use crate::metric::{Measure, Metric};
-use crate::store::{MAX_SLOTS, Store};
+use crate::store::{MAX_SLOTS, Store, reach};
 use crate::tree::Entry;
+
+/// Positions of a bulk load that one task checks.
+const CHECKED: usize = 1 << 13;
 
 /// How a grid measures, and how large its cells are.
 #[derive(Debug, Clone, Default)]
@@ -124,22 +128,27 @@ impl TokenGrid {
         if batch.len() > MAX_SLOTS {
             return Err(Error::Full { limit: MAX_SLOTS });
         }
-        let mut extent = [0.0; 8];
-        let mut entries = Vec::with_capacity(batch.len());
-        for (row, position) in batch.positions().iter().enumerate() {
-            let position = grid.measured(row, position)?;
-            widen(&mut extent, &position);
-            entries.push(Entry { position, slot: row as u32, radius: 0.0 });
+        let rows = || batch.positions().par_iter().enumerate().with_min_len(CHECKED);
+        let refused = rows().find_map_first(|(row, position)| grid.measured(row, position).err());
+        if let Some(error) = refused {
+            return Err(error);
         }
-        grid.extent = extent;
+        let entry = |(row, position): (usize, &[f32; 8])| {
+            let position = grid.measured(row, position).unwrap_or(*position); // it was not refused
+            let field = batch.field(row);
+            let radius = reach(batch.weight(row), &field);
+            Entry { position, slot: row as u32, radius }
+        };
+        // What one of them does on one thread goes beside the other.
+        let (forest, store) = rayon::join(
+            || Forest::bulk(rows().map(entry).collect(), grid.measure.scales),
+            || Store::bulk(batch),
+        );
         let duplicate = |row: usize| Error::DuplicateId { row, id: batch.ids()[row] };
-        grid.store.bulk(batch).map_err(duplicate)?;
-        if grid.store.fields.is_some() {
-            for entry in &mut entries {
-                entry.radius = grid.store.reach(entry.slot);
-            }
+        (grid.forest, grid.store) = (forest, store.map_err(duplicate)?);
+        if let [tree] = grid.forest.trees() {
+            tree.bounds.iter().for_each(|corner| widen(&mut grid.extent, corner));
         }
-        grid.forest = Forest::bulk(entries, grid.measure.scales);
         if grid.options.cell_size.is_none() {
             grid.cell_size = choose_cell_size(&grid.forest, &grid.measure.scales);
         }
@@ -427,9 +436,8 @@ impl TokenGrid {
         if self.cells.get().is_some() || self.cache_mut().is_watching() {
             let cell = self.cell_at(&position);
             self.cache_mut().touch(cell);
-            let Self { cells, store, .. } = self;
-            if let Some(cells) = cells.get_mut() {
-                cells.insert(slot, &cell, store);
+            if let Some(cells) = self.cells.get_mut() {
+                cells.insert(slot, token.id, &cell);
             }
         }
         let entry = Entry { position, slot, radius: self.store.reach(slot) };
@@ -445,8 +453,9 @@ impl TokenGrid {
         if self.cells.get().is_some() || self.cache_mut().is_watching() {
             let cell = self.cell_at(&self.measured_slot(slot));
             self.cache_mut().touch(cell);
-            if let Some(cells) = self.cells.get_mut() {
-                cells.remove(slot, &cell);
+            let Self { cells, store, .. } = self;
+            if let Some(cells) = cells.get_mut() {
+                cells.remove(slot, store.id(slot), &cell, store);
             }
         }
         self.store.kill(slot);
@@ -495,5 +504,30 @@ impl std::fmt::Debug for TokenGrid {
             .field("cell_size", &self.cell_size)
             .field("metric", &self.options.metric)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_slot_is_the_one_before_the_mark_of_none() {
+        let mut grid = TokenGrid::new(GridOptions::default()).unwrap();
+        grid.insert(Token::new(1, [0.0; 8])).unwrap();
+        grid.store.pretend(MAX_SLOTS);
+        assert_eq!(MAX_SLOTS as u32, crate::tree::NO_SLOT - 1);
+        let full =
+            |result: Result<(), Error>| matches!(result, Err(Error::Full { limit: MAX_SLOTS }));
+        assert!(full(grid.insert(Token::new(2, [1.0; 8]))));
+        assert!(full(grid.move_to(1, &[1.0; 8])));
+        let batch = TokenBatch::from_rows(vec![2, 3], vec![[1.0; 8]; 2]).unwrap();
+        assert!(full(grid.insert_batch(&batch, OnDuplicate::Error).map(|_| ())));
+        assert!(full(grid.insert_batch(&batch, OnDuplicate::Replace).map(|_| ())));
+        // Nothing has changed, and a slot that is given back is used.
+        assert_eq!(grid.ids(), [1]);
+        assert_eq!(grid.get(1).unwrap().position.0, [0.0; 8]);
+        grid.store.reclaim([0]);
+        assert_eq!(grid.store.room(), 1);
     }
 }

@@ -6,7 +6,7 @@ use std::marker::PhantomData;
 use ottava_core::point::check_coordinates;
 use ottava_core::{MAX_MAGNITUDE, Scales, TokenId};
 
-use crate::collect::{Admission, Collect, Count, Hits, Nearest};
+use crate::collect::{Admission, Collect, Count, Hits, Nearest, hit, keys_to_distances, unpack};
 use crate::error::Error;
 use crate::filter::Filter;
 use crate::forest::Forest;
@@ -36,6 +36,11 @@ pub(crate) struct Plan<'a> {
 impl Plan<'_> {
     pub(crate) fn admission(&self) -> Admission<'_> {
         self.admission_for(NO_SLOT)
+    }
+
+    /// Whether the few tokens admitted are asked alone.
+    pub(crate) fn scans(&self) -> bool {
+        self.scan.is_some()
     }
 
     /// Admits what the plan does but for one slot.
@@ -240,7 +245,7 @@ impl TokenGrid {
 
     /// All within a key, or the nearest `limit` of them, in the order of the plan. `found` is for
     /// reuse.
-    #[allow(clippy::too_many_arguments)] // one call a query, from three places
+    #[allow(clippy::too_many_arguments)] // one call a query, from two places
     pub(crate) fn within_planned(
         &self,
         position: &[f32; 8],
@@ -248,34 +253,34 @@ impl TokenGrid {
         limit: Option<usize>,
         plan: &Plan<'_>,
         admission: Admission<'_>,
-        found: &mut Vec<(f32, u32)>,
+        found: &mut Vec<u64>,
         mut emit: impl FnMut(u32, f32),
     ) {
-        found.clear();
-        if let Some(limit) = limit {
-            let k = limit.min(self.len());
-            self.nearest_planned(position, k, key, plan, admission, |slot, distance| {
-                found.push((distance, slot));
-            });
-        } else {
-            let mut hits = Hits { bound: key, admission, found: std::mem::take(found) };
-            self.collect(position, plan, &mut hits);
-            *found = hits.found;
-            for (key, _) in found.iter_mut() {
-                *key = plan.measure.distance(*key);
-            }
-            if plan.sort {
-                found.sort_unstable_by(|a, b| {
-                    let by_id = || self.store.id(a.1).cmp(&self.store.id(b.1));
-                    a.0.total_cmp(&b.0).then_with(by_id)
-                });
-            }
-        }
-        if !plan.sort {
-            found.sort_unstable_by_key(|&(_, slot)| self.store.id(slot));
-        }
-        for &(distance, slot) in found.iter() {
+        self.find(position, key, limit.map(|limit| limit.min(self.len())), plan, admission, found);
+        self.store.arrange(found, plan.sort);
+        for &hit in found.iter() {
+            let (distance, slot) = unpack(hit);
             emit(slot, distance);
+        }
+    }
+
+    /// All within a key, or the `k` nearest of them, as hits that hold distances.
+    pub(crate) fn find(
+        &self,
+        position: &[f32; 8],
+        key: f32,
+        k: Option<usize>,
+        plan: &Plan<'_>,
+        admission: Admission<'_>,
+        found: &mut Vec<u64>,
+    ) {
+        found.clear();
+        if let Some(k) = k {
+            let emit = |slot, distance| found.push(hit(distance, slot));
+            self.nearest_planned(position, k, key, plan, admission, emit);
+        } else {
+            self.collect(position, plan, &mut Hits { bound: key, admission, found });
+            keys_to_distances(found, &plan.measure);
         }
     }
 

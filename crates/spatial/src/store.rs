@@ -9,6 +9,7 @@ use bytemuck::Pod;
 use hashbrown::{DefaultHashBuilder, HashTable};
 use ottava_core::{Field, NO_TOKEN, Point8, Token, TokenId};
 
+use crate::collect::unpack;
 use crate::storage::Storage;
 
 /// Values by slot: some in a mapped file, the rest in segments, so that growing moves nothing.
@@ -65,17 +66,18 @@ impl<T: Pod> Column<T> {
     }
 }
 
-/// A hash table of slots in shards, so that growing one is a short pause.
-pub(crate) struct Shards {
+/// A hash table in shards, so that growing one is a short pause.
+pub(crate) struct Shards<T> {
     hasher: DefaultHashBuilder,
-    tables: Vec<HashTable<u32>>,
+    tables: Vec<HashTable<T>>,
 }
 
 const SHARDS: usize = 256;
 
-impl Shards {
+impl<T> Shards<T> {
     pub(crate) fn new() -> Self {
-        Self { hasher: DefaultHashBuilder::default(), tables: vec![HashTable::new(); SHARDS] }
+        let tables = (0..SHARDS).map(|_| HashTable::new()).collect();
+        Self { hasher: DefaultHashBuilder::default(), tables }
     }
 
     #[inline]
@@ -90,12 +92,12 @@ impl Shards {
     }
 
     #[inline]
-    pub(crate) fn table(&self, hash: u64) -> &HashTable<u32> {
+    pub(crate) fn table(&self, hash: u64) -> &HashTable<T> {
         &self.tables[Self::shard(hash)]
     }
 
     #[inline]
-    pub(crate) fn table_mut(&mut self, hash: u64) -> &mut HashTable<u32> {
+    pub(crate) fn table_mut(&mut self, hash: u64) -> &mut HashTable<T> {
         &mut self.tables[Self::shard(hash)]
     }
 
@@ -103,20 +105,20 @@ impl Shards {
     pub(crate) fn parts_mut<K: std::hash::Hash>(
         &mut self,
         hash: u64,
-    ) -> (impl Fn(&K) -> u64 + '_, &mut HashTable<u32>) {
+    ) -> (impl Fn(&K) -> u64 + '_, &mut HashTable<T>) {
         let hasher = &self.hasher;
         (move |key: &K| hasher.hash_one(key), &mut self.tables[Self::shard(hash)])
     }
 
-    pub(crate) fn tables(&self) -> impl Iterator<Item = &HashTable<u32>> {
+    pub(crate) fn tables(&self) -> impl Iterator<Item = &HashTable<T>> {
         self.tables.iter()
     }
 
-    fn reserve(&mut self, additional: usize, hash: impl Fn(&DefaultHashBuilder, u32) -> u64) {
+    fn reserve(&mut self, additional: usize, hash: impl Fn(&DefaultHashBuilder, &T) -> u64) {
         let each = additional / SHARDS + additional / (4 * SHARDS) + 1;
         let hasher = &self.hasher;
         for table in &mut self.tables {
-            table.reserve(each, |&slot| hash(hasher, slot));
+            table.reserve(each, |value| hash(hasher, value));
         }
     }
 
@@ -134,6 +136,12 @@ pub(crate) enum Ordered {
     ById(Storage<u32>),
 }
 
+/// How far a token has influence: 0 if it has none.
+#[inline]
+pub(crate) fn reach(weight: f32, field: &Field) -> f32 {
+    if field.strength != 0.0 && weight != 0.0 { field.radius } else { 0.0 }
+}
+
 /// All tokens of a grid.
 pub(crate) struct Store {
     pub(crate) ids: Column<TokenId>,
@@ -146,7 +154,7 @@ pub(crate) struct Store {
     live: usize,
     free: Vec<u32>,
     ordered: Ordered,
-    by_id: Shards,
+    by_id: Shards<u32>,
 }
 
 /// The most slots a grid has.
@@ -249,9 +257,7 @@ impl Store {
     /// How far the token in a slot has influence: 0 if it has none.
     #[inline]
     pub(crate) fn reach(&self, slot: u32) -> f32 {
-        let field = self.field(slot);
-        let effect = field.strength != 0.0 && self.weight(slot) != 0.0;
-        if effect { field.radius } else { 0.0 }
+        reach(self.weight(slot), &self.field(slot))
     }
 
     pub(crate) fn token(&self, slot: u32) -> Token {
@@ -304,6 +310,25 @@ impl Store {
         self.is_alive(slot).then_some(slot)
     }
 
+    /// Orders hits that hold distances: by distance, then id, or by id.
+    pub(crate) fn arrange(&self, hits: &mut [u64], by_distance: bool) {
+        if by_distance {
+            hits.sort_unstable();
+            for ties in hits.chunk_by_mut(|a, b| a >> 32 == b >> 32) {
+                if ties.len() > 1 {
+                    ties.sort_unstable_by_key(|&hit| self.id(unpack(hit).1));
+                }
+            }
+        } else if matches!(self.ordered, Ordered::Dense { len, .. } if len == self.slots) {
+            // Ids are in the order of slots.
+            hits.iter_mut().for_each(|hit| *hit = hit.rotate_left(32));
+            hits.sort_unstable();
+            hits.iter_mut().for_each(|hit| *hit = hit.rotate_left(32));
+        } else {
+            hits.sort_by_cached_key(|&hit| self.id(unpack(hit).1));
+        }
+    }
+
     /// How many slots, from 0, are found without the hash table.
     fn ordered_len(&self) -> usize {
         match &self.ordered {
@@ -324,19 +349,19 @@ impl Store {
     /// Makes room for many tokens at once.
     pub(crate) fn reserve(&mut self, additional: usize) {
         let ids = &self.ids;
-        self.by_id.reserve(additional, |hasher, slot| {
+        self.by_id.reserve(additional, |hasher, &slot| {
             hasher.hash_one(ids.get(slot).copied().unwrap_or(NO_TOKEN))
         });
     }
 
-    /// Adds tokens in consecutive slots of an empty store; the index of the first one whose id was
-    /// there already, if any.
-    pub(crate) fn bulk(&mut self, batch: &ottava_core::TokenBatch<'_>) -> Result<(), usize> {
+    /// Tokens in consecutive slots, or the row of the first one whose id was there before.
+    pub(crate) fn bulk(batch: &ottava_core::TokenBatch<'_>) -> Result<Self, usize> {
         let ids = batch.ids();
-        self.ids = Column::from_slice(ids);
-        self.positions = Column::from_slice(batch.positions());
+        let mut store = Self::new();
+        store.ids = Column::from_slice(ids);
+        store.positions = Column::from_slice(batch.positions());
         let weights = batch.weights().filter(|weights| weights.iter().any(|&w| w != 1.0));
-        self.weights = weights.map(Column::from_slice);
+        store.weights = weights.map(Column::from_slice);
         if batch.radii().is_some() || batch.strengths().is_some() {
             let field = |row| {
                 let field = batch.field(row);
@@ -344,14 +369,14 @@ impl Store {
             };
             let fields: Vec<_> = (0..ids.len()).map(field).collect();
             if fields.iter().any(|&field| field != [0.0; 2]) {
-                self.fields = Some(Column::from_slice(&fields));
+                store.fields = Some(Column::from_slice(&fields));
             }
         }
-        self.slots = ids.len();
-        self.live = ids.len();
-        self.alive = vec![u64::MAX; ids.len().div_ceil(64)];
+        store.slots = ids.len();
+        store.live = ids.len();
+        store.alive = vec![u64::MAX; ids.len().div_ceil(64)];
         if !ids.len().is_multiple_of(64)
-            && let Some(last) = self.alive.last_mut()
+            && let Some(last) = store.alive.last_mut()
         {
             *last = (1 << (ids.len() % 64)) - 1;
         }
@@ -359,20 +384,20 @@ impl Store {
         if let Some(&first) = ids.first()
             && ids.windows(2).all(dense)
         {
-            self.ordered = Ordered::Dense { first, len: ids.len() };
-            return Ok(());
+            store.ordered = Ordered::Dense { first, len: ids.len() };
+            return Ok(store);
         }
-        self.reserve(ids.len());
+        store.reserve(ids.len());
         for (row, &id) in ids.iter().enumerate() {
-            let Shards { hasher, tables } = &mut self.by_id;
+            let Shards { hasher, tables } = &mut store.by_id;
             let hash = hasher.hash_one(id);
-            let table = &mut tables[Shards::shard(hash)];
+            let table = &mut tables[Shards::<u32>::shard(hash)];
             if table.find(hash, |&slot| ids[slot as usize] == id).is_some() {
                 return Err(row);
             }
             table.insert_unique(hash, row as u32, |&slot| hasher.hash_one(ids[slot as usize]));
         }
-        Ok(())
+        Ok(store)
     }
 
     fn write(&mut self, slot: u32, token: &Token) {
@@ -401,7 +426,7 @@ impl Store {
         let Self { by_id: Shards { hasher, tables }, ids, .. } = self;
         let hash_of = |slot: u32| hasher.hash_one(ids.get(slot).copied().unwrap_or(NO_TOKEN));
         let hash = hash_of(slot);
-        tables[Shards::shard(hash)].insert_unique(hash, slot, |&other| hash_of(other));
+        tables[Shards::<u32>::shard(hash)].insert_unique(hash, slot, |&other| hash_of(other));
     }
 
     /// Removes the token in a live slot. The slot stays dead until [`Store::reclaim`].
@@ -423,6 +448,12 @@ impl Store {
     pub(crate) fn reclaim(&mut self, slots: impl IntoIterator<Item = u32>) {
         let base = self.ordered_len();
         self.free.extend(slots.into_iter().filter(|&slot| slot as usize >= base));
+    }
+
+    /// As if this many slots had been given out, all but the first ones to tokens that were removed.
+    #[cfg(test)]
+    pub(crate) fn pretend(&mut self, slots: usize) {
+        self.slots = slots;
     }
 
     /// Gives all dead slots out again.

@@ -446,7 +446,7 @@ class TokenGrid:
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes a snapshot: tokens and index, checksummed. It is put in place at once: no reader sees half of it.
 
-        The columns carried from an Arrow table are not in it.
+        The columns carried from an Arrow table are in it too, for the tokens that are there.
         """
 
     @staticmethod

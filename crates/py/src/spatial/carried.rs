@@ -1,19 +1,47 @@
 //! The columns of the table that a grid was loaded from, given back by token.
+//!
+//! A snapshot keeps them as its attachment: [`MAGIC`] and the number of the id column, in [`HEAD`] bytes, then an Arrow IPC stream
+//! of the rows of its tokens in their order. The last column of the stream are their ids, which the id column may be too narrow for.
 
 use std::collections::HashSet;
-use std::sync::Arc;
+use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
 
+use arrow_array::cast::AsArray;
+use arrow_array::types::UInt64Type;
 use arrow_array::{Array, ArrayRef, RecordBatch, UInt64Array, new_null_array};
+use arrow_buffer::Buffer;
 use arrow_cast::cast;
-use arrow_schema::{ArrowError, Schema, SchemaRef};
+use arrow_ipc::reader::StreamDecoder;
+use arrow_ipc::writer::StreamWriter;
+use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef};
 use arrow_select::interleave::interleave;
+use ottava_spatial::{Error, TokenGrid};
 use rayon::prelude::*;
+
+use super::columns::RowsError;
 
 /// Rows of one batch of an answer: far from what overflows 32-bit offsets of text.
 const BATCH_ROWS: usize = 1 << 16;
 
-/// A table, and where the row of each token is.
+/// How an attachment begins that holds columns.
+const MAGIC: [u8; 8] = *b"columns1";
+
+/// The bytes before the stream, a multiple of what Arrow aligns to.
+const HEAD: usize = 64;
+
+/// The columns of a grid, read from its snapshot when they are first asked for.
 pub(super) struct Carried {
+    /// The snapshot, if that is where they are.
+    path: PathBuf,
+    /// `None` inside if the attachment of the snapshot is something else.
+    columns: OnceLock<Option<Columns>>,
+    /// Tokens that were removed or replaced since.
+    gone: HashSet<u64>,
+}
+
+/// A table, and where the row of each token is.
+struct Columns {
     schema: SchemaRef,
     batches: Vec<RecordBatch>,
     /// The column that the ids came from.
@@ -23,13 +51,97 @@ pub(super) struct Carried {
     /// Ids as they were loaded, ascending, and their rows; `rows` is empty where the two orders agree.
     ids: Vec<u64>,
     rows: Vec<u32>,
-    /// Loaded tokens that were removed or replaced since.
-    gone: HashSet<u64>,
 }
 
 impl Carried {
     /// Remembers a table whose ids are `ids`, in rows. Of a repeated id, the first row counts, or the last.
     pub(super) fn new(
+        schema: SchemaRef,
+        batches: Vec<RecordBatch>,
+        id_column: usize,
+        ids: Vec<u64>,
+        last_counts: bool,
+    ) -> Self {
+        let columns = Columns::new(schema, batches, id_column, ids, last_counts);
+        Self { path: PathBuf::new(), columns: OnceLock::from(Some(columns)), gone: HashSet::new() }
+    }
+
+    /// The columns that may be in the snapshot that a grid was opened from.
+    pub(super) fn saved(grid: &TokenGrid, path: PathBuf) -> Option<Self> {
+        let columns = OnceLock::new();
+        (grid.attachment_len() > HEAD).then(|| Self { path, columns, gone: HashSet::new() })
+    }
+
+    /// Forgets the row of a token that was removed or replaced.
+    pub(super) fn forget(&mut self, id: u64) {
+        if self.columns.get().is_none_or(|columns| columns.as_ref().is_some_and(|c| c.has(id))) {
+            self.gone.insert(id);
+        }
+    }
+
+    /// The rows of these tokens, in this order; `None` if there are no columns after all.
+    pub(super) fn take(
+        &self,
+        grid: &TokenGrid,
+        ids: &[u64],
+    ) -> Result<Option<(SchemaRef, Vec<RecordBatch>)>, RowsError> {
+        match self.columns(grid)? {
+            Some(columns) => Ok(Some(columns.take(ids, &self.gone)?)),
+            None => Ok(None),
+        }
+    }
+
+    /// The bytes to save beside the tokens of a grid.
+    pub(super) fn attachment(&self, grid: &TokenGrid) -> Result<Vec<u8>, RowsError> {
+        let Some(columns) = self.columns(grid)? else {
+            return Ok(grid.attachment()?.to_vec());
+        };
+        let ids = grid.ids();
+        let (schema, batches) = columns.take(&ids, &self.gone)?;
+        let mut fields = schema.fields().to_vec();
+        fields.push(Arc::new(Field::new("", DataType::UInt64, false)));
+        let schema = Arc::new(Schema::new_with_metadata(fields, schema.metadata().clone()));
+
+        let mut bytes = vec![0; HEAD];
+        bytes[..8].copy_from_slice(&MAGIC);
+        bytes[8..16].copy_from_slice(&(columns.id_column as u64).to_le_bytes());
+        let mut stream = StreamWriter::try_new(&mut bytes, &schema)?;
+        let mut ids = &ids[..];
+        for batch in batches {
+            let (here, rest) = ids.split_at(batch.num_rows());
+            let mut arrays = batch.columns().to_vec();
+            arrays.push(Arc::new(UInt64Array::from(here.to_vec())));
+            stream.write(&RecordBatch::try_new(Arc::clone(&schema), arrays)?)?;
+            ids = rest;
+        }
+        stream.finish()?;
+        drop(stream);
+        Ok(bytes)
+    }
+
+    fn columns(&self, grid: &TokenGrid) -> Result<Option<&Columns>, RowsError> {
+        if let Some(columns) = self.columns.get() {
+            return Ok(columns.as_ref());
+        }
+        let damaged = |problem: String| {
+            let section = "attachment".to_owned();
+            RowsError::Grid(Error::Snapshot { path: self.path.clone(), section, problem })
+        };
+        let columns = match grid.attachment()?.split_first_chunk::<HEAD>() {
+            Some((head, stream)) if head[..8] == MAGIC => {
+                let id_column = u64::from_le_bytes(std::array::from_fn(|i| head[8 + i]));
+                // Copied: what is read from a mapped file may change, and text must not.
+                let read = Columns::read(id_column as usize, Buffer::from(stream.to_vec()));
+                Some(read.map_err(|error| damaged(error.to_string()))?)
+            }
+            _ => None,
+        };
+        Ok(self.columns.get_or_init(|| columns).as_ref())
+    }
+}
+
+impl Columns {
+    fn new(
         schema: SchemaRef,
         batches: Vec<RecordBatch>,
         id_column: usize,
@@ -53,20 +165,41 @@ impl Carried {
             rows.dedup_by_key(|row| ids[*row as usize]);
             (rows.iter().map(|&row| ids[row as usize]).collect(), rows)
         };
-        Self { schema, batches, id_column, starts, ids, rows, gone: HashSet::new() }
+        Self { schema, batches, id_column, starts, ids, rows }
     }
 
-    /// Forgets the row of a token that was removed or replaced.
-    pub(super) fn forget(&mut self, id: u64) {
-        if self.ids.binary_search(&id).is_ok() {
-            self.gone.insert(id);
+    /// From the stream of a snapshot.
+    fn read(id_column: usize, mut stream: Buffer) -> Result<Self, ArrowError> {
+        let wrong = |what: &str| ArrowError::IpcError(what.to_owned());
+        let mut decoder = StreamDecoder::new();
+        let (mut batches, mut ids) = (Vec::new(), Vec::new());
+        while !stream.is_empty() {
+            let Some(mut batch) = decoder.decode(&mut stream)? else { continue };
+            let last = batch.num_columns().checked_sub(1).ok_or_else(|| wrong("no columns"))?;
+            let of_batch = batch.remove_column(last);
+            let of_batch = of_batch.as_primitive_opt::<UInt64Type>();
+            ids.extend_from_slice(of_batch.ok_or_else(|| wrong("no ids"))?.values());
+            batches.push(batch);
         }
+        let schema = decoder.schema().ok_or_else(|| wrong("no schema"))?;
+        decoder.finish()?;
+        let fields = schema.fields();
+        if id_column + 1 >= fields.len() {
+            return Err(wrong("no id column"));
+        }
+        let fields = fields[..fields.len() - 1].to_vec();
+        let schema = Arc::new(Schema::new_with_metadata(fields, schema.metadata().clone()));
+        Ok(Self::new(schema, batches, id_column, ids, false))
+    }
+
+    fn has(&self, id: u64) -> bool {
+        self.ids.binary_search(&id).is_ok()
     }
 
     /// The row of a token, unless it was inserted later.
-    fn row(&self, id: u64) -> Option<usize> {
+    fn row(&self, id: u64, gone: &HashSet<u64>) -> Option<usize> {
         let at = self.ids.binary_search(&id).ok()?;
-        if !self.gone.is_empty() && self.gone.contains(&id) {
+        if !gone.is_empty() && gone.contains(&id) {
             return None;
         }
         Some(self.rows.get(at).map_or(at, |&row| row as usize))
@@ -75,8 +208,12 @@ impl Carried {
     /// The rows of these tokens, in this order. A token that was inserted later has its id and nulls.
     ///
     /// Where that is the whole table in its own order, it is given back as it is.
-    pub(super) fn take(&self, ids: &[u64]) -> Result<(SchemaRef, Vec<RecordBatch>), ArrowError> {
-        let rows: Vec<Option<usize>> = ids.par_iter().map(|&id| self.row(id)).collect();
+    fn take(
+        &self,
+        ids: &[u64],
+        gone: &HashSet<u64>,
+    ) -> Result<(SchemaRef, Vec<RecordBatch>), ArrowError> {
+        let rows: Vec<Option<usize>> = ids.par_iter().map(|&id| self.row(id, gone)).collect();
         let total: usize = self.batches.iter().map(RecordBatch::num_rows).sum();
         if ids.len() == total && rows.iter().enumerate().all(|(at, row)| *row == Some(at)) {
             return Ok((Arc::clone(&self.schema), self.batches.clone()));

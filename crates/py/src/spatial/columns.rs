@@ -11,6 +11,7 @@ use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::PyString;
 
+use super::raise::raise;
 use super::state::State;
 use crate::arrays::{self, Rows, refuse};
 use crate::arrow::{Table, to_f32};
@@ -108,8 +109,9 @@ pub(super) fn rows(
             &all
         }
     };
-    if let Some(carried) = &state.carried {
-        let (schema, batches) = carried.take(ids)?;
+    if let Some(carried) = &state.carried
+        && let Some((schema, batches)) = carried.take(&state.grid, ids)?
+    {
         return Ok(Table::new(schema, batches));
     }
     let tokens = ids.iter().map(|&id| state.grid.get(id)).collect::<Result<Vec<_>, _>>()?;
@@ -121,6 +123,16 @@ pub(super) fn rows(
 pub(super) enum RowsError {
     Grid(Error),
     Arrow(ArrowError),
+}
+
+impl RowsError {
+    /// The exception for it.
+    pub(super) fn raise(self, py: Python<'_>, argument: &str) -> PyErr {
+        match self {
+            Self::Grid(err) => raise(py, argument, err),
+            Self::Arrow(err) => refuse(py, argument, err),
+        }
+    }
 }
 
 impl From<Error> for RowsError {

@@ -9,7 +9,6 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyIterator};
 
 use super::carried::Carried;
-use super::columns::RowsError;
 use super::options;
 use super::raise::raise;
 use super::replies::Replies;
@@ -470,10 +469,7 @@ impl TokenGrid {
         let found = self
             .shared
             .read_parallel(py, None, |state, _| super::columns::rows(state, &self.names, ids))?;
-        found.map_err(|err| match err {
-            RowsError::Grid(err) => raise(py, "ids", err),
-            RowsError::Arrow(err) => refuse(py, "ids", err),
-        })
+        found.map_err(|err| err.raise(py, "ids"))
     }
 }
 

@@ -1,22 +1,34 @@
 //! Grids in files and in pickles.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use ottava_spatial::OpenOptions;
 use pyo3::exceptions::PyOSError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyType};
 
+use super::carried::Carried;
+use super::columns::RowsError;
 use super::grid::TokenGrid;
 use super::raise::raise;
+use super::state::State;
 use crate::gate;
+
+/// Saves the tokens, and the columns they carry.
+fn save(state: &State, path: &Path) -> Result<(), RowsError> {
+    let attachment = match &state.carried {
+        Some(carried) => carried.attachment(&state.grid)?,
+        None => state.grid.attachment()?.to_vec(),
+    };
+    Ok(state.grid.save_with(path, &attachment)?)
+}
 
 #[pymethods]
 impl TokenGrid {
-    /// Writes a snapshot: all tokens and their index, checksummed, published by rename.
+    /// Writes a snapshot: all tokens, their index and carried columns, checksummed, published by rename.
     fn save(&self, py: Python<'_>, path: PathBuf) -> PyResult<()> {
-        let done = self.shared.read_parallel(py, None, |state, _| state.grid.save(&path))?;
-        done.map_err(|err| raise(py, "path", err))
+        let done = self.shared.read_parallel(py, None, |state, _| save(state, &path))?;
+        done.map_err(|err| err.raise(py, "path"))
     }
 
     /// Opens a snapshot; with `mmap` the file is mapped and read as it is needed.
@@ -25,7 +37,9 @@ impl TokenGrid {
     fn open(py: Python<'_>, path: PathBuf, mmap: bool) -> PyResult<Self> {
         let options = OpenOptions { mmap, ..OpenOptions::default() };
         let opened = gate::detached(py, || ottava_spatial::TokenGrid::open(&path, options))?;
-        Ok(Self::of(opened.map_err(|err| raise(py, "path", err))?, None))
+        let grid = opened.map_err(|err| raise(py, "path", err))?;
+        let carried = Carried::saved(&grid, path);
+        Ok(Self::of(grid, carried))
     }
 
     /// Computes all checksums of the snapshot that the grid was opened from.
@@ -44,7 +58,8 @@ impl TokenGrid {
             Ok(ottava_spatial::TokenGrid::open(file.path(), options))
         })?;
         let grid = opened.map_err(PyOSError::new_err)?.map_err(|err| raise(py, "bytes", err))?;
-        Ok(Self::of(grid, None))
+        let carried = Carried::saved(&grid, PathBuf::from("bytes"));
+        Ok(Self::of(grid, carried))
     }
 
     /// Pickles as the bytes of a snapshot.
@@ -55,12 +70,12 @@ impl TokenGrid {
         let bytes = slf.get().shared.read_parallel(py, None, |state, _| {
             let folder = tempfile::tempdir().map_err(Ok)?;
             let path = folder.path().join("grid");
-            state.grid.save(&path).map_err(Err)?;
+            save(state, &path).map_err(Err)?;
             std::fs::read(&path).map_err(Ok)
         })?;
         let bytes = bytes.map_err(|err| match err {
             Ok(err) => PyErr::from(err),
-            Err(err) => raise(py, "pickle", err),
+            Err(err) => err.raise(py, "pickle"),
         })?;
         let make = slf.get_type().getattr("_from_snapshot")?;
         Ok((make, (PyBytes::new(py, &bytes),)))

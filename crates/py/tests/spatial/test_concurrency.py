@@ -23,20 +23,18 @@ def test_readers_and_writers(cloud: np.ndarray) -> None:
     grid = TokenGrid.from_arrays(np.arange(len(cloud)), cloud)
     grid.insert_batch([10_001, 10_002], np.full((2, 8), 9.0))
     stop = threading.Event()
+    progress = [0] * 4
 
-    def write() -> int:
-        rounds = 0
+    def write(number: int) -> None:
         rng = np.random.default_rng(0)
         while not stop.is_set():
             place = 9 + rng.random((1, 8))
             grid.move([10_001, 10_002], np.repeat(place, 2, axis=0))
             grid.insert(20_000, place[0])
             grid.remove(20_000)
-            rounds += 1
-        return rounds
+            progress[number] += 1
 
-    def read(batch: bool) -> int:
-        rounds = 0
+    def read(number: int, batch: bool) -> None:
         while not stop.is_set():
             if batch:
                 two = grid.nearest(np.full((300, 8), 9.5), 5, exclude=None).distances[7]
@@ -51,14 +49,20 @@ def test_readers_and_writers(cloud: np.ndarray) -> None:
             except UnknownTokenError:
                 pytest.fail("the token was there all the time")
             assert len(grid.ids) >= len(cloud) + 2
-            rounds += 1
-        return rounds
+            progress[number] += 1
 
-    with ThreadPoolExecutor(5) as pool:
-        jobs = [pool.submit(write), pool.submit(write) if False else pool.submit(read, False), pool.submit(read, True), pool.submit(read, False)]
-        time.sleep(1.5)
-        stop.set()
-        assert all(job.result(timeout=30) > 3 for job in jobs)
+    deadline = time.monotonic() + 120
+    with ThreadPoolExecutor(4) as pool:
+        jobs = [pool.submit(write, 0), *(pool.submit(read, number, number == 2) for number in (1, 2, 3))]
+        try:
+            while min(progress) < 20 and not any(job.done() for job in jobs):
+                assert time.monotonic() < deadline, progress
+                time.sleep(0.05)
+        finally:
+            stop.set()
+        for job in jobs:
+            job.result(timeout=120)
+    assert min(progress) >= 20
 
 
 def test_other_threads_run_meanwhile() -> None:
@@ -76,12 +80,18 @@ def test_other_threads_run_meanwhile() -> None:
 
     thread = threading.Thread(target=tick)
     thread.start()
-    start = time.perf_counter()
-    grid.nearest(queries, 50, threads=1)
-    took = time.perf_counter() - start
-    done.set()
-    thread.join()
-    assert ticks > min(took * 100, 5)
+    deadline = time.monotonic() + 120
+    try:
+        # With the lock held there would be two ticks at most: one before the call, one after it.
+        while True:
+            before = ticks
+            grid.nearest(queries, 50, threads=1)
+            if ticks - before > 5:
+                break
+            assert time.monotonic() < deadline
+    finally:
+        done.set()
+        thread.join()
 
 
 INTERRUPTED = """
@@ -113,9 +123,9 @@ except KeyboardInterrupt:
 
 @pytest.mark.parametrize("call", ["nearest", "within", "count", "connect", "density", "influence"])
 def test_ctrl_c_ends_long_calls(call: str) -> None:
-    run = subprocess.run([sys.executable, "-c", INTERRUPTED, call], capture_output=True, text=True, timeout=120)
+    run = subprocess.run([sys.executable, "-c", INTERRUPTED, call], capture_output=True, text=True, timeout=300)
     assert run.stdout.startswith("interrupted"), run.stderr
-    assert float(run.stdout.split()[1]) < 10
+    assert float(run.stdout.split()[1]) < 60  # to the end it would take minutes
 
 
 def test_a_signal_handler_cannot_wait_for_the_grid_it_interrupted() -> None:
@@ -137,11 +147,12 @@ def test_a_signal_handler_cannot_wait_for_the_grid_it_interrupted() -> None:
             seen.append(str(error))
 
     signal.signal(signal.SIGUSR1, handler)
-    threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGUSR1)).start()
-    grid.nearest(np.tile(points, (4, 1)), 40)
+    long = np.tile(points, (10, 1))
+    threading.Timer(1.0, os.kill, (os.getpid(), signal.SIGUSR1)).start()
+    grid.nearest(long, 40, threads=1)
     print(seen)
     """
-    run = subprocess.run([sys.executable, "-c", textwrap.dedent(script)], capture_output=True, text=True, timeout=120)
+    run = subprocess.run([sys.executable, "-c", textwrap.dedent(script)], capture_output=True, text=True, timeout=300)
     assert run.stdout.strip() == "[100000, 'a signal handler cannot wait for the grid that it interrupted']", run.stderr
 
 
@@ -150,7 +161,7 @@ def test_a_fork_starts_its_own_threads() -> None:
     expected = grid.nearest(np.zeros((1_000, 8)), 3).ids
     child = os.fork()
     if child == 0:
-        signal.alarm(30)
+        signal.alarm(120)
         same = np.array_equal(grid.nearest(np.zeros((1_000, 8)), 3).ids, expected)
         os._exit(0 if same else 1)
     assert os.waitpid(child, 0)[1] == 0

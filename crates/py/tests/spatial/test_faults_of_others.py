@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import numpy as np
 import pytest
 
@@ -37,13 +35,28 @@ def test_a_removed_token_leaves_no_connection(grid: TokenGrid) -> None:
     assert graph.indices.max() < len(graph.ids)
 
 
+def test_a_move_is_atomic(grid: TokenGrid, cloud: np.ndarray) -> None:
+    before, neighbors = grid.get(10).position, grid.connections(10, 0.4).ids.tolist()
+    for bad in ([np.nan] * 8, [0] * 7, [1e30] * 8):
+        with pytest.raises(ArgumentError):
+            grid.move(10, bad)
+        with pytest.raises(ArgumentError):
+            grid.move([11, 10], [[0.5] * 8, bad] if len(bad) == 8 else bad)
+    np.testing.assert_array_equal(grid.get(10).position, before)
+    np.testing.assert_array_equal(grid.get(11).position, cloud[1])
+    assert grid.connections(10, 0.4).ids.tolist() == neighbors
+    grid.move(10, [7.0] * 8)
+    assert grid.connections(10, 0.4).ids.tolist() == []
+    assert grid.within([7.0] * 8, 0.1).ids.tolist() == [10]
+    assert 10 not in grid.within(before, 0.0).ids
+
+
 def test_a_huge_radius_does_not_hang() -> None:
+    """Upstream looked into (2R + 1)^3 cells: this many would take longer than the tests may."""
     grid = TokenGrid.from_arrays([1], [[0.0] * 8], cell_size=1e-6)
-    start = time.perf_counter()
     assert grid.within([1] * 8, 1e18).ids.tolist() == [1]
     assert grid.count_within([1] * 8, np.inf) == 1
     assert grid.connections(1, 1e18).ids.tolist() == []
-    assert time.perf_counter() - start < 0.5
 
 
 def test_a_source_is_felt_beyond_any_query_radius() -> None:
@@ -68,6 +81,9 @@ def test_axes_of_different_size_are_no_full_scan() -> None:
     rng = np.random.default_rng(3)
     points = rng.random((200_000, 8), dtype=np.float32) * np.float32([2, 2, 2000, 2e6, 2, 2, 1, 1])
     grid = TokenGrid.from_arrays(np.arange(len(points)), points, scales=1 / np.float32([2, 2, 2000, 2e6, 2, 2, 1, 1]))
-    start = time.perf_counter()
-    grid.nearest(points[:200], 10, threads=1)
-    assert time.perf_counter() - start < 0.5
+    counts = grid.occupied_cells().counts
+    assert counts.max() < len(points) / 1_000  # not all in one cell, however long an axis is
+    found = grid.nearest(points[:20], 10)
+    scaled = points / np.float32([2, 2, 2000, 2e6, 2, 2, 1, 1])
+    for i in range(20):
+        np.testing.assert_allclose(found.distances[i], np.sort(np.linalg.norm(scaled - scaled[i], axis=1))[:10], atol=1e-5)

@@ -70,7 +70,7 @@ def test_other_processes(grid: TokenGrid, method: str) -> None:
     expected = nearest(grid, [0.5] * 8)  # starts the threads that a fork does not take along
     assert threading.active_count() == 1
     with ProcessPoolExecutor(1, mp_context=get_context(method)) as pool:
-        assert pool.submit(nearest, grid, [0.5] * 8).result(timeout=60) == expected
+        assert pool.submit(nearest, grid, [0.5] * 8).result(timeout=300) == expected
 
 
 def test_no_file(tmp_path: Path, grid: TokenGrid) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
+import pickle
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -10,7 +12,7 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
-from ottava.errors import ArgumentError, DuplicateTokenError
+from ottava.errors import ArgumentError, DuplicateTokenError, SnapshotError
 from ottava.spatial import Table, TokenGrid
 
 NAMES = [f"a{axis}" for axis in range(8)]
@@ -106,6 +108,59 @@ def test_changes_and_rows(loaded: TokenGrid, table: pa.Table) -> None:
     kept = {row["key"]: row for row in table.to_pylist()}
     assert rows[9] == kept[9]
     assert rows[12] == kept[12]
+
+
+def reopened(grid: TokenGrid, way: str, path: Path) -> TokenGrid:
+    if way == "pickle":
+        return pickle.loads(pickle.dumps(grid))
+    grid.save(path)
+    return TokenGrid.open(path, mmap=way == "map")
+
+
+@pytest.mark.parametrize("way", ["map", "read", "pickle"])
+def test_snapshots_keep_the_columns(loaded: TokenGrid, table: pa.Table, tmp_path: Path, way: str) -> None:
+    again = reopened(loaded, way, tmp_path / "grid")
+    back = pa.table(again.rows())
+    assert back.schema == table.schema
+    assert back.sort_by("key").equals(table.sort_by("key"))
+    np.testing.assert_array_equal(back["key"].to_numpy(), again.ids)
+
+    # Changes, before the columns were read and after; then once more through a file.
+    again = reopened(loaded, way, tmp_path / "grid")
+    again.remove([0, 3])
+    again.insert(3, [0.5] * 8)
+    again.insert(2**40, [0.5] * 8)  # more than the type of its column holds
+    again.move(9, [0.5] * 8)
+    expected = {row["key"]: row for row in table.to_pylist() if row["key"] not in (0, 3)}
+    for _ in range(3):
+        assert set(again) == {*expected, 3, 2**40}
+        kept = pa.table(again.rows(list(expected)))
+        assert kept.to_pylist() == list(expected.values())
+        new = pa.table(again.rows([3, 2**40])).to_pylist()
+        assert [row["key"] for row in new] == [3, None]
+        assert all(value is None for row in new for name, value in row.items() if name != "key")
+        again = reopened(again, way, tmp_path / "grid")
+    again.insert_batch([12], [[0.5] * 8], on_duplicate="replace")
+    assert pa.table(again.rows([12])).to_pylist()[0]["word"] is None
+    assert pa.table(reopened(again, way, tmp_path / "grid").rows([12])).to_pylist()[0]["word"] is None
+
+
+def test_snapshots_of_empty_tables(table: pa.Table, tmp_path: Path) -> None:
+    grid = TokenGrid.from_arrow(table.slice(0, 0), id="key", positions=NAMES)
+    grid.save(tmp_path / "grid")
+    back = pa.table(TokenGrid.open(tmp_path / "grid").rows())
+    assert back.equals(table.slice(0, 0).combine_chunks())
+
+
+def test_damaged_columns_are_refused(loaded: TokenGrid, tmp_path: Path) -> None:
+    path = tmp_path / "grid"
+    loaded.save(path)
+    whole = bytearray(path.read_bytes())
+    at = whole.index(b"word 7")
+    whole[at] ^= 1
+    path.write_bytes(whole)
+    with pytest.raises(SnapshotError, match="section attachment: checksum mismatch"):
+        TokenGrid.open(path)
 
 
 def test_rows_without_a_table() -> None:

@@ -93,6 +93,12 @@ impl TokenGrid {
         Ok(&file.map[section.offset..section.offset + section.len])
     }
 
+    /// How many bytes [`TokenGrid::attachment`] has; reads none of them.
+    pub fn attachment_len(&self) -> usize {
+        let sections = self.file.iter().flat_map(|file| &file.sections);
+        sections.filter(|section| section.name == "attachment").map(|section| section.len).sum()
+    }
+
     /// Computes all checksums of the snapshot that the grid was opened from; nothing to do for a grid
     /// that was not.
     ///

@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use super::{NO_SLOT, Shape, Slots, Tree};
+use super::{Boxes, NO_SLOT, Shape, Slots, Tree};
 use crate::kernel::{Block, LANES, Lanes};
 use crate::storage::Storage;
 
@@ -48,7 +48,7 @@ impl Tree {
             shape,
             bounds,
         };
-        tree.fill_nodes();
+        tree.fill_nodes(parallel);
         if entries.iter().any(|entry| entry.radius > 0.0) {
             tree.fill_reach(&entries);
         }
@@ -60,7 +60,7 @@ impl Tree {
         len: usize,
         leaves: Storage<Block>,
         slots: Storage<Slots>,
-        nodes: Storage<super::Boxes>,
+        nodes: Storage<Boxes>,
         field: Option<[Storage<Lanes>; 2]>,
         bounds: [[f32; 8]; 2],
     ) -> Option<Self> {
@@ -78,23 +78,22 @@ impl Tree {
         fits.then_some(Self { len, leaves, slots, nodes, radii, reach, shape, bounds })
     }
 
-    fn fill_nodes(&mut self) {
+    fn fill_nodes(&mut self, parallel: bool) {
+        let (shape, leaves) = (self.shape, &*self.leaves);
         let nodes = self.nodes.values_mut();
-        for level in 1..=self.shape.height {
-            let (below, here) = nodes.split_at_mut(self.shape.starts[level]);
-            for (index, node) in here.iter_mut().take(self.shape.counts[level]).enumerate() {
-                for lane in 0..LANES {
-                    let child = index * LANES + lane;
-                    if child >= self.shape.counts[level - 1] {
-                        break;
-                    }
+        for level in 1..=shape.height {
+            let (below, here) = nodes.split_at_mut(shape.starts[level]);
+            let here = &mut here[..shape.counts[level]];
+            let fill = |(index, node): (usize, &mut Boxes)| {
+                let children = index * LANES..(index * LANES + LANES).min(shape.counts[level - 1]);
+                for (lane, child) in children.enumerate() {
                     for axis in 0..8 {
                         let (lo, hi) = if level == 1 {
-                            let lanes = &self.leaves[child][axis];
+                            let lanes = &leaves[child][axis];
                             (extreme(lanes, f32::min), extreme(lanes, f32::max))
                         } else {
-                            let [lo, hi] = &below[self.shape.starts[level - 1] + child];
-                            let used = self.shape.children(level - 1, child).count_ones() as usize;
+                            let [lo, hi] = &below[shape.starts[level - 1] + child];
+                            let used = shape.children(level - 1, child).count_ones() as usize;
                             (
                                 extreme(&lo[axis][..used], f32::min),
                                 extreme(&hi[axis][..used], f32::max),
@@ -104,6 +103,11 @@ impl Tree {
                         node[1][axis][lane] = hi;
                     }
                 }
+            };
+            if parallel && here.len() >= PARALLEL_FROM / LANES / LANES {
+                here.par_iter_mut().enumerate().with_min_len(16).for_each(fill);
+            } else {
+                here.iter_mut().enumerate().for_each(fill);
             }
         }
     }

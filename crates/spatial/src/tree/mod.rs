@@ -6,11 +6,13 @@
 //! been removed from the grid is skipped by asking whether its slot is alive.
 
 mod build;
+mod join;
 mod reach;
 mod search;
 mod window;
 
 pub(crate) use build::Entry;
+pub(crate) use join::{Gather, Group, join};
 pub(crate) use search::{Probe, leaf_keys, search};
 
 use crate::kernel::{Block, LANES, Lanes};

@@ -2,7 +2,7 @@
 
 use super::{LEVELS, Slots, Tree};
 use crate::collect::Collect;
-use crate::kernel::{Block, LANES, Simd};
+use crate::kernel::{Block, LANES, Lanes, Simd};
 use crate::metric::Keys;
 
 /// A query point and its scales, in every lane.
@@ -60,17 +60,49 @@ pub(crate) fn box_keys<S: Simd, K: Keys>(
 /// A node or leaf still to visit, ordered by its least key: the bits of a float that is not
 /// negative are ordered as it is.
 #[inline(always)]
-fn pack(key: f32, level: usize, index: usize) -> u64 {
+pub(super) fn pack(key: f32, level: usize, index: usize) -> u64 {
     u64::from(key.to_bits()) << 32 | (level as u64) << 28 | index as u64
 }
 
 #[inline(always)]
-fn unpack(entry: u64) -> (f32, usize, usize) {
+pub(super) fn unpack(entry: u64) -> (f32, usize, usize) {
     let (level, index) = (entry >> 28 & 0xf, entry & 0xfff_ffff);
     (f32::from_bits((entry >> 32) as u32), level as usize, index as usize)
 }
 
-/// Offers every point of the tree whose key is within the collector's bound, nearest boxes first.
+/// Pushes the children in `mask` of a node, such that the one with the least `order` is on top, and among
+/// equal ones that in the lowest lane; `least` are their keys. Returns the new top.
+#[inline(always)]
+#[allow(clippy::too_many_arguments)] // the two searches share it
+pub(super) fn push_ranked<S: Simd>(
+    simd: S,
+    stack: &mut [u64; LANES * LEVELS],
+    base: usize,
+    mask: u16,
+    order: S::F,
+    least: &Lanes,
+    level: usize,
+    parent: usize,
+) -> usize {
+    let top = base + mask.count_ones() as usize;
+    let mut values = [0.0; LANES];
+    simd.store(order, &mut values);
+    let mut rest = mask;
+    while rest != 0 {
+        let lane = rest.trailing_zeros() as usize;
+        rest &= rest - 1;
+        // The place is that of the rank: as many as are less, and equal ones in lower lanes.
+        let value = simd.splat(values[lane]);
+        let (below, above) = (simd.le(order, value), simd.le(value, order));
+        let lower = (1_u16 << lane) - 1;
+        let rank = (mask & below & (!above | lower)).count_ones() as usize;
+        stack[top - 1 - rank] = pack(least[lane], level, parent * LANES + lane);
+    }
+    top
+}
+
+/// Offers every point of the tree whose key is within the collector's bound; nearest boxes first, if
+/// the bound shrinks.
 #[inline(always)]
 pub(crate) fn search<S: Simd, K: Keys, C: Collect>(
     simd: S,
@@ -92,27 +124,36 @@ pub(crate) fn search<S: Simd, K: Keys, C: Collect>(
     while top > 0 {
         top -= 1;
         let (key, level, index) = unpack(stack[top]);
-        if key > collect.bound() {
+        if C::SHRINKS && key > collect.bound() {
             continue;
         }
         let keys = box_keys::<S, K>(simd, probe, &nodes[shape.starts[level] + index]);
         let mut mask = simd.le(keys, simd.splat(collect.bound())) & shape.children(level, index);
+        if !C::SHRINKS {
+            if level > 1 {
+                while mask != 0 {
+                    let lane = mask.trailing_zeros() as usize;
+                    mask &= mask - 1;
+                    stack[top] = pack(0.0, level - 1, index * LANES + lane);
+                    top += 1;
+                }
+                continue;
+            }
+            while mask != 0 {
+                let leaf = index * LANES + mask.trailing_zeros() as usize;
+                mask &= mask - 1;
+                let next = index * LANES + (mask.trailing_zeros() as usize).min(LANES - 1);
+                for column in leaves.get(next).into_iter().flatten() {
+                    simd.prefetch(column);
+                }
+                visit_leaf::<S, K, C>(simd, probe, &leaves[leaf], &slots[leaf], collect);
+            }
+            continue;
+        }
         let base = top;
-        top = base + mask.count_ones() as usize;
         let mut least = [0.0; LANES];
         simd.store(keys, &mut least);
-        let all = mask;
-        while mask != 0 {
-            let lane = mask.trailing_zeros() as usize;
-            mask &= mask - 1;
-            // Descending, so that the nearest is on top. The place is that of the rank: as many as
-            // are less, and equal ones in lower lanes.
-            let key = simd.splat(least[lane]);
-            let (below, above) = (simd.le(keys, key), simd.le(key, keys));
-            let lower = (1_u16 << lane) - 1;
-            let rank = (all & below & (!above | lower)).count_ones() as usize;
-            stack[top - 1 - rank] = pack(least[lane], level - 1, index * LANES + lane);
-        }
+        top = push_ranked(simd, &mut stack, top, mask, keys, &least, level - 1, index);
         if level > 1 {
             continue;
         }
@@ -148,5 +189,30 @@ fn visit_leaf<S: Simd, K: Keys, C: Collect>(
         let mut lanes = [0.0; LANES];
         simd.store(keys, &mut lanes);
         collect.offer_lanes(simd, mask, &lanes, slots);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tree::Shape;
+
+    #[test]
+    fn every_node_of_the_largest_tree_has_a_place_on_the_stack() {
+        let shape = Shape::new(crate::store::MAX_SLOTS);
+        assert_eq!(shape.height, LEVELS);
+        assert_eq!(shape.leaves(), 1 << 28);
+        for level in 0..=shape.height {
+            let last = shape.counts[level] - 1;
+            for key in [0.0, f32::MIN_POSITIVE, 1.5, f32::MAX, f32::INFINITY] {
+                assert_eq!(unpack(pack(key, level, last)), (key, level, last));
+            }
+            if level > 0 {
+                assert!(shape.starts[level] + last < shape.nodes());
+                let children = shape.children(level, last).count_ones() as usize;
+                assert_eq!(last * LANES + children, shape.counts[level - 1]);
+            }
+        }
+        assert_eq!(shape.starts[LEVELS] + 1, shape.nodes());
     }
 }

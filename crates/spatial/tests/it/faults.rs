@@ -237,3 +237,42 @@ fn an_empty_grid_answers() {
     let none = line(3).nearest_batch(view(&[]), 2, &query).unwrap();
     assert!(none.ids.is_empty());
 }
+
+/// The numbers where a 32-bit row number, or a signed one, would wrap.
+#[test]
+fn ids_at_the_boundaries_of_row_numbers() {
+    let edges = [1_u64 << 31, 1 << 32, 1 << 63, u64::MAX - 2];
+    let mut ids: Vec<u64> = edges.iter().flat_map(|&edge| [edge - 1, edge, edge + 1]).collect();
+    ids.extend([0, 1]);
+    let data: Vec<[f32; 8]> = (0..ids.len()).map(|i| [i as f32; 8]).collect();
+    // Bulk loaded in order, as a run of numbers, and one by one.
+    let mut sorted = ids.clone();
+    sorted.sort_unstable();
+    let run: Vec<u64> = ((1 << 32) - 7..).take(ids.len()).collect();
+    for ids in [&ids, &sorted, &run] {
+        let mut grids = [
+            TokenGrid::from_arrays(ids, view(&data), GridOptions::default()).unwrap(),
+            TokenGrid::new(GridOptions::default()).unwrap(),
+        ];
+        for (&id, &position) in ids.iter().zip(&data) {
+            grids[1].insert(Token::new(id, position)).unwrap();
+        }
+        for grid in &mut grids {
+            for (&id, position) in ids.iter().zip(&data) {
+                let query = Query::default();
+                assert_eq!(grid.nearest(position, 1, &query).unwrap().ids, [id]);
+                assert_eq!(grid.get(id).unwrap().position.0, *position);
+                assert!(grid.cell(position).unwrap().contains(&id));
+                for stranger in [id ^ 1 << 33, id.wrapping_add(1 << 32)] {
+                    assert_eq!(grid.contains(stranger), ids.contains(&stranger));
+                }
+            }
+            grid.move_to(ids[1], &[-5.0; 8]).unwrap();
+            grid.remove(ids[0]).unwrap();
+            assert!(!grid.contains(ids[0]));
+            assert_eq!(grid.nearest(&[-5.0; 8], 1, &Query::default()).unwrap().ids, [ids[1]]);
+        }
+    }
+    let reserved = TokenGrid::from_arrays(&[u64::MAX], view(&data[..1]), GridOptions::default());
+    assert!(matches!(reserved, Err(Error::Core(_))));
+}

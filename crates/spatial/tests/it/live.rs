@@ -117,6 +117,9 @@ impl Twin {
         for row in self.rows.values().take(100) {
             let cell = self.grid.cell_of(&row.position).unwrap();
             assert_eq!(self.grid.cell(&row.position).unwrap(), cells[&cell]);
+            let mut borrowed = self.grid.cell_ids(&row.position).unwrap().to_vec();
+            borrowed.sort_unstable();
+            assert_eq!(borrowed, cells[&cell]);
         }
     }
 }
@@ -210,6 +213,31 @@ fn the_cache_is_disturbed_only_by_cells_that_the_ball_touches() {
     grid.set_cache_capacity(0);
     ask(&grid);
     assert_eq!(grid.cache_stats().entries, 0);
+}
+
+/// One cell holds everything, so its list is long; then nothing.
+#[test]
+fn a_crowded_cell_changes_like_any_other() {
+    let mut rng = rng(8);
+    let mut twin = Twin::new(Shape::Uniform, 3000, Some(100.0), &mut rng);
+    twin.check_everything();
+    for _ in 0..3000 {
+        twin.change(Shape::Uniform, &mut rng);
+    }
+    twin.check_everything();
+    let ids: Vec<u64> = twin.rows.keys().copied().collect();
+    for (at, id) in ids.into_iter().enumerate() {
+        twin.grid.discard(id).unwrap();
+        twin.rows.remove(&id);
+        if at % 500 == 0 {
+            twin.check_everything();
+        }
+    }
+    twin.check_everything();
+    for _ in 0..50 {
+        twin.change(Shape::Uniform, &mut rng);
+    }
+    twin.check_everything();
 }
 
 #[test]

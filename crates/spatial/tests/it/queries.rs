@@ -78,7 +78,8 @@ proptest! {
         grid_scales in any_scales(),
         query_scales in prop::option::of(any_scales()),
         axes in prop::option::of(1_usize..256),
-        k_share in 0.0_f64..1.0,
+        k_share in prop_oneof![0.0_f64..1.0, Just(1.0)],
+        share in prop_oneof![Just(0.0), 0.0_f64..1.0],
     ) {
         let mut rng = rng(seed);
         let data = points(shape, n, &mut rng);
@@ -106,6 +107,11 @@ proptest! {
         let grid = TokenGrid::from_batch(&batch, options).unwrap();
         let rows: Vec<_> = ids.iter().zip(&data).map(|(&id, &p)| Row::new(id, p)).collect();
 
+        let mask: Vec<bool> = ids.iter().map(|_| rng.random_bool(share)).collect();
+        let filter = grid.filter_mask(&mask).unwrap();
+        let admitted: std::collections::HashSet<u64> =
+            ids.iter().zip(&mask).filter(|&(_, &admit)| admit).map(|(&id, _)| id).collect();
+
         let mut probes = points(shape, 3, &mut rng);
         probes.extend(data.iter().take(3));
         let k = 1 + (k_share * n as f64) as usize;
@@ -127,6 +133,16 @@ proptest! {
             let mut by_id = expected[..inside].to_vec();
             by_id.sort_by_key(|&(id, _)| id);
             prop_assert_eq!(pairs(&grid.within(probe, radius, &query.sort(false)).unwrap()), by_id);
+
+            let kept = |(id, _): &&(u64, f32)| admitted.contains(id);
+            let chosen: Vec<_> = expected.iter().filter(kept).copied().collect();
+            let filtered = query.filter(&filter);
+            let found = grid.nearest(probe, k, &filtered).unwrap();
+            prop_assert_eq!(pairs(&found), &chosen[..k.min(chosen.len())]);
+            let inside = chosen.partition_point(|&(_, distance)| distance <= radius);
+            let found = grid.within(probe, radius, &filtered).unwrap();
+            prop_assert_eq!(pairs(&found), &chosen[..inside]);
+            prop_assert_eq!(grid.count_within(probe, radius, &filtered).unwrap(), inside);
             all_expected.push(expected);
         }
 
@@ -154,6 +170,7 @@ proptest! {
         shape in any_shape(),
         n in 0_usize..600,
         axes in 1_usize..256,
+        share in prop_oneof![Just(1.0), 0.0_f64..1.0],
     ) {
         let mut rng = rng(seed);
         let data = points(shape, n, &mut rng);
@@ -168,7 +185,12 @@ proptest! {
         let mut expected: Vec<_> =
             ids.iter().zip(&data).filter(|(_, p)| inside(p)).map(|(&id, _)| id).collect();
         expected.sort_unstable();
-        prop_assert_eq!(grid.box_query(&lo, &hi, &query).unwrap(), expected);
+        prop_assert_eq!(&grid.box_query(&lo, &hi, &query).unwrap(), &expected);
+        let mask: Vec<bool> = ids.iter().map(|_| rng.random_bool(share)).collect();
+        let filter = grid.filter_mask(&mask).unwrap();
+        let admitted = |id: &u64| ids.iter().zip(&mask).any(|(other, &admit)| admit && other == id);
+        expected.retain(admitted);
+        prop_assert_eq!(grid.box_query(&lo, &hi, &query.filter(&filter)).unwrap(), expected);
     }
 }
 

@@ -31,7 +31,8 @@ enum Profile {
 #[derive(Parser)]
 struct Arguments {
     /// Rows to run: nearest, arrival, far, small, within, count, threads, build, nearest_graph,
-    /// radius_graph, live, cell, connections, distances, pairwise, influence, snapshot.
+    /// radius_graph, live, cell, connections, distances, pairwise, influence, snapshot, and survivors:
+    /// ten million tokens, in the full profile only.
     #[arg(long, value_delimiter = ',')]
     rows: Vec<String>,
     /// A quick look, or figures to quote: decides `--size` and `--rounds` where they are not given.
@@ -85,6 +86,13 @@ fn main() -> anyhow::Result<()> {
     if let Some(data) = kinds.first() {
         whole::machine(data, &wants, &mut report)?;
     }
+    if matches!(arguments.profile, Profile::Full) && arguments.size.is_none() {
+        drop(kinds);
+        for kind in &arguments.data {
+            whole::survivors(kind, &wants, &mut report)?;
+        }
+    }
+    report.finish();
     if let Some(path) = &arguments.json {
         std::fs::write(path, serde_json::to_vec_pretty(&report)?)?;
     }

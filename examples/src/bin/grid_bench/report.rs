@@ -68,7 +68,51 @@ pub(crate) struct Report {
     rounds: usize,
     level: String,
     rows: Vec<Row>,
+    /// The rows as tables.
+    markdown: String,
 }
+
+/// Four digits, without an exponent.
+fn digits(value: f64) -> String {
+    let whole = value.abs().max(1e-9).log10().floor() as i32;
+    format!("{value:.*}", usize::try_from(2 - whole).unwrap_or(0).min(6))
+}
+
+impl Row {
+    fn is_lost(&self) -> bool {
+        self.met == Some(false) || self.ratio.is_some_and(|ratio| ratio < 1.0)
+    }
+
+    fn cells(&self) -> String {
+        let figure = |f: &Figure| {
+            let (median, min, max) = (digits(f.median), digits(f.min), digits(f.max));
+            if min == max { median } else { format!("{median} ({min} to {max})") }
+        };
+        let peer = self
+            .peer_figure
+            .as_ref()
+            .map_or(String::new(), |theirs| format!("{}: {}", self.peer, figure(theirs)));
+        let ratio = self.ratio.map_or(String::new(), |ratio| format!("{ratio:.2} x"));
+        let verdict = match self.met {
+            Some(true) => "met",
+            Some(false) => "**missed**",
+            None => "",
+        };
+        let (ours, size) = (figure(&self.ottava), grouped(self.size));
+        format!(
+            "| {} | {} | {size} | {ours} {} | {peer} | {ratio} | {} | {verdict} |\n",
+            self.row, self.data, self.unit, self.bar
+        )
+    }
+}
+
+fn grouped(size: usize) -> String {
+    let text = size.to_string();
+    let parts: Vec<_> = text.as_bytes().rchunks(3).rev().map(String::from_utf8_lossy).collect();
+    parts.join(",")
+}
+
+const HEAD: &str = "| row | data | tokens | ottava | peer | times better | bar | |\n|---|---|---|---|---|---|---|---|\n";
 
 /// Two sides of a comparison.
 pub(crate) struct Sides {
@@ -80,7 +124,24 @@ impl Report {
     pub(crate) fn new(rounds: usize) -> Self {
         let level = ottava_spatial::simd::level().to_string();
         println!("{rounds} rounds, instruction level {level}");
-        Self { rounds, level, rows: Vec::new() }
+        Self { rounds, level, rows: Vec::new(), markdown: String::new() }
+    }
+
+    /// Writes all rows as tables; the rows that are lost come again.
+    pub(crate) fn finish(&mut self) {
+        let table = |rows: &mut dyn Iterator<Item = &Row>| {
+            rows.fold(HEAD.to_owned(), |table, row| table + &row.cells())
+        };
+        let lost: Vec<&Row> = self.rows.iter().filter(|row| row.is_lost()).collect();
+        println!("{} of {} rows lost", lost.len(), self.rows.len());
+        self.markdown = format!(
+            "### Rust\n\nInstruction level {}; the median of {} rounds (least to largest); CPU time of one thread unless it says \
+             otherwise.\n\n{}\n#### Rows that are lost\n\n{}",
+            self.level,
+            self.rounds,
+            table(&mut self.rows.iter()),
+            if lost.is_empty() { "None.\n".to_owned() } else { table(&mut lost.into_iter()) },
+        );
     }
 
     /// Lets both sides take turns; each returns its figure of the round.
@@ -101,15 +162,16 @@ impl Report {
         Figure::of((0..self.rounds).map(|_| ours()).collect())
     }
 
-    /// A comparison of times: the bar is the least factor to be faster by.
+    /// A comparison of times: the bar, if there is one, is the least factor to be faster by.
     pub(crate) fn faster(
         &mut self,
         (row, data, size): (&str, &str, usize),
         unit: &'static str,
         sides: Sides,
         peer: impl Into<String>,
-        bar: f64,
+        bar: impl Into<Option<f64>>,
     ) {
+        let bar = bar.into();
         let ratio = sides.theirs.median / sides.ours.median;
         self.push(Row {
             row: row.into(),
@@ -120,8 +182,8 @@ impl Report {
             peer: peer.into(),
             peer_figure: Some(sides.theirs),
             ratio: Some(ratio),
-            bar: format!("{bar} x"),
-            met: Some(ratio >= bar),
+            bar: bar.map_or(String::new(), |bar| format!("{bar} x")),
+            met: bar.map(|bar| ratio >= bar),
         });
     }
 

@@ -102,7 +102,7 @@ pub(crate) fn run(
 }
 
 /// Our answers are those of brute force, and those of the peer as far as rounding lets them.
-fn check(data: &Data, table: &NeighborTable, peer: &dyn Peer) -> anyhow::Result<()> {
+pub(crate) fn check(data: &Data, table: &NeighborTable, peer: &dyn Peer) -> anyhow::Result<()> {
     let row = |i: usize| i * table.k..(i + 1) * table.k;
     for (i, query) in data.queries.iter().enumerate() {
         let ours = &table.distances[row(i)];

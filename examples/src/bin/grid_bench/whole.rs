@@ -1,3 +1,4 @@
+use std::path::Path;
 use std::time::Instant;
 
 use ottava_core::TokenBatch;
@@ -9,6 +10,7 @@ use ottava_spatial::{
 use crate::data::{Data, Random, view};
 use crate::peer;
 use crate::report::{Figure, Report, Sides, cpu, wall};
+use crate::searches;
 
 /// All-nearest and radius graphs of the first 100 000 tokens, building included.
 pub(crate) fn graphs(
@@ -180,12 +182,16 @@ fn snapshot(data: &Data, report: &mut Report) -> anyhow::Result<()> {
     let figure = Figure::of(vec![gigabytes]);
     report.bound(("snapshot size", name, n), "GB", figure, "", None);
     drop(grid);
+    opening(&path, data, report)
+}
 
-    let query = Query::default();
+/// Opening a snapshot, and the first query on the map of it.
+fn opening(path: &Path, data: &Data, report: &mut Report) -> anyhow::Result<()> {
+    let (n, name, query) = (data.points.len(), data.name.as_str(), Query::default());
     let (mut opening, mut first) = (Vec::new(), Vec::new());
     for round in 0..5 {
         let start = Instant::now();
-        let grid = TokenGrid::open(&path, OpenOptions::default())?;
+        let grid = TokenGrid::open(path, OpenOptions::default())?;
         opening.push(start.elapsed().as_secs_f64() * 1e3);
         let start = Instant::now();
         grid.nearest(&data.queries[round], 10, &query)?;
@@ -197,4 +203,47 @@ fn snapshot(data: &Data, report: &mut Report) -> anyhow::Result<()> {
     let met = Some(first.median < 1.0);
     report.bound(("first query on the map", name, n), "ms on the clock", first, "under 1", met);
     Ok(())
+}
+
+/// Ten million tokens: load, nearest, and opening a snapshot of them.
+pub(crate) fn survivors(
+    kind: &str,
+    wants: &impl Fn(&str) -> bool,
+    report: &mut Report,
+) -> anyhow::Result<()> {
+    if !wants("survivors") {
+        return Ok(());
+    }
+    let data = Data::synthetic(kind, 10_000_000, 10_000)?;
+    println!("{}: {} tokens, {} queries", data.name, data.points.len(), data.queries.len());
+    let (n, ids, query) = (data.points.len(), data.ids(), Query::default());
+    let build = || TokenGrid::from_arrays(&ids, view(&data.points), GridOptions::default());
+    let (mut grid, mut peer) = (None, None);
+    let ours = cpu(|| grid = build().ok());
+    let theirs = cpu(|| peer = peer::build::<32>(&data.points).ok());
+    let (Some(grid), Some(peer)) = (grid, peer) else { anyhow::bail!("no index over {n} tokens") };
+    let sides = Sides { ours: Figure::of(vec![ours]), theirs: Figure::of(vec![theirs]) };
+    report.faster(("bulk load", kind, n), "s", sides, "kiddo bucket 32", 1.0);
+    let memory = grid.memory();
+    let per_token = (memory.tokens + memory.index) as f64 / n as f64 - 40.0;
+    let met = Some(per_token < 64.0);
+    let figure = Figure::of(vec![per_token]);
+    report.bound(("index over data", kind, n), "bytes/token", figure, "under 64", met);
+
+    let queries = view(&data.queries);
+    let table = grid.nearest_batch(queries, 10, &query)?;
+    searches::check(&data, &table, &*peer)?;
+    let per_query = 1e6 / data.queries.len() as f64;
+    let sides = report.turns(
+        || cpu(|| grid.nearest_batch(queries, 10, &query)) * per_query,
+        || cpu(|| peer.nearest_all(&data.queries, 10, true)) * per_query,
+    );
+    let bar = if kind == "uniform" { 3.4 } else { 3.0 };
+    report.faster(("nearest k=10", kind, n), "us", sides, "kiddo bucket 32 batch", bar);
+    drop(peer);
+    let folder = tempfile::tempdir()?;
+    let path = folder.path().join("grid.ottava");
+    grid.save(&path)?;
+    drop(grid);
+    opening(&path, &data, report)
 }
