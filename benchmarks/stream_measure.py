@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 import platform
-import resource
 import statistics
 import subprocess
 import sys
@@ -15,7 +14,8 @@ from collections.abc import Callable
 from typing import Any
 
 MIB = 1 << 20
-Pump = Callable[[int, int], None]
+Pump = Callable[[int, int], object]
+"""Copies one descriptor to another; what runs elsewhere returns the processor seconds that it spent there."""
 
 NEIGHBOR = """
 import os, sys
@@ -44,7 +44,7 @@ elif role == "splice-in":
 
 
 class Row:
-    """One table: contenders, their rounds, what they moved."""
+    """One table: contenders, their rounds, what they moved, and the bars."""
 
     def __init__(self, name: str, bytes: int, unit: str = "GiB/s") -> None:
         self.name = name
@@ -53,6 +53,9 @@ class Row:
         self.seconds: dict[str, list[float]] = {}
         self.cpu: dict[str, list[float]] = {}
         self.notes: dict[str, str] = {}
+        self.missing: dict[str, str] = {}
+        """Contenders that are not there, and how to get them."""
+        self.bars: list[dict[str, Any]] = []
 
     def run(self, contenders: dict[str, Callable[[], tuple[float, float]]], rounds: int) -> Row:
         for index in range(rounds + 1):
@@ -67,20 +70,35 @@ class Row:
     def median(self, name: str) -> float:
         return statistics.median(self.seconds[name])
 
+    def bar(self, text: str, value: float, least: float | None = None, most: float | None = None) -> None:
+        """Notes whether what was asked for holds: `value` is at least, or at most, so much."""
+        met = (least is None or value >= least) and (most is None or value <= most)
+        self.bars.append({"bar": text, "value": value, "met": met})
+        print(f"  {'met ' if met else 'MISS'} {text}: {value:.3g}")
+
+    def times(self, name: str, peer: str, least: float) -> None:
+        """The bar that `name` is at least so many times as fast as `peer`."""
+        if name in self.seconds and peer in self.seconds:
+            self.bar(f"{name}: {least:g} x {peer}", self.median(peer) / self.median(name), least=least)
+
+    def rate(self, name: str) -> tuple[str, str]:
+        """The median and the spread; the processor time."""
+        seconds, cpu = self.seconds[name], statistics.median(self.cpu[name])
+        low, mid, high = min(seconds), statistics.median(seconds), max(seconds)
+        gib = self.bytes / (1 << 30)
+        spent = f"{cpu * 1e3 / gib:.1f} ms/GiB" if self.bytes >= MIB else f"{cpu * 1e3:.3f} ms"
+        if self.unit == "ms":
+            return f"{mid * 1e3:.3f} ms ({low * 1e3:.3f} to {high * 1e3:.3f})", spent
+        scale = gib if self.unit == "GiB/s" else self.bytes / 80 / 1e6
+        return f"{scale / mid:.2f} {self.unit} ({scale / high:.2f} to {scale / low:.2f})", spent
+
     def show(self) -> None:
-        print(f"\n{self.name}")
-        for name, seconds in self.seconds.items():
-            low, mid, high = min(seconds), statistics.median(seconds), max(seconds)
-            cpu = statistics.median(self.cpu[name])
-            if self.unit == "ms":
-                shown = f"{mid * 1e3:10.3f} ms     ({low * 1e3:.3f} .. {high * 1e3:.3f})  cpu {cpu * 1e3:.3f} ms"
-            elif self.unit == "M lines/s":
-                rate = self.bytes / 80 / 1e6
-                shown = f"{rate / mid:10.2f} M/s    ({rate / high:.2f} .. {rate / low:.2f})"
-            else:
-                rate = self.bytes / (1 << 30)
-                shown = f"{rate / mid:10.2f} GiB/s  ({rate / high:.2f} .. {rate / low:.2f})  cpu {cpu / rate * 1e3:.1f} ms/GiB"
-            print(f"  {name:34} {shown} {self.notes.get(name, '')}")
+        print(f"\n{self.name}", flush=True)
+        for name in self.seconds:
+            rate, cpu = self.rate(name)
+            print(f"  {name:38} {rate:40} cpu {cpu:16} {self.notes.get(name, '')}")
+        for name, how in self.missing.items():
+            print(f"  {name:38} not installed: {how}")
 
     def record(self) -> dict[str, Any]:
         return {
@@ -93,15 +111,34 @@ class Row:
                     "most_s": max(seconds),
                     "cpu_s": statistics.median(self.cpu[name]),
                     "rounds": len(seconds),
+                    "note": self.notes.get(name, ""),
                 }
                 for name, seconds in self.seconds.items()
             },
+            "missing": self.missing,
+            "bars": self.bars,
         }
 
 
+def markdown(rows: list[Row], about: str) -> str:
+    """The rows as tables, the bars behind them, the missed ones last."""
+    text = f"### Python\n\n{about}\n\n| row | contender | median (least to most) | processor time | |\n|---|---|---|---|---|\n"
+    for row in rows:
+        for name in row.seconds:
+            rate, cpu = row.rate(name)
+            text += f"| {row.name} | {name} | {rate} | {cpu} | {row.notes.get(name, '')} |\n"
+        for name, how in row.missing.items():
+            text += f"| {row.name} | {name} | not installed | | {how} |\n"
+    for title, met in (("Bars that are met", True), ("Rows that are lost", False)):
+        found = [(row, bar) for row in rows for bar in row.bars if bar["met"] is met]
+        text += f"\n#### {title}\n\n"
+        text += "| row | bar | measured |\n|---|---|---|\n" if found else "None.\n"
+        text += "".join(f"| {row.name} | {bar['bar']} | {bar['value']:.3g} |\n" for row, bar in found)
+    return text
+
+
 def cpu_now() -> float:
-    usage = resource.getrusage(resource.RUSAGE_SELF)
-    return usage.ru_utime + usage.ru_stime
+    return time.process_time()
 
 
 def timed(work: Callable[[], object]) -> tuple[float, float]:
@@ -144,14 +181,14 @@ class Neighbors:
             os.write(go, b"g")
             os.close(go)
         cpu, start = cpu_now(), time.perf_counter()
-        work(self.read, self.writes)
+        elsewhere = work(self.read, self.writes)
         for write in self.writes:
             os.close(write)
         for process in self.processes:
             assert process.wait() == 0
-        took = time.perf_counter() - start, cpu_now() - cpu
+        wall, spent = time.perf_counter() - start, cpu_now() - cpu
         os.close(self.read)
-        return took
+        return wall, spent + (elsewhere if isinstance(elsewhere, float) else 0.0)
 
 
 def between(size: int, source: str, sink: str, pump: Pump) -> Callable[[], tuple[float, float]]:

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import subprocess
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 from ottava import streams
-
-Pump = Callable[[int, int], None]
+from stream_measure import Pump
 
 
 @contextmanager
@@ -102,7 +101,14 @@ def thread_pump(read: int, write: int) -> None:
 
 
 def program(*command: str) -> Pump:
-    return lambda read, write: subprocess.run(command, stdin=read, stdout=write, check=True) and None
+    def run(read: int, write: int) -> float:
+        process = subprocess.Popen(command, stdin=read, stdout=write)
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        assert process.returncode == 0, command
+        return usage.ru_utime + usage.ru_stime
+
+    return run
 
 
 def bare_splice(pipe_size: int) -> Pump:
@@ -117,22 +123,26 @@ def bare_splice(pipe_size: int) -> Pump:
     return run
 
 
-def peers() -> dict[str, Pump]:
+def peers() -> tuple[dict[str, Pump], dict[str, str]]:
+    """The pumps of others, and those that are not installed, with what would."""
     found: dict[str, Pump] = {"asyncio 4 KiB": asyncio_pump(4096), "asyncio 64 KiB": asyncio_pump(65536)}
+    missing = {}
     try:
+        import uvloop as _  # noqa: F401
+
         found["uvloop 64 KiB"] = uvloop_pump(65536)
     except ImportError:
-        print("(uvloop is not installed)")
+        missing["uvloop 64 KiB"] = "pip install uvloop"
     try:
         import anyio as _  # noqa: F401
 
         found["anyio files"] = anyio_pump
     except ImportError:
-        print("(anyio is not installed)")
-    found["thread"] = thread_pump
-    for tool in ("cat", "pv"):
-        if any(os.access(Path(folder) / tool, os.X_OK) for folder in os.environ["PATH"].split(":")):
-            found[tool] = program(tool, "-q") if tool == "pv" else program(tool)
+        missing["anyio files"] = "pip install anyio"
+    found["subprocess + thread"] = thread_pump
+    for tool, *options in (("cat",), ("pv", "-q")):
+        if shutil.which(tool):
+            found[tool] = program(tool, *options)
         else:
-            print(f"({tool} is not installed)")
-    return found
+            missing[tool] = f"apt-get install {tool}, or your system's package of that name"
+    return found, missing

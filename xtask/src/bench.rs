@@ -22,6 +22,13 @@ const BENCHMARKS: [(&str, Option<&str>); 5] = [
 /// Where figures that were recorded are kept.
 const RECORD: &str = "docs/benchmarks.md";
 
+/// Compares how many times faster native streams are than pure Python with what was recorded. Needs no peers: `.venv` does.
+pub(crate) fn ratchet(args: &[&str]) -> Result<()> {
+    run(Command::new(bin(&root().join(".venv"), "python"))
+        .arg("benchmarks/stream_ratchet.py")
+        .args(args))
+}
+
 /// Runs one benchmark, or all; leaves `target/bench/NAME.json` with the key `python`, and `rust` where there is such a half.
 ///
 /// What a half has under the key `markdown` is a part of `target/bench/NAME.md`; with `record`, that takes the place of the
@@ -32,6 +39,11 @@ pub(crate) fn run_all(
     record: bool,
     args: &[String],
 ) -> Result<()> {
+    if name == Some("streams") && args.iter().any(|arg| arg == "--ratchet") {
+        venv::setup("python3")?;
+        let others = args.iter().map(String::as_str).filter(|&arg| arg != "--ratchet");
+        return ratchet(&["--profile", profile].into_iter().chain(others).collect::<Vec<_>>());
+    }
     let chosen: Vec<_> =
         BENCHMARKS.iter().filter(|(n, _)| name.is_none_or(|wanted| wanted == *n)).collect();
     if chosen.is_empty() {

@@ -10,6 +10,7 @@ mod ingest;
 mod model;
 mod schema;
 mod spatial;
+#[cfg(unix)]
 mod streams;
 mod threads;
 
@@ -24,6 +25,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     ingest::register(module)?;
     spatial::register(module)?;
     model::register(module)?;
+    #[cfg(unix)]
     streams::register(module)?;
     #[cfg(unix)]
     handover::register(module)?;

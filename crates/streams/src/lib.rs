@@ -27,6 +27,10 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! Other Unix systems get the same operations by `read` and `write` alone; where a call cannot be told not to block, a poll
+//! comes first and a write to a pipe is no longer than surely fits. Windows gets the types of reports and errors, and
+//! [`decode`]; nothing there moves bytes.
+//!
 //! `SIGPIPE` is ignored by the Rust runtime and by CPython, so a writer whose other end is gone is an [`Ending`]. A
 //! program that restored the default action must block the signal in the thread that pumps.
 
@@ -65,7 +69,8 @@ pub use error::StreamError;
 pub use fd::Fd;
 #[cfg(unix)]
 pub use lines::{
-    LineBatch, LineOptions, LineSink, LinesReport, MAX_LINE, count_lines, lines, lines_tee,
+    LineBatch, LineBuffer, LineOptions, LineSink, LinesReport, MAX_LINE, count_lines, lines,
+    lines_tee,
 };
 #[cfg(unix)]
 pub use pump::{Begun, MAX_BUFFER, PumpOptions, Tried, pump, pump_all, try_pump};

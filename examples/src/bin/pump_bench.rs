@@ -135,9 +135,13 @@ mod linux {
         Ok(start.elapsed().as_secs_f64())
     }
 
+    const HEAD: &str = "### Rust\n\n\
+        | row | contender | GiB/s, median (least to most) |\n|---|---|---|\n";
+
     struct Table {
         rounds: usize,
         rows: Vec<Value>,
+        markdown: String,
     }
 
     impl Table {
@@ -160,6 +164,13 @@ mod linux {
                     (taken[0], taken[taken.len() / 2], taken[taken.len() - 1]);
                 println!(
                     "  {contender:28} {:8.2} GiB/s  ({:.2} .. {:.2})",
+                    rate(median),
+                    rate(most),
+                    rate(least)
+                );
+                self.markdown += &format!(
+                    "| {name}, {} MiB | {contender} | {:.2} ({:.2} to {:.2}) |\n",
+                    size / MIB,
                     rate(median),
                     rate(most),
                     rate(least)
@@ -231,7 +242,8 @@ mod linux {
     pub(super) fn run() -> Result<()> {
         let options = Options::parse();
         let full = options.profile == Profile::Full;
-        let mut table = Table { rounds: if full { 9 } else { 3 }, rows: Vec::new() };
+        let mut table =
+            Table { rounds: if full { 9 } else { 3 }, rows: Vec::new(), markdown: HEAD.to_owned() };
         let (copied, spliced) =
             if full { (1024 * MIB, 8192 * MIB) } else { (256 * MIB, 2048 * MIB) };
         for (name, size, copies) in
@@ -254,7 +266,8 @@ mod linux {
         ];
         table.row("lines of 80 bytes, from a file", size, readers)?;
         if let Some(path) = options.json {
-            std::fs::write(path, serde_json::to_string_pretty(&table.rows)?)?;
+            let whole = json!({ "rows": table.rows, "markdown": table.markdown });
+            std::fs::write(path, serde_json::to_string_pretty(&whole)?)?;
         }
         Ok(())
     }

@@ -9,10 +9,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use numpy::{PyArray2, PyArrayMethods};
+use numpy::{IntoPyArray, PyArray2, PyArrayMethods};
 use ottava_streams::{
-    Cancel, LineBatch, LineOptions, LineSink, LinesReport, PumpOptions, Signal, StreamError, lines,
-    lines_tee,
+    Cancel, LineBatch, LineBuffer, LineOptions, LineSink, LinesReport, PumpOptions, Signal,
+    StreamError, lines, lines_tee,
 };
 use pyo3::exceptions::PyStopIteration;
 use pyo3::prelude::*;
@@ -26,13 +26,7 @@ use crate::gate::{detached, message};
 /// Batches that wait for Python while the thread reads on; more is backpressure.
 const AHEAD: usize = 4;
 
-#[derive(Default)]
-struct Batch {
-    data: Vec<u8>,
-    spans: Vec<(usize, usize)>,
-}
-
-type Message = Result<Batch, Result<LinesReport, StreamError>>;
+type Message = Result<LineBuffer, Result<LinesReport, StreamError>>;
 
 /// The thread is gone and has not said why.
 struct Silent;
@@ -48,7 +42,7 @@ pub(super) struct StreamLines {
     blob: bool,
     receiver: Mutex<Option<Receiver<Message>>>,
     /// Batches that Python is done with go back to the thread, which fills them anew.
-    used: Sender<Batch>,
+    used: Sender<LineBuffer>,
     thread: Mutex<Option<JoinHandle<()>>>,
     report: Mutex<Option<LinesReport>>,
     /// Why a line could not be decoded; raised after the lines before it were passed on.
@@ -64,17 +58,13 @@ impl Drop for StreamLines {
 /// The thread's side of the queue.
 struct Queue {
     sender: SyncSender<Message>,
-    used: Receiver<Batch>,
+    used: Receiver<LineBuffer>,
     ready: Arc<Signal>,
 }
 
 impl LineSink for Queue {
     fn batch(&mut self, lines: LineBatch<'_>) -> ControlFlow<()> {
-        let mut batch = self.used.try_recv().unwrap_or_default();
-        batch.data.clear();
-        batch.data.extend_from_slice(lines.data);
-        batch.spans.clear();
-        batch.spans.extend_from_slice(lines.spans);
+        let batch = lines.take(self.used.try_recv().unwrap_or_default());
         if self.sender.send(Ok(batch)).is_err() {
             return ControlFlow::Break(());
         }
@@ -112,21 +102,20 @@ impl StreamLines {
         INTERNAL.new_err(py, (text,))
     }
 
-    fn batch<'py>(&self, py: Python<'py>, batch: &Batch) -> PyResult<Bound<'py, PyAny>> {
+    fn batch<'py>(&self, py: Python<'py>, batch: &LineBuffer) -> PyResult<Bound<'py, PyAny>> {
         if self.blob {
             return blob(py, batch);
         }
-        let spans = batch.spans.iter();
         if self.encoding == "utf-8"
-            && let Ok(text) = std::str::from_utf8(&batch.data)
+            && let Ok(text) = std::str::from_utf8(batch.data())
         {
             // Line endings are ASCII, so every span lies on character boundaries.
-            let lines = spans.map(|&(start, end)| &text[start..end]);
+            let lines = batch.spans().iter().map(|&(start, end)| &text[start..end]);
             return Ok(PyList::new(py, lines)?.into_any());
         }
-        let mut lines = Vec::with_capacity(batch.spans.len());
-        for &(start, end) in spans {
-            match self.decode(py, &batch.data[start..end]) {
+        let mut lines = Vec::with_capacity(batch.spans().len());
+        for line in batch.iter() {
+            match self.decode(py, line) {
                 Ok(line) => lines.push(line),
                 Err(err) if lines.is_empty() => return Err(err),
                 Err(err) => {
@@ -151,11 +140,12 @@ impl StreamLines {
 }
 
 /// The bytes of a batch, and where in them each line starts and ends: shape (n, 2), int64.
-fn blob<'py>(py: Python<'py>, batch: &Batch) -> PyResult<Bound<'py, PyAny>> {
-    let flat = batch.spans.iter().flat_map(|&(start, end)| [start as i64, end as i64]);
-    let spans = numpy::PyArray1::from_iter(py, flat).reshape([batch.spans.len(), 2])?;
-    let spans: Bound<'py, PyArray2<i64>> = spans;
-    Ok((PyBytes::new(py, &batch.data), spans).into_pyobject(py)?.into_any())
+fn blob<'py>(py: Python<'py>, batch: &LineBuffer) -> PyResult<Bound<'py, PyAny>> {
+    let spans = batch.spans().iter().map(|&(start, end)| [start as i64, end as i64]);
+    let flat = spans.collect::<Vec<_>>().into_flattened();
+    let spans: Bound<'py, PyArray2<i64>> =
+        flat.into_pyarray(py).reshape([batch.spans().len(), 2])?;
+    Ok((PyBytes::new(py, batch.data()), spans).into_pyobject(py)?.into_any())
 }
 
 #[pymethods]

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import gc
 import os
+import sys
+import termios
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -41,6 +44,11 @@ def nothing_leaks() -> Iterator[None]:
     assert not before.keys() - after.keys(), "a test closed what was not its own"
 
 
+def unread(pipe: int) -> int:
+    """Bytes that a pipe holds."""
+    return int.from_bytes(fcntl.ioctl(pipe, termios.FIONREAD, bytes(4)), sys.byteorder)
+
+
 class Pipes:
     """Pipes that are closed when the test is over, and threads at their far ends."""
 
@@ -66,14 +74,16 @@ class Pipes:
     def forget(self, fd: int) -> None:
         self._fds.discard(fd)
 
-    def feed(self, *chunks: bytes, delay: float = 0.0) -> int:
-        """A read end that gives these chunks and ends."""
+    def feed(self, *chunks: bytes, delay: float = 0.0, apart: bool = False) -> int:
+        """A read end that gives these chunks and ends; `apart`: each only when the one before it was read."""
         read, write = self.pipe()
         self._fds.discard(write)
 
         def work() -> None:
             try:
                 for chunk in chunks:
+                    while apart and unread(write) and not self._stop.is_set():
+                        time.sleep(0)
                     rest = memoryview(chunk)
                     while rest:
                         rest = rest[os.write(write, rest) :]

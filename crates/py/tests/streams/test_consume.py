@@ -62,14 +62,12 @@ def test_decodes_as_the_incremental_codec_at_every_split(
 ) -> None:
     for cut in range(len(data) + 1):
         wanted = incremental(data, cut, errors)
-        # A buffer of `cut` bytes splits the reads there.
-        read = pipes.feed(data)
+        read = pipes.feed(data[:cut], data[cut:], apart=True)
         if isinstance(wanted, str):
-            got = streams.consume_sync(read, "utf-8", errors, buffer_size=max(cut, 1))
-            assert got.data == wanted
+            assert streams.consume_sync(read, "utf-8", errors).data == wanted
         else:
             with pytest.raises(UnicodeDecodeError) as caught:
-                streams.consume_sync(read, "utf-8", errors, buffer_size=max(cut, 1))
+                streams.consume_sync(read, "utf-8", errors)
             assert caught.value.object == data
             assert caught.value.reason == wanted.reason
 

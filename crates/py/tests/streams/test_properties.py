@@ -5,13 +5,18 @@ from __future__ import annotations
 import codecs
 import itertools
 import os
+import re
 import threading
 import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from watching import open_descriptors
 
 from ottava import streams
 
@@ -160,6 +165,104 @@ def test_text_and_lines(backend: str, parts: list[bytes], errors: str, buffer_si
     blobs = list(streams.lines_sync(ends.read, blob=True, buffer_size=buffer_size))
     assert [line.decode("utf-8", errors) for blob in blobs for line in blob.lines()] == lines
     ends.close()
+
+
+class Odd:
+    """Descriptors of every kind, the wrong ones among them, by name."""
+
+    def __init__(self, folder: Path, payload: bytes) -> None:
+        (folder / "in").write_bytes(payload)
+        (folder / "out").write_bytes(b"")
+        read, write = os.pipe()
+        os.write(write, payload)
+        os.close(write)
+        other, full = os.pipe()
+        gone, dead = os.pipe()
+        os.close(gone)
+        self.fds = {
+            "pipe": read,
+            "quiet": other,
+            "full": full,
+            "dead": dead,
+            "file": os.open(folder / "in", os.O_RDONLY),
+            "copy": os.open(folder / "out", os.O_WRONLY),
+            "log": os.open(folder / "out", os.O_WRONLY | os.O_APPEND),
+            "folder": os.open(folder, os.O_RDONLY),
+            "null": os.open("/dev/null", os.O_RDWR),
+            "no space": os.open("/dev/full", os.O_RDWR),
+        }
+        self.named = {fd: name for name, fd in self.fds.items()} | {-1: "none", 4000: "closed"}
+        self.folder = folder
+
+    def __getitem__(self, name: str) -> int:
+        return {"none": -1, "closed": 4000}.get(name) or self.fds[name]
+
+    def close(self) -> bytes:
+        for fd in self.fds.values():
+            with suppress(OSError):
+                os.close(fd)
+        return (self.folder / "out").read_bytes()
+
+
+READERS = ["pipe", "file", "null", "folder", "copy", "full", "none", "closed"]
+WRITERS = ["full", "dead", "copy", "log", "null", "no space", "quiet", "folder", "none", "closed"]
+
+
+def outcome(name: str, folder: Path, payload: bytes, call: Callable[[Odd], object]) -> object:
+    """What the call comes to with this backend: the report without its times, or the exception; and the file."""
+    odd = Odd(folder, payload)
+    os.environ["OTTAVA_STREAM_BACKEND"] = name
+    before = len(open_descriptors())
+    try:
+        report: Any = call(odd)
+        told: object = (report.bytes, [(sink.bytes, sink.gone) for sink in report.sinks])
+        told = (told, getattr(report, "ending", None), getattr(report, "discarded", None), getattr(report, "data", None))
+    except Exception as error:
+        fds = re.sub(r"fd (-?\d+)", lambda found: odd.named[int(found[1])], str(error))
+        told = (type(error), fds, getattr(error, "errno", None))
+    else:
+        # A reader is closed where its writer is gone.
+        before -= getattr(report, "ending", None) == "writer-gone"
+    left = len(open_descriptors()) - before
+    return told, left, odd.close()
+
+
+@QUICK
+@given(
+    payload=st.binary(max_size=5000),
+    reader=st.sampled_from(READERS),
+    writers=st.lists(st.sampled_from(WRITERS), min_size=1, max_size=3, unique=True),
+    options=st.fixed_dictionaries(
+        {},
+        optional={
+            "limit": st.none() | st.integers(-1, 6000),
+            "buffer_size": st.sampled_from([0, 1, 7, 4096, 1 << 20, 1 << 40]),
+            "pipe_size": st.sampled_from([-1, 0, 4096, 1 << 40]),
+            "drain": st.booleans(),
+            "in_kernel": st.booleans(),
+        },
+    ),
+)
+def test_native_and_python_come_to_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    payload: bytes,
+    reader: str,
+    writers: list[str],
+    options: dict[str, Any],
+) -> None:
+    monkeypatch.setenv("OTTAVA_STREAM_BACKEND", "auto")
+    first, *rest = writers
+
+    def pump(odd: Odd) -> object:
+        return streams.pump_sync(odd[reader], odd[first], tee=[odd[name] for name in rest], **options)
+
+    def consume(odd: Odd) -> object:
+        chosen = {key: value for key, value in options.items() if key in ("limit", "buffer_size", "pipe_size")}
+        return streams.consume_sync(odd[reader], None, tee=[odd[name] for name in writers], **chosen)
+
+    for call in (pump, consume):
+        assert outcome("rust", tmp_path, payload, call) == outcome("python", tmp_path, payload, call)
 
 
 @pytest.mark.parametrize("size", [0, 1, 2, 3, 63, 64, 65, 4095, 65_536, 262_144, 262_145])

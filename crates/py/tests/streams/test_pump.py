@@ -204,6 +204,16 @@ def test_same_file_is_refused(backend: str, tmp_path: Path) -> None:
     assert path.read_bytes() == b"tail"
 
 
+def test_from_devices(backend: str, pipes: Any) -> None:
+    write, got = pipes.collect()
+    with open("/dev/null", "rb", buffering=0) as null:
+        assert streams.pump_sync(null, write).bytes == 0
+    with open("/dev/zero", "rb", buffering=0) as zero:
+        assert streams.pump_sync(zero, write, limit=100_001).ending == "limit"
+    pipes.join()
+    assert b"".join(got) == bytes(100_001)
+
+
 def test_to_dev_null_and_dev_full(backend: str, pipes: Any) -> None:
     with open("/dev/null", "wb") as null:
         assert streams.pump_sync(pipes.feed(PAYLOAD), null).bytes == len(PAYLOAD)
@@ -276,8 +286,14 @@ def test_directory(backend: str, pipes: Any, tmp_path: Path) -> None:
 @pytest.mark.parametrize("size", [0, -1, 1 << 40, (64 << 20) + 1, True, 1.5, "64"])
 def test_buffer_size_out_of_range(backend: str, pipes: Any, size: Any) -> None:
     read, write = pipes.pipe()
-    with pytest.raises(StreamOptionError, match=r"^buffer_size is "):
-        streams.pump_sync(read, write, buffer_size=size)
+    for operation in (
+        lambda: streams.pump_sync(read, write, buffer_size=size),
+        lambda: streams.consume_sync(read, buffer_size=size),
+        lambda: streams.count_lines_sync(read, buffer_size=size),
+        lambda: streams.lines_sync(read, buffer_size=size),
+    ):
+        with pytest.raises(StreamOptionError, match=r"^buffer_size is "):
+            operation()
 
 
 @pytest.mark.parametrize("end", [True, "path", None, 1.0, object()])

@@ -52,7 +52,7 @@ fn a_long_line_comes_after_the_lines_before_it() {
 fn a_sink_can_stop() {
     let mut seen = 0;
     let mut sink = |batch: LineBatch<'_>| {
-        seen += batch.spans.len();
+        seen += batch.spans().len();
         ControlFlow::Break(())
     };
     lines(feed(vec![b"a\n".repeat(1_000_000)]), &LineOptions::default(), &mut sink).unwrap();

@@ -69,7 +69,9 @@ class _End:
         self.identity = (status.st_dev, status.st_ino)
         self.fd = os.dup(fd)
         self._nowait = bool(NOWAIT) and self.kind is Kind.PIPE
-        self._multiplexer = os.major(status.st_rdev) == 5 and os.minor(status.st_rdev) == 2
+        # The master side of a Linux terminal, which makes a new terminal each time it is opened.
+        linux = sys.platform == "linux"
+        self._multiplexer = linux and os.major(status.st_rdev) == 5 and os.minor(status.st_rdev) == 2
         self._socket = socket.socket(fileno=os.dup(self.fd)) if self.kind is Kind.SOCKET else None
 
     def close(self) -> None:

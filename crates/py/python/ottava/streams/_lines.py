@@ -25,10 +25,10 @@ __all__ = ["AsyncLines", "Lines", "each_line", "each_line_sync", "lines", "lines
 Batch = TypeVar("Batch")
 
 
-class Lines(Generic[Batch]):
-    """Batches of lines for a `for` loop. Close it, use it in a `with`, or read it to the end."""
+class _Batches:
+    """A job that is closed once, and its report."""
 
-    def __init__(self, job: LineJob) -> None:
+    def __init__(self, job: LineJob | StreamLineJob) -> None:
         self._job = job
         self._report: LinesReport | None = None
         self._closed = False
@@ -37,6 +37,20 @@ class Lines(Generic[Batch]):
     def report(self) -> LinesReport | None:
         """What was done, once the end was reached."""
         return self._report
+
+    def _end(self) -> None:
+        self._closed = True
+        self._job.close()
+
+    def __del__(self) -> None:
+        if hasattr(self, "_job"):
+            self._job.close()
+
+
+class Lines(_Batches, Generic[Batch]):
+    """Batches of lines for a `for` loop. Close it, use it in a `with`, or read it to the end."""
+
+    _job: LineJob
 
     def __iter__(self) -> Iterator[Batch]:
         return self
@@ -50,38 +64,23 @@ class Lines(Generic[Batch]):
                 pass
         except BaseException:
             self._report = self._job.report()
-            self.close()
+            self._end()
             raise
         return batch  # type: ignore[return-value]
 
     def close(self) -> None:
         """Stops the reading. What was read ahead is lost."""
-        self._closed = True
-        self._job.close()
+        self._end()
 
     def __enter__(self) -> Lines[Batch]:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self.close()
-
-    def __del__(self) -> None:
-        if hasattr(self, "_job"):
-            self._job.close()
+        self._end()
 
 
-class AsyncLines(Generic[Batch]):
+class AsyncLines(_Batches, Generic[Batch]):
     """Batches of lines for an `async for` loop. Close it, use it in an `async with`, or read it to the end."""
-
-    def __init__(self, job: LineJob | StreamLineJob) -> None:
-        self._job = job
-        self._report: LinesReport | None = None
-        self._closed = False
-
-    @property
-    def report(self) -> LinesReport | None:
-        """What was done, once the end was reached."""
-        return self._report
 
     def __aiter__(self) -> AsyncIterator[Batch]:
         return self
@@ -89,28 +88,25 @@ class AsyncLines(Generic[Batch]):
     async def __anext__(self) -> Batch:
         if self._closed:
             raise StopAsyncIteration
+        job = self._job
         try:
             batch: Any
-            if isinstance(self._job, StreamLineJob):
-                batch = await self._job.next_async()
+            if isinstance(job, StreamLineJob):
+                batch = await job.next_async()
             else:
-                while (batch := self._job.next(0)) is None:
-                    await _run.readable(self._job.fileno())
-        except StopIteration:
-            batch = None
-        except BaseException:
-            await self.aclose()
+                while (batch := job.next(0)) is None:
+                    await _run.readable(job.fileno())
+        except BaseException as error:
+            self._report = job.report()
+            self._end()
+            if isinstance(error, StopIteration):
+                raise StopAsyncIteration from None
             raise
-        if batch is None:
-            self._report = self._job.report()
-            await self.aclose()
-            raise StopAsyncIteration
         return batch  # type: ignore[no-any-return]
 
     async def aclose(self) -> None:
         """Stops the reading. What was read ahead is lost."""
-        self._closed = True
-        self._job.close()
+        self._end()
 
     async def __aenter__(self) -> AsyncLines[Batch]:
         return self
@@ -118,11 +114,7 @@ class AsyncLines(Generic[Batch]):
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self.aclose()
-
-    def __del__(self) -> None:
-        if hasattr(self, "_job"):
-            self._job.close()
+        self._end()
 
 
 class StreamLineJob:
@@ -145,14 +137,14 @@ class StreamLineJob:
             raise
         self._splitter = _split.Splitter(self._reading.number, settings.max_line)
 
-    async def next_async(self) -> list[str] | LineBlob | None:
-        """The next batch; none at the end."""
+    async def next_async(self) -> list[str] | LineBlob:
+        """The next batch. Raises `StopAsyncIteration` at the end."""
         while True:
             if self._error is not None:
                 raise self._error
             if self._ended:
                 self._elapsed = time.perf_counter() - self._started
-                return None
+                raise StopAsyncIteration
             chunk = await self._reading.read(self._settings.buffer_size)
             self._ended = not chunk
             for sink in self._sinks:

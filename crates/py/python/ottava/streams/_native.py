@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 __all__ = ["BACKEND"]
 
+if not hasattr(_native, "stream_pump"):  # pragma: no cover - Windows
+    raise ImportError("the native module has no streams on this system")
+
 Result = TypeVar("Result")
 
 

@@ -244,12 +244,13 @@ class _Pipeline:
 
     def abort(self) -> None:
         """Ends whatever still runs, and lets go of everything."""
-        jobs = (*self.pumps.values(), *self.captures.values())
-        for job in jobs:
-            job.cancel()
+        # The processes first: they take longest to go, and go meanwhile.
         for process in self.processes:
             if process.returncode is None:
                 _kill(process)
+        jobs = (*self.pumps.values(), *self.captures.values())
+        for job in jobs:
+            job.cancel()
         for job in jobs:
             job.close()
         for process in self.processes:
