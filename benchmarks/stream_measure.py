@@ -79,7 +79,7 @@ class Row:
     def times(self, name: str, peer: str, least: float) -> None:
         """The bar that `name` is at least so many times as fast as `peer`."""
         if name in self.seconds and peer in self.seconds:
-            self.bar(f"{name}: {least:g} x {peer}", self.median(peer) / self.median(name), least=least)
+            self.bar(f"{name}: {least:.2g} x {peer}", self.median(peer) / self.median(name), least=least)
 
     def rate(self, name: str) -> tuple[str, str]:
         """The median and the spread; the processor time."""

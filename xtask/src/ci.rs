@@ -7,7 +7,7 @@ use anyhow::Result;
 use cargo_metadata::{CargoOpt, MetadataCommand};
 
 use crate::shell::{bin, cargo, root, run};
-use crate::{deny, direction, rooms, venv};
+use crate::{bench, deny, direction, rooms, venv};
 
 /// Runs the main job.
 pub(crate) fn demo(args: &[String]) -> Result<()> {
@@ -25,7 +25,7 @@ pub(crate) fn test() -> Result<()> {
     run(python().args(["-m", "mypy.stubtest", "ottava._native"]))
 }
 
-/// Runs the tests and every check that needs no minutes of installing.
+/// Runs the tests, every check that needs no minutes of installing, and the ratchet of the streams.
 pub(crate) fn run_all() -> Result<()> {
     // The quickest first.
     run(&mut cargo(["fmt", "--all", "--check"]))?;
@@ -43,7 +43,8 @@ pub(crate) fn run_all() -> Result<()> {
     ]))?;
     run(cargo(["doc", "--workspace", "--no-deps", "--all-features", "--quiet"])
         .env("RUSTDOCFLAGS", "-D warnings"))?;
-    test()
+    test()?;
+    bench::ratchet(&["--profile", "small"])
 }
 
 /// Which way dependencies point, where unsafe code stands, and which packages there may be.
