@@ -440,50 +440,41 @@ mod tests {
         lines
     }
 
-    fn split(chunks: &[&[u8]], buffer_size: usize) -> Vec<Vec<u8>> {
+    fn pass(chunks: &[&[u8]], buffer_size: usize, sink: &mut impl LineSink) {
         let pump = PumpOptions { buffer_size, ..PumpOptions::default() };
         let mut splitter = Splitter::new(0, &LineOptions { pump, max_line: MAX_LINE });
-        let mut got = Vec::new();
-        let mut sink = |batch: LineBatch<'_>| {
-            assert_eq!(batch.first, got.len() as u64);
-            got.extend(batch.iter().map(<[u8]>::to_vec));
-            ControlFlow::Continue(())
-        };
         for mut chunk in chunks.iter().copied() {
             while !chunk.is_empty() {
                 let room = splitter.room();
                 let n = room.len().min(chunk.len());
                 room[..n].copy_from_slice(&chunk[..n]);
                 chunk = &chunk[n..];
-                let _ = splitter.advance(n, &mut sink).unwrap();
+                let _ = splitter.advance(n, sink).unwrap();
             }
         }
-        splitter.finish(&mut sink);
+        splitter.finish(sink);
+    }
+
+    fn split(chunks: &[&[u8]], buffer_size: usize) -> Vec<Vec<u8>> {
+        let mut got = Vec::new();
+        pass(chunks, buffer_size, &mut |batch: LineBatch<'_>| {
+            assert_eq!(batch.first, got.len() as u64);
+            got.extend(batch.iter().map(<[u8]>::to_vec));
+            ControlFlow::Continue(())
+        });
         got
     }
 
     /// As `split`, by a sink that takes the buffers, and gives back those that it has looked at.
     fn taken(chunks: &[&[u8]], buffer_size: usize) -> Vec<Vec<u8>> {
-        let pump = PumpOptions { buffer_size, ..PumpOptions::default() };
-        let mut splitter = Splitter::new(0, &LineOptions { pump, max_line: MAX_LINE });
         let (mut got, mut used) = (Vec::new(), Vec::new());
-        let mut sink = |batch: LineBatch<'_>| {
-            let buffer =
-                batch.take(if used.len() > 2 { used.remove(0) } else { Default::default() });
+        pass(chunks, buffer_size, &mut |batch: LineBatch<'_>| {
+            let next = if used.len() > 2 { used.remove(0) } else { LineBuffer::default() };
+            let buffer = batch.take(next);
             got.extend(buffer.iter().map(<[u8]>::to_vec));
             used.push(buffer);
             ControlFlow::Continue(())
-        };
-        for mut chunk in chunks.iter().copied() {
-            while !chunk.is_empty() {
-                let room = splitter.room();
-                let n = room.len().min(chunk.len());
-                room[..n].copy_from_slice(&chunk[..n]);
-                chunk = &chunk[n..];
-                let _ = splitter.advance(n, &mut sink).unwrap();
-            }
-        }
-        splitter.finish(&mut sink);
+        });
         got
     }
 
