@@ -3,8 +3,9 @@
     python benchmarks/handover.py --profile small
 
 Per way and size: latency from "the producer begins to hand over" to "the consumer can read the columns" (available) and to "it has summed
-one" (summed), as p50 and p99 over the rounds; peak memory of both processes while they run. Rounds of all ways are interleaved. The
-consumer's sum is compared with the producer's in every round, and every column in the first.
+one" (summed), as p50 and p99 over the rounds; anonymous memory, which is what is a process's own, by which the consumer has grown since
+before its first table, and the peak of both processes. Rounds of all ways are interleaved. The consumer's sum is compared with the producer's in
+every round, and every column in the first.
 
 For ways that begin with a table of their own (all but "born"), the table exists before the clock starts. A table that is born in
 its segment is filled before the clock starts, too: that is the work that any way needs to make one.
@@ -17,6 +18,7 @@ import base64
 import json
 import os
 import pickle
+import platform
 import struct
 import subprocess
 import sys
@@ -283,13 +285,20 @@ def peak(field: str) -> int:
     return 0
 
 
-def answer(table: pa.Table, available: int, check: bool) -> bytes:
+def answer(table: pa.Table, available: int, check: bool, before: int) -> bytes:
     total = float(table["x0"].to_numpy().sum(dtype=np.float64))
     summed = time.monotonic_ns()
     checks = ""
     if check:
         checks = " " + str(pa.compute.sum(table["id"]).as_py()) + " " + str(len("".join(table["name"].to_pylist())))
-    return f"{available} {summed} {total} {peak('RssAnon')}{checks}\n".encode()
+    now = peak("RssAnon")
+    return f"{available} {summed} {total} {now} {now - before}{checks}\n".encode()
+
+
+def settle() -> int:
+    """Anonymous memory in bytes, once everything that reading a table takes is loaded."""
+    answer(make(10), 0, True, 0)
+    return peak("RssAnon")
 
 
 def consume(name: str) -> None:
@@ -299,11 +308,12 @@ def consume(name: str) -> None:
 
         class Server(flight.FlightServerBase):  # type: ignore[misc]
             rounds = 0
+            before = settle()
 
             def do_put(self, context: Any, descriptor: Any, reader: Any, writer: Any) -> None:
                 table = reader.read_all()
                 available = time.monotonic_ns()
-                out.write(answer(table, available, self.rounds == 0))
+                out.write(answer(table, available, self.rounds == 0, self.before))
                 out.flush()
                 self.rounds += 1
 
@@ -318,10 +328,11 @@ def consume(name: str) -> None:
         out.flush()
         server.serve()
         return
+    before = settle()
     first = True
     for table in way.consume(sys.stdin.buffer):  # type: ignore[attr-defined]
         available = time.monotonic_ns()
-        line = answer(table, available, first)
+        line = answer(table, available, first, before)
         del table
         first = False
         out.write(line)
@@ -335,7 +346,7 @@ def measure(rows: int, rounds: int, ways: list[type[Way]]) -> list[dict[str, Any
     letters = str(len("".join(table["name"].to_pylist())))
     lanes = [way(table) for way in ways if rows <= way.most_rows]
     figures: dict[str, dict[str, list[float]]] = {
-        lane.name: {"available": [], "summed": [], "private": [], "handed": []} for lane in lanes
+        lane.name: {"available": [], "summed": [], "private": [], "grown": [], "handed": []} for lane in lanes
     }
     for turn in range(rounds + 3):
         for lane in lanes:
@@ -346,14 +357,15 @@ def measure(rows: int, rounds: int, ways: list[type[Way]]) -> list[dict[str, Any
             words = lane.answers.readline().split()
             if float(words[2]) != total:
                 raise SystemExit(f"{lane.name}: the consumer sums to {words[2]!r}, not {total}")
-            if turn == 0 and [word.decode() for word in words[4:]] != [ids, letters]:
-                raise SystemExit(f"{lane.name}: the consumer reads {words[4:]}, not {[ids, letters]}")
+            if turn == 0 and [word.decode() for word in words[5:]] != [ids, letters]:
+                raise SystemExit(f"{lane.name}: the consumer reads {words[5:]}, not {[ids, letters]}")
             if turn >= 3:
                 own = figures[lane.name]
                 own["available"].append((int(words[0]) - start) / 1e3)
                 own["summed"].append((int(words[1]) - start) / 1e3)
                 own["handed"].append((handed - start) / 1e3)
                 own["private"].append(int(words[3]))
+                own["grown"].append(int(words[4]))
     results = []
     for lane in lanes:
         lane.stop()
@@ -371,7 +383,9 @@ def measure(rows: int, rounds: int, ways: list[type[Way]]) -> list[dict[str, Any
                     for kind in ("available", "summed")
                     for share in (50, 99)
                 },
+                "available_least_us": min(own["available"]),
                 "consumer_peak_private_bytes": int(max(own["private"])),
+                "consumer_private_bytes_per_row": max(0, *own["grown"]) / rows,
             }
         )
     return results
@@ -402,6 +416,50 @@ def produce(name: str, rows: int) -> None:
     lane.child.wait(30)
 
 
+PEERS = (Flight.name, SharedMemory.name, IpcPipe.name)
+"""What every way of ours is to be ahead of, and one copy five times at a million rows."""
+
+
+def bars(result: dict[str, Any], others: dict[str, float]) -> list[tuple[str, bool]]:
+    """What was asked of a way of ours, and whether it holds."""
+    way, rows, took = result["way"], result["rows"], result["available_p50_us"]
+    if not way.startswith("ottava"):
+        return []
+    limit = None
+    if way == BornTrusted.name:
+        limit = 150
+    elif rows == 100_000:
+        limit = 300 if way == BornSealed.name else 800
+    checked = [] if limit is None else [(f"at most {limit} us", took <= limit)]
+    times = 5.0 if rows == 1_000_000 else 1.0
+    slow = [peer for peer in PEERS if peer in others and others[peer] < times * took]
+    checked.append((f"{times:g} x ahead of Flight, shared_memory, pipe" + "".join(f"; not of {peer}" for peer in slow), not slow))
+    return checked
+
+
+def markdown(results: list[dict[str, Any]]) -> str:
+    """The figures as a table, and those that miss a bar again."""
+    head = (
+        "| rows | way | available, p50 (least, p99), us | summed, p50 (p99), us | over one copy, sealed | consumer's own memory, bytes per row "
+        "| consumer's peak, MB | producer's peak beyond its table, MB | bar |\n|---|---|---|---|---|---|---|---|---|\n"
+    )
+    lines, lost = "", ""
+    for result in results:
+        others = {other["way"]: other["available_p50_us"] for other in results if other["rows"] == result["rows"]}
+        checked = bars(result, others)
+        line = (
+            f"| {result['rows']:,} | {result['way']} | {result['available_p50_us']:,.0f} ({result['available_least_us']:,.0f}, "
+            f"{result['available_p99_us']:,.0f}) | {result['summed_p50_us']:,.0f} ({result['summed_p99_us']:,.0f}) "
+            f"| {result['available_p50_us'] / others[SendSealed.name]:.2f} x | {result['consumer_private_bytes_per_row']:,.1f} "
+            f"| {result['consumer_peak_private_bytes'] / 1e6:,.1f} | {result['producer_peak_extra_bytes'] / 1e6:,.1f} "
+            f"| {'; '.join(text + (': met' if met else ': **missed**') for text, met in checked)} |\n"
+        )
+        lines += line
+        lost += "" if all(met for _, met in checked) else line
+    about = f"CPython {platform.python_version()}, pyarrow {pa.__version__}, numpy {np.__version__}; an id, eight coordinates and a name per row."
+    return f"### Python to Python\n\n{about}\n\n{head}{lines}\n#### Rows that are lost\n\n{head + lost if lost else 'None.'}\n"
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--json")
@@ -427,14 +485,14 @@ def main() -> None:
             print(
                 f"{rows:>10,} rows  {result['way']:<50} available p50 {result['available_p50_us']:>11,.1f} us"
                 f"  p99 {result['available_p99_us']:>11,.1f} us  summed p50 {result['summed_p50_us']:>11,.1f} us"
-                f"  consumer private {result['consumer_peak_private_bytes'] / 1e6:>8,.1f} MB"
+                f"  consumer's own {result['consumer_private_bytes_per_row']:>6,.1f} B/row, peak {result['consumer_peak_private_bytes'] / 1e6:>8,.1f} MB"
                 f"  producer extra {result['producer_peak_extra_bytes'] / 1e6:>8,.1f} MB",
                 flush=True,
             )
         results += part
     if args.json:
         with open(args.json, "w") as file:
-            json.dump({"handover": results}, file, indent=2)
+            json.dump({"handover": results, "markdown": markdown(results)}, file, indent=2)
 
 
 if __name__ == "__main__":

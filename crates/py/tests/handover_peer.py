@@ -14,12 +14,19 @@ SCHEMA = {"id": "uint64", "at": "float32[8]", "name": "utf8?"}
 ROWS = 1000
 
 
-def produce(transport: str, mode: str) -> None:
-    """Hand over three tables that are born in their segments, and the same three again by one copy."""
-    with handover.Server(SCHEMA, transport=transport, trusted=mode == "trusted", slots=2) as server:  # type: ignore[arg-type]
+def produce(transport: str, mode: str, turns: str, directory: str | None = None) -> None:
+    """Hand over a table a turn that is born in its segment, and the same again by one copy."""
+    trusted = mode == "trusted"
+    with handover.Server(
+        SCHEMA,
+        transport=transport,  # type: ignore[arg-type]
+        trusted=trusted,
+        slots=2,
+        directory=directory,
+    ) as server:
         print(server.address, server.token(), flush=True)
-        for turn in range(3):
-            rows = ROWS + turn
+        for turn in range(int(turns)):
+            rows = ROWS + turn % 3
             ids = np.arange(turn * ROWS, turn * ROWS + rows, dtype=np.uint64)
             at = (np.arange(rows * 8) % 100).astype(np.float32)
             names = [None if row % 7 == 0 else f"token {row} ü" for row in range(rows)]

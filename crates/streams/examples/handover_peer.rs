@@ -1,10 +1,10 @@
 //! One end of a hand-over, to be the peer of a process that may be written in another language.
 //!
-//! `produce unix|tcp sealed|trusted` says on its standard output where it listens and with which token, then hands over
-//! six tables, three born in their segments and three copied once, with a line for each that sums it up. `consume
+//! `produce unix|tcp sealed|trusted TURNS [DIRECTORY]` says on its standard output where it listens and with which token, then hands
+//! over two tables a turn, one born in its segment and one copied once, with a line for each that sums it up. `consume
 //! sealed|trusted` is told address and token on its standard input, and sums up what it receives in the same way.
 //!
-//!     cargo run -p ottava-streams --all-features --example handover_peer -- produce unix sealed
+//!     cargo run -p ottava-streams --all-features --example handover_peer -- produce unix sealed 3
 //!
 //! `crates/py/tests/handover_peer.py` is its twin.
 
@@ -39,8 +39,11 @@ mod peer {
     #[allow(unsafe_code)]
     pub(super) fn run(arguments: &[String]) -> Result<(), Box<dyn Error>> {
         match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-            ["produce", transport, mode] => {
+            ["produce", transport, mode, turns, ref directory @ ..] => {
                 let mut options = ServerOptions::new().schema(schema()).slots(2);
+                if let [directory] = directory {
+                    options = options.directory(directory);
+                }
                 if transport == "tcp" {
                     options = options.transport(Transport::Tcp);
                 }
@@ -48,7 +51,7 @@ mod peer {
                     // SAFETY: see above.
                     options = unsafe { options.trusted() };
                 }
-                produce(&Server::bind(options)?)
+                produce(&Server::bind(options)?, turns.parse()?)
             }
             ["consume", mode] => {
                 let mut options = ClientOptions::new().schema(schema());
@@ -61,16 +64,16 @@ mod peer {
                 let (address, token) = line.trim().split_once(' ').ok_or("no address and token")?;
                 consume(&Client::connect(&address.parse()?, &token.parse()?, options)?)
             }
-            _ => Err("usage: produce unix|tcp sealed|trusted, or consume sealed|trusted".into()),
+            _ => Err("usage: produce unix|tcp sealed|trusted TURNS [DIRECTORY], or consume sealed|trusted".into()),
         }
     }
 
-    fn produce(server: &Server) -> Result<(), Box<dyn Error>> {
+    fn produce(server: &Server, turns: usize) -> Result<(), Box<dyn Error>> {
         let mut out = stdout().lock();
         writeln!(out, "{} {}", server.address(), server.token()?.reveal())?;
         out.flush()?;
-        for turn in 0..3 {
-            let rows = ROWS + turn;
+        for turn in 0..turns {
+            let rows = ROWS + turn % 3;
             let names: StringArray =
                 (0..rows).map(|row| (row % 7 != 0).then(|| format!("token {row} ü"))).collect();
             let mut segment = server.segment(&schema(), rows, |_| Some(20 * rows), WAIT)?;

@@ -8,9 +8,10 @@
 //! is so is [`Parts::proved`]; what is not proved here is for the decoder to validate, and to find words for.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use arrow_ipc as ipc;
-use arrow_schema::{DataType, Field, IntervalUnit, Schema, UnionMode};
+use arrow_schema::{DataType, Field, IntervalUnit, SchemaRef, UnionMode};
 use ipc::{Block, MessageHeader, MetadataVersion};
 
 use super::error::HandoverError;
@@ -37,20 +38,55 @@ impl Default for Limits {
     }
 }
 
-/// The parts of a file whose structure holds.
+/// A file whose structure holds.
 pub(super) struct Parts {
-    pub(super) schema: Schema,
-    pub(super) dictionaries: Vec<Block>,
-    pub(super) batches: Vec<Block>,
+    pub(super) footer: Arc<Footer>,
     /// Whether the contents of all arrays were looked at and found valid.
     pub(super) proved: bool,
+}
+
+/// What a footer says, checked as far as it can be without the file before it.
+#[derive(Debug)]
+pub(super) struct Footer {
+    bytes: Vec<u8>,
+    pub(super) schema: SchemaRef,
+    pub(super) dictionaries: Vec<Block>,
+    pub(super) batches: Vec<Block>,
+    dictionary_ids: DictionaryIds,
+}
+
+impl Footer {
+    fn read(bytes: &[u8]) -> Result<Self, HandoverError> {
+        let bad = |reason: &str| HandoverError::malformed("footer", reason);
+        let footer =
+            ipc::root_as_footer(bytes).map_err(|err| bad(&err.to_string().to_lowercase()))?;
+        if footer.version() != MetadataVersion::V5 {
+            return Err(bad("is not of metadata version 5"));
+        }
+        let schema = footer.schema().ok_or_else(|| bad("has no schema"))?;
+        Ok(Self {
+            dictionary_ids: check_schema(&schema)?,
+            schema: SchemaRef::new(ipc::convert::fb_to_schema(schema)),
+            dictionaries: footer.dictionaries().into_iter().flatten().copied().collect(),
+            batches: footer.recordBatches().into_iter().flatten().copied().collect(),
+            bytes: bytes.to_vec(),
+        })
+    }
 }
 
 const MAGIC: &[u8; 6] = b"ARROW1";
 const CONTINUATION: [u8; 4] = [0xff; 4];
 
 /// Checks the structure of a file, and with `contents` looks at what its arrays hold, which takes time linear in rows.
-pub(super) fn check(file: &[u8], limits: &Limits, contents: bool) -> Result<Parts, HandoverError> {
+///
+/// `last` is the footer of the file before, which one of the same schema and layout repeats byte for byte, and need not be
+/// read again then.
+pub(super) fn check(
+    file: &[u8],
+    limits: &Limits,
+    contents: bool,
+    last: &mut Option<Arc<Footer>>,
+) -> Result<Parts, HandoverError> {
     let bad = |place: &str, reason: &str| HandoverError::malformed(place, reason);
     if file.len() as u64 > limits.bytes {
         return Err(HandoverError::TooLarge { bytes: file.len() as u64, limit: limits.bytes });
@@ -66,26 +102,19 @@ pub(super) fn check(file: &[u8], limits: &Limits, contents: bool) -> Result<Part
         .and_then(|length| tail.checked_sub(length))
         .filter(|&start| start >= 8)
         .ok_or_else(|| bad("footer", &format!("length {length} is out of range")))?;
-    let footer = ipc::root_as_footer(&file[start..tail])
-        .map_err(|err| bad("footer", &err.to_string().to_lowercase()))?;
-    if footer.version() != MetadataVersion::V5 {
-        return Err(bad("footer", "is not of metadata version 5"));
-    }
-    let fb = footer.schema().ok_or_else(|| bad("footer", "has no schema"))?;
-    let dictionary_ids = check_schema(&fb)?;
-    let schema = ipc::convert::fb_to_schema(fb);
-
-    let dictionaries: Vec<Block> = footer.dictionaries().into_iter().flatten().copied().collect();
-    let batches: Vec<Block> = footer.recordBatches().into_iter().flatten().copied().collect();
-    check_blocks(&dictionaries, &batches, start, limits)?;
+    let footer = match last.take().filter(|last| last.bytes == file[start..tail]) {
+        Some(same) => same,
+        None => Arc::new(Footer::read(&file[start..tail])?),
+    };
+    check_blocks(&footer.dictionaries, &footer.batches, start, limits)?;
 
     let mut seen = Seen {
         contents,
         viewable: limits.viewed_bytes,
         // Keys of dictionaries are for the decoder, which has their values.
-        proved: contents && dictionaries.is_empty(),
+        proved: contents && footer.dictionaries.is_empty(),
     };
-    for (i, block) in dictionaries.iter().enumerate() {
+    for (i, block) in footer.dictionaries.iter().enumerate() {
         let place = format!("dictionary {i}");
         let (message, body) = message(file, block, &place)?;
         let dictionary = message
@@ -94,22 +123,24 @@ pub(super) fn check(file: &[u8], limits: &Limits, contents: bool) -> Result<Part
         if dictionary.isDelta() {
             return Err(bad(&place, "is a delta, which a file with one table has no use for"));
         }
-        let values = dictionary_ids
+        let values = footer
+            .dictionary_ids
             .get(&dictionary.id())
             .ok_or_else(|| bad(&place, "belongs to no column"))?;
         let batch = dictionary.data().ok_or_else(|| bad(&place, "has no values"))?;
         let values = [Field::new("values", values.clone(), true)];
         check_batch(&batch, values.iter(), body, &place, limits, &mut seen)?;
     }
-    for (i, block) in batches.iter().enumerate() {
+    for (i, block) in footer.batches.iter().enumerate() {
         let place = format!("batch {i}");
         let (message, body) = message(file, block, &place)?;
         let batch =
             message.header_as_record_batch().ok_or_else(|| bad(&place, "is not a record batch"))?;
-        let fields = schema.fields().iter().map(AsRef::as_ref);
+        let fields = footer.schema.fields().iter().map(AsRef::as_ref);
         check_batch(&batch, fields, body, &place, limits, &mut seen)?;
     }
-    Ok(Parts { schema, dictionaries, batches, proved: seen.proved })
+    *last = Some(footer.clone());
+    Ok(Parts { footer, proved: seen.proved })
 }
 
 /// Blocks lie between the magic and the footer and do not overlap.

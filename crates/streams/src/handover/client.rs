@@ -15,7 +15,7 @@ use rustix::process::{Pid, getpid};
 
 use super::address::Address;
 use super::bell::Bell;
-use super::check::Limits;
+use super::check::{Footer, Limits};
 use super::error::{Attempt, HandoverError};
 use super::fingerprint::{ANY, fingerprint};
 use super::frame::{Carrier, Frame, VERSION};
@@ -113,6 +113,7 @@ struct Intake {
     memories: HashMap<u32, Arc<Mapping>>,
     schema: [u8; 32],
     seen: Option<SchemaRef>,
+    footer: Option<Arc<Footer>>,
     ended: bool,
     broken: bool,
 }
@@ -167,6 +168,7 @@ impl Client {
             memories: HashMap::new(),
             schema: if expected == ANY { schema } else { expected },
             seen: None,
+            footer: None,
             ended: false,
             broken: false,
         };
@@ -309,7 +311,8 @@ impl Client {
         lock(&self.connection.held).insert(slot, generation);
         let lease = Lease { connection: self.connection.clone(), slot, generation, pages };
         // SAFETY: who asked for trusted mode vouched for the producer; in sealed mode nothing is taken on trust.
-        let read = unsafe { Table::read(lease, bytes, limits, self.options.trusted) };
+        let read =
+            unsafe { Table::read(lease, bytes, limits, self.options.trusted, &mut intake.footer) };
         let table = read.inspect_err(|_| self.connection.cut())?;
         if intake.schema != ANY && intake.seen.as_ref() != Some(table.schema()) {
             if fingerprint(table.schema()) != intake.schema {

@@ -4,7 +4,7 @@
 //! magic | schema message | batch message | column buffers, 64-byte aligned | footer, at the end
 //! ```
 //!
-//! Places are fixed before the first value is written; the batch message and the footer are written last.
+//! Places are fixed before the first value is written, and so is all but the batch message, which is written last.
 
 use std::ops::Range;
 
@@ -70,6 +70,7 @@ pub(super) struct Layout {
     body: Range<usize>,
     batch: Range<usize>,
     prelude: Vec<u8>,
+    end: Vec<u8>,
     bytes: usize,
 }
 
@@ -89,6 +90,7 @@ impl Layout {
             body: 0..0,
             batch: 0..0,
             prelude,
+            end: Vec::new(),
             bytes: 0,
         };
         // Columns first, relative to the body: the size of the batch message depends on how many there are.
@@ -152,6 +154,13 @@ impl Layout {
         }
         let footer = layout.footer();
         layout.bytes = (layout.body.end + footer.len() + 10 + 8).next_multiple_of(ALIGN);
+        // The footer is found from the end; what it holds is aligned to 8. Trailing bytes of a flatbuffer mean nothing.
+        let gap = (layout.bytes - footer.len() - 10) % 8;
+        let length = (footer.len() + gap) as i32;
+        layout.end = footer;
+        layout.end.resize(layout.end.len() + gap, 0);
+        layout.end.extend_from_slice(&length.to_le_bytes());
+        layout.end.extend_from_slice(&MAGIC[..6]);
         Ok(layout)
     }
 
@@ -169,29 +178,20 @@ impl Layout {
         }
     }
 
-    /// What is left to write once the columns are: pieces and their places.
-    pub(super) fn finish(&self, rows: usize, used: &[Used]) -> [(usize, Vec<u8>); 3] {
+    /// What does not depend on the columns' contents: pieces and their places.
+    pub(super) fn fixed(&self) -> [(usize, &[u8]); 2] {
+        [(0, &self.prelude), (self.bytes - self.end.len(), &self.end)]
+    }
+
+    /// What is left to write once the columns are, and its place.
+    pub(super) fn finish(&self, rows: usize, used: &[Used]) -> (usize, Vec<u8>) {
         let message = self.message(rows, used, self.body.len());
         let mut batch = encapsulate(&message, 8);
         let padding = self.batch.len() - batch.len();
         batch.resize(self.batch.len(), 0);
         let length = (message.len().next_multiple_of(8) + padding) as i32;
         batch[4..8].copy_from_slice(&length.to_le_bytes());
-        let mut end = self.footer();
-        end.extend_from_slice(&(end.len() as i32).to_le_bytes());
-        end.extend_from_slice(&MAGIC[..6]);
-        // The footer is found from the end; what it holds is aligned to 8.
-        let length = end.len() as i32 - 10;
-        let aligned = (self.bytes - end.len()) / 8 * 8;
-        let gap = self.bytes - end.len() - aligned;
-        if gap > 0 {
-            // Trailing bytes of a flatbuffer are of no meaning.
-            end.splice(length as usize..length as usize, std::iter::repeat_n(0, gap));
-            let length = (length as usize + gap) as i32;
-            let at = end.len() - 10;
-            end[at..at + 4].copy_from_slice(&length.to_le_bytes());
-        }
-        [(0, self.prelude.clone()), (self.batch.start, batch), (aligned, end)]
+        (self.batch.start, batch)
     }
 
     fn message(&self, rows: usize, used: &[Used], body: usize) -> Vec<u8> {

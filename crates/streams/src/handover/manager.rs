@@ -84,6 +84,7 @@ impl Permit {
                 None => Memory::create(&self.manager.store, bytes)?,
             };
             memory.truncate(bytes)?;
+            memory.allow_forks();
             self.manager.spare.expect(bytes);
             return Ok((Arc::new(memory), true));
         }

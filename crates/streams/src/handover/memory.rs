@@ -157,7 +157,8 @@ impl Memory {
         Ok(Self { backing, start, bytes, mapped: bytes })
     }
 
-    /// As [`Memory::create`], anonymous, with pages that are there before they are written.
+    /// As [`Memory::create`], anonymous, with pages that are there before they are written. A forked child does not have it,
+    /// which would keep it from being sealed.
     #[cfg(target_os = "linux")]
     pub(super) fn create_warm(bytes: usize) -> Result<Self, HandoverError> {
         use rustix::fs::{FallocateFlags, fallocate};
@@ -165,9 +166,20 @@ impl Memory {
         fallocate(&memory.backing.fd, FallocateFlags::empty(), 0, bytes as u64)
             .attempt("allocate a segment")?;
         let start = memory.start.as_ptr().cast();
-        // SAFETY: our own mapping, of which no byte changes. Kernels before 5.14 do not know it, and map page by page later.
-        let _ = unsafe { madvise(start, bytes, Advice::LinuxPopulateWrite) };
+        // SAFETY: our own mapping, of which no byte changes. Kernels before 5.14 do not know the second, and map page by page
+        // later.
+        unsafe {
+            madvise(start, bytes, Advice::LinuxDontFork).attempt("map a segment")?;
+            let _ = madvise(start, bytes, Advice::LinuxPopulateWrite);
+        }
         Ok(memory)
+    }
+
+    /// Lets forked children have the mapping, as they have others: they may help to fill it.
+    pub(super) fn allow_forks(&self) {
+        #[cfg(target_os = "linux")]
+        // SAFETY: our own mapping, of which no byte changes.
+        let _ = unsafe { madvise(self.start.as_ptr().cast(), self.mapped, Advice::LinuxDoFork) };
     }
 
     /// Gives back the pages behind the first `bytes` bytes, which nothing may have a view of.

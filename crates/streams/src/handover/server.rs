@@ -120,7 +120,8 @@ impl ServerOptions {
 
 /// The producer: hands tables to one consumer at a time. All methods may be called from any thread.
 ///
-/// One thread of its own watches the sockets. It ends with [`Server::close`] or on drop.
+/// One thread of its own watches the sockets. It ends with [`Server::close`] or on drop. In sealed mode on Linux it also
+/// gets memory for one more table of the last size ready, up to 64 MiB, when a table was acknowledged.
 #[derive(Debug)]
 pub struct Server {
     manager: Arc<Manager>,
@@ -266,9 +267,11 @@ impl Server {
         {
             self.manager.spare.expect(bytes);
             memory.truncate(bytes)?;
-            memory.freeze()?;
-            let pages = Some(Pages::Mapped(Arc::new(memory)));
-            return Ok(Parcel { permit, pages, bytes: bytes as u64 });
+            // A child that was forked in the wrong moment may have it mapped; what was never mapped can be sealed always.
+            if memory.freeze().is_ok() {
+                let pages = Some(Pages::Mapped(Arc::new(memory)));
+                return Ok(Parcel { permit, pages, bytes: bytes as u64 });
+            }
         }
         let backing = Backing::create(&self.manager.store)?;
         let mut sink = FileSink::new(&backing);

@@ -8,7 +8,7 @@ use super::memory::{Memory, Store};
 use super::sync::lock;
 
 /// Larger ones are made when they are needed: no server keeps more than this for a table that may never come.
-const MOST: usize = 32 << 20;
+const MOST: usize = 64 << 20;
 
 #[derive(Debug, Default)]
 pub(super) struct Spare(Mutex<State>);
@@ -25,9 +25,9 @@ impl Spare {
         lock(&self.0).memory.take()
     }
 
-    /// The next table will be about as large as this one, which has `bytes` bytes.
+    /// The next table will be about as large as this one, which has `bytes` bytes: strings differ a little in length.
     pub(super) fn expect(&self, bytes: usize) {
-        lock(&self.0).wanted = bytes.saturating_add(bytes / 16);
+        lock(&self.0).wanted = bytes.saturating_add(bytes / 64);
     }
 
     /// Makes memory ready if a table is expected and there is none.

@@ -8,7 +8,7 @@ use arrow_array::RecordBatch;
 use arrow_buffer::Buffer;
 use arrow_schema::SchemaRef;
 
-use super::check::Limits;
+use super::check::{Footer, Limits};
 use super::client::Connection;
 use super::error::HandoverError;
 use super::memory::Mapping;
@@ -36,13 +36,14 @@ impl Table {
         bytes: usize,
         limits: &Limits,
         trust: bool,
+        last: &mut Option<Arc<Footer>>,
     ) -> Result<Self, HandoverError> {
         let start = lease.pages.start();
         assert!(bytes <= lease.pages.len());
         // SAFETY: `start` is valid for `bytes` bytes by the assertion, as long as `lease` lives, which the buffer holds.
         let file = unsafe { Buffer::from_custom_allocation(start, bytes, Arc::new(lease)) };
         // SAFETY: the caller vouches for what `trust` takes for granted.
-        let (schema, batches) = unsafe { decode(&file, limits, trust) }?;
+        let (schema, batches) = unsafe { decode(&file, limits, trust, last) }?;
         Ok(Self { schema, batches, file })
     }
 
@@ -84,7 +85,7 @@ impl Table {
         let limits =
             Limits { bytes: u64::MAX, batches: usize::MAX, rows: u64::MAX, viewed_bytes: u64::MAX };
         // SAFETY: the same bytes were validated, or vouched for by whoever asked for trusted mode, when they were received.
-        let (schema, batches) = unsafe { decode(&file, &limits, true) }?;
+        let (schema, batches) = unsafe { decode(&file, &limits, true, &mut None) }?;
         Ok(Self { schema, batches, file })
     }
 }

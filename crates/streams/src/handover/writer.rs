@@ -33,6 +33,9 @@ impl SegmentWriter {
     pub(super) fn new(memory: Arc<Memory>, layout: Layout, fresh: bool) -> Self {
         let used = vec![Used::default(); layout.columns.len()];
         let writer = Self { used, rows: layout.rows, memory, layout };
+        for (at, piece) in writer.layout.fixed() {
+            writer.memory.write(at, piece);
+        }
         // A slot that was used holds the offsets of another table.
         for place in writer.layout.columns.iter().filter(|_| !fresh) {
             if let Some(offsets) = &place.offsets {
@@ -252,9 +255,8 @@ impl SegmentWriter {
                 }
             }
         }
-        for (at, piece) in self.layout.finish(self.rows, &self.used) {
-            self.memory.write(at, &piece);
-        }
+        let (at, batch) = self.layout.finish(self.rows, &self.used);
+        self.memory.write(at, &batch);
         self.layout.bytes()
     }
 }

@@ -75,7 +75,7 @@ fn until(mut done: impl FnMut() -> bool) {
 }
 
 fn tcp_server(base: &Path) -> Server {
-    Server::bind(options(base, Transport::Tcp).deadline(Duration::from_millis(300))).unwrap()
+    Server::bind(options(base, Transport::Tcp)).unwrap()
 }
 
 #[test]
@@ -108,7 +108,8 @@ fn consumers_that_break_the_protocol_are_cut_off() {
 #[test]
 fn a_consumer_that_stalls_or_dies_in_a_frame_is_cut_off() {
     let base = tempfile::tempdir().unwrap();
-    let server = tcp_server(base.path());
+    let deadline = Duration::from_secs(2);
+    let server = Server::bind(options(base.path(), Transport::Tcp).deadline(deadline)).unwrap();
     let mut stream = raw_consumer(&server);
     stream.write_all(&framed(&release(0, 1))[..7]).unwrap();
     until(|| server.fault().is_some());
@@ -252,7 +253,7 @@ fn received(
     let address = raw_server(&token, directory.path(), move |stream| {
         stream.write_all(&frames).unwrap();
     });
-    let options = ClientOptions::new().deadline(Duration::from_millis(500));
+    let options = ClientOptions::new().deadline(Duration::from_secs(2));
     let client = Client::connect(&address, &token, options).unwrap();
     client.recv(LONG)
 }
@@ -310,6 +311,24 @@ fn a_producer_that_sends_more_than_it_may_is_refused() {
 }
 
 #[test]
+fn what_a_producer_does_to_its_file_later_changes_nothing() {
+    let good = file_bytes();
+    let directory = private_directory();
+    put(directory.path(), &good);
+    let token = Token::random().unwrap();
+    let frame = named(0, good.len() as u64);
+    let address = raw_server(&token, directory.path(), move |stream| {
+        stream.write_all(&frame).unwrap();
+    });
+    let client = Client::connect(&address, &token, ClientOptions::new()).unwrap();
+    let table = client.recv(LONG).unwrap().unwrap();
+    let path = directory.path().join(NAME);
+    std::fs::write(&path, vec![0xff; good.len()]).unwrap();
+    std::fs::OpenOptions::new().write(true).open(&path).unwrap().set_len(0).unwrap();
+    assert_eq!(table.batches(), [tokens(10)]);
+}
+
+#[test]
 fn a_server_that_does_not_know_the_token_is_not_believed() {
     let directory = private_directory();
     let address = raw_server(&Token::random().unwrap(), directory.path(), |_| {});
@@ -358,6 +377,24 @@ mod sealed {
         fds: Vec<OwnedFd>,
         announced: u64,
     ) -> Result<Option<ottava_streams::handover::Table>, HandoverError> {
+        outcome_in(ClientOptions::new(), false, fds, announced)
+    }
+
+    #[allow(unsafe_code)]
+    fn trusted_outcome(
+        fds: Vec<OwnedFd>,
+        announced: u64,
+    ) -> Result<Option<ottava_streams::handover::Table>, HandoverError> {
+        // SAFETY: no table comes of it that is looked at, but for those that are as they should be.
+        outcome_in(unsafe { ClientOptions::new().trusted() }, true, fds, announced)
+    }
+
+    fn outcome_in(
+        options: ClientOptions,
+        trusted: bool,
+        fds: Vec<OwnedFd>,
+        announced: u64,
+    ) -> Result<Option<ottava_streams::handover::Table>, HandoverError> {
         let base = tempfile::tempdir().unwrap();
         let path = base.path().join("control");
         let listener = socket(AddressFamily::UNIX, SocketType::SEQPACKET, None).unwrap();
@@ -370,7 +407,8 @@ mod sealed {
             let mut hello = [0; 200];
             let _ = recv(&stream, &mut hello, RecvFlags::empty()).unwrap();
             let proof = proof(&known, b"server", &hello[12..28]);
-            let welcome = [&[2, 0][..], &8_u32.to_le_bytes(), &proof, &[0; 32]].concat();
+            let welcome =
+                [&[2, u8::from(trusted)][..], &8_u32.to_le_bytes(), &proof, &[0; 32]].concat();
             send(&stream, &welcome, SendFlags::empty()).unwrap();
             let fds: Vec<_> = fds.iter().map(AsFd::as_fd).collect();
             let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(8))];
@@ -382,7 +420,7 @@ mod sealed {
             sendmsg(&stream, &[IoSlice::new(&frame)], &mut control, SendFlags::empty()).unwrap();
             let _ = recv(&stream, &mut [0; 100][..], RecvFlags::empty());
         });
-        let client = Client::connect(&Address::Unix(path), &token, ClientOptions::new()).unwrap();
+        let client = Client::connect(&Address::Unix(path), &token, options).unwrap();
         let outcome = client.recv(LONG);
         drop(client);
         hostile.join().unwrap();
@@ -443,6 +481,42 @@ mod sealed {
     fn sealed_garbage_is_refused() {
         let err = outcome(vec![memfd(&[0xab; 5000], ALL)], 5000).unwrap_err();
         assert!(matches!(err, HandoverError::Malformed { .. }), "{err}");
+    }
+
+    /// Contents are the producer's word in trusted mode; that the process lives does not depend on it.
+    #[test]
+    fn trusted_slots_must_keep_their_size_and_hold_a_file() {
+        let good = file_bytes();
+        let bytes = good.len() as u64;
+        let size = SealFlags::SHRINK | SealFlags::GROW;
+        let table = trusted_outcome(vec![memfd(&good, size)], bytes).unwrap().unwrap();
+        assert_eq!(table.batches()[0], tokens(10));
+        for (seals, name) in [(SealFlags::SHRINK, "grow"), (SealFlags::GROW, "shrink")] {
+            match trusted_outcome(vec![memfd(&good, seals)], bytes) {
+                Err(HandoverError::NotSealed { missing }) => assert_eq!(missing, name),
+                other => panic!("{name}: {other:?}"),
+            }
+        }
+        let malformed = |file: &[u8]| {
+            let err = trusted_outcome(vec![memfd(file, size)], file.len() as u64).unwrap_err();
+            assert!(matches!(err, HandoverError::Malformed { .. }), "{err}");
+        };
+        malformed(&good[..good.len() - 8]);
+        malformed(&[0xab; 5000]);
+        let tail = good.len() - 10;
+        for length in [0, -1, i32::MAX] {
+            let mut file = good.clone();
+            file[tail..tail + 4].copy_from_slice(&length.to_le_bytes());
+            malformed(&file);
+        }
+        for announced in [bytes + 1, bytes + 4096] {
+            let err = trusted_outcome(vec![memfd(&good, size)], announced).unwrap_err();
+            assert!(matches!(err, HandoverError::Protocol { .. }), "{err}");
+        }
+        let err = trusted_outcome(vec![], bytes).unwrap_err();
+        assert!(matches!(err, HandoverError::Protocol { .. }), "{err}");
+        let err = trusted_outcome(vec![memfd(&[], size)], bytes).unwrap_err();
+        assert!(matches!(err, HandoverError::Protocol { .. }), "{err}");
     }
 
     #[test]
