@@ -14,6 +14,7 @@ import importlib
 import json
 import platform
 import statistics
+import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -268,14 +269,14 @@ def rows(profile: str) -> list[Row]:
         data, bad = DATA[kind], BAD[kind]
         text = json.dumps(data, separators=(",", ":")).encode()
         ours = OTTAVA[kind]
-        keywords: dict[str, Callable[[dict[str, Any]], Any]] = {"ottava": lambda d, c=ours: c(**d)}  # type: ignore[misc]
+        classes: dict[str, Any] = {"ottava": ours}
         objects: dict[str, Callable[[dict[str, Any]], Any]] = {"ottava": ours.model_validate}
         texts: dict[str, Callable[[bytes], Any]] = {"ottava": ours.model_validate_json}
         lists: dict[str, Callable[[list[Any]], Any]] = {"ottava": ours.model_validate_batch}
         arrays: dict[str, Callable[[bytes], Any]] = {"ottava": ottava.TypeAdapter(list[ours]).validate_json}  # type: ignore[valid-type]
         if PYDANTIC:
             theirs = PYDANTIC[kind]
-            keywords["pydantic"] = lambda d, c=theirs: c(**d)  # type: ignore[misc]
+            classes["pydantic"] = theirs
             objects["pydantic"] = theirs.model_validate
             texts["pydantic"] = theirs.model_validate_json
             adapter = pydantic.TypeAdapter(list[theirs])
@@ -283,7 +284,7 @@ def rows(profile: str) -> list[Row]:
             arrays["pydantic"] = adapter.validate_json
         if MSGSPEC:
             struct = MSGSPEC[kind]
-            keywords["msgspec"] = lambda d, c=struct: c(**d)  # type: ignore[misc]
+            classes["msgspec"] = struct
             objects["msgspec"] = lambda d, c=struct: msgspec.convert(d, c)  # type: ignore[misc]
             texts["msgspec"] = msgspec.json.Decoder(struct).decode
             lists["msgspec"] = lambda d, c=list[struct]: msgspec.convert(d, c)  # type: ignore[misc, valid-type]
@@ -291,14 +292,24 @@ def rows(profile: str) -> list[Row]:
         for name, models in (("satya", SATYA), ("dhi", DHI)):
             if kind in models:
                 peer = models[kind]
-                keywords[name] = lambda d, c=peer: c(**d)  # type: ignore[misc]
+                classes[name] = peer
                 objects[name] = peer.model_validate
                 if hasattr(peer, "model_validate_json"):
                     texts[name] = peer.model_validate_json
         if kind != "nested":
+            keywords: dict[str, Callable[[dict[str, Any]], Any]] = {
+                n: (lambda d, c=c: c(**d)) for n, c in classes.items()  # type: ignore[misc]
+            }
             made.append(
                 Row(
                     f"construct from keywords, {kind}",
+                    {n: constructor(c, data) for n, c in classes.items()},
+                    loose=loose(keywords, bad),
+                )
+            )
+            made.append(
+                Row(
+                    f"construct from a dictionary of keywords, {kind}",
                     {n: (lambda c=c, d=data: c(d)) for n, c in keywords.items()},  # type: ignore[misc]
                     loose=loose(keywords, bad),
                 )
@@ -430,6 +441,13 @@ def make_class(base: Any, of: Any) -> Any:
     return type(base)("Made", (base,), namespace)
 
 
+def constructor(cls: Any, data: dict[str, Any]) -> Call:
+    """A call of a class with its keywords written out."""
+    written = ", ".join(f"{key}={value!r}" for key, value in data.items())
+    made: Call = eval(f"lambda: cls({written})", {"cls": cls})
+    return made
+
+
 def reader(instance: Any) -> Call:
     """A hundred reads, in a function of its own so that the interpreter specializes each for its class."""
     body = "\n".join("    i.name" for _ in range(100))
@@ -447,6 +465,31 @@ def memory() -> dict[str, int]:
         theirs = PYDANTIC["simple"](**USER)
         found["pydantic"] = sys.getsizeof(theirs) + sys.getsizeof(theirs.__dict__)
     return found
+
+
+IMPORTS = {
+    "ottava": "from ottava import Field, Model",
+    "pydantic": "from pydantic import BaseModel, Field",
+    "msgspec": "from msgspec import Meta, Struct",
+    "satya": "from satya import Field, Model",
+    "dhi": "from dhi import BaseModel, Field",
+}
+
+
+def imports(rounds: int) -> dict[str, dict[str, float]]:
+    """Milliseconds in a fresh interpreter until a model can be written down: least, median and most of the rounds."""
+    samples: dict[str, list[float]] = {}
+    for _ in range(rounds):
+        for name, statement in IMPORTS.items():
+            if name != "ottava" and load(name) is None:
+                continue
+            code = f"import time; t = time.perf_counter(); {statement}; print(time.perf_counter() - t)"
+            done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+            samples.setdefault(name, []).append(1e3 * float(done.stdout))
+    return {
+        name: {"least": min(found), "median": statistics.median(found), "most": max(found)}
+        for name, found in samples.items()
+    }
 
 
 def versions() -> dict[str, str]:
@@ -484,9 +527,15 @@ def main() -> int:
             )
     sizes = memory()
     print("\nbytes of an instance of four fields: " + ", ".join(f"{name} {size}" for name, size in sizes.items()))
+    times: dict[str, Any] = {}
+    if all(word in "import" for word in args.only):
+        times = imports(rounds)
+        print("\nimport (ms on the clock)")
+        for name, figure in times.items():
+            print(f"  {name:24}{figure['median']:12.1f}  [{figure['least']:.1f}, {figure['most']:.1f}]")
     if args.json:
         with open(args.json, "w", encoding="utf-8") as file:
-            json.dump({"versions": versions(), "machine": platform.machine(), "rows": results, "bytes": sizes}, file, indent=1)
+            json.dump({"versions": versions(), "machine": platform.machine(), "rows": results, "bytes": sizes, "imports": times}, file, indent=1)
     return 0
 
 

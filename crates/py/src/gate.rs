@@ -91,6 +91,12 @@ where
     }
 }
 
+/// Lets other threads go ahead for a moment in a long call that holds the lock; an error if a signal handler raised one.
+pub(crate) fn pause(py: Python<'_>) -> PyResult<()> {
+    py.detach(|| ());
+    py.check_signals()
+}
+
 /// Runs `work` with the lock held, for calls too short to be worth releasing it.
 ///
 /// A panic becomes `ottava.errors.InternalError`, as in [`detached`].

@@ -6,6 +6,8 @@ use crate::input::{Collection, Found, Input};
 use crate::issue::{Code, Echo, Issue, Issues, Loc, Param};
 use crate::output::{Checked, Output, Stop};
 use crate::program::{NodeId, Op, Program};
+use crate::rules::number::is_too_long;
+use crate::rules::union::Settled;
 
 /// One run of a program. It is generic over both ends, so each pair of them is compiled on its own.
 pub struct Run<'r, I: Input, O: Output> {
@@ -32,6 +34,12 @@ pub struct Run<'r, I: Input, O: Output> {
     pub(crate) verified: bool,
     /// Makes every node strict, whatever the declaration says.
     pub(crate) force_strict: Option<bool>,
+    /// How often alternatives inside of alternatives were tried since the outermost of them began.
+    pub(crate) trials: usize,
+    /// Whether the current value is checked by an alternative of an assertion.
+    pub(crate) nested: bool,
+    /// What nested unions were found to be; see [`Run::check_union`].
+    pub(crate) settled: Settled<I::Value>,
 }
 
 /// How well a value fits a type, best first.
@@ -68,6 +76,9 @@ impl<'r, I: Input, O: Output> Run<'r, I, O> {
             in_union: false,
             verified: false,
             force_strict: strict,
+            trials: 0,
+            nested: false,
+            settled: Settled::default(),
         }
     }
 
@@ -89,9 +100,12 @@ impl<'r, I: Input, O: Output> Run<'r, I, O> {
             in_union: self.in_union,
             verified: self.verified,
             force_strict: self.force_strict,
+            trials: self.trials,
+            nested: self.nested,
+            settled: Settled::default(),
         };
         let result = body(&mut run);
-        (self.fit, self.fields) = (run.fit, run.fields);
+        (self.fit, self.fields, self.trials) = (run.fit, run.fields, run.trials);
         result
     }
 
@@ -233,6 +247,9 @@ impl<'r, I: Input, O: Output> Run<'r, I, O> {
             Found::Null | Found::Other => self.output.null(at),
             Found::Bool(value) => self.output.bool(at, value),
             Found::Int(value) => self.output.int(at, value),
+            Found::BigInt(digits) if I::IS_JSON && is_too_long(digits) => {
+                self.fail(value, Code::IntParsingSize, Vec::new())
+            }
             Found::BigInt(digits) => self.output.big_int(at, digits),
             Found::Float(value) => self.output.float(at, value),
             Found::Str(value) => self.output.str(at, value),

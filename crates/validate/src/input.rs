@@ -5,7 +5,7 @@ use std::ptr::NonNull;
 use ottava_core::schema::{Date, DateTime, Duration, Time};
 
 use crate::issue::Echo;
-use crate::output::Checked;
+use crate::output::{Checked, Stop};
 use crate::program::{EnumPlan, RecordPlan};
 
 /// A source of values.
@@ -80,6 +80,12 @@ pub trait Input {
         self.get(value)
     }
 
+    /// Whether the value is text that cannot be read, because it is not Unicode.
+    #[inline]
+    fn is_broken_text(&self, _value: &Self::Value) -> bool {
+        false
+    }
+
     /// Whether the value is null.
     ///
     /// # Errors
@@ -134,6 +140,12 @@ pub trait Input {
     /// As [`Input::get`].
     fn next_item(&mut self, seq: &mut Self::Seq) -> Checked<Option<Self::Value>>;
 
+    /// Whether the sequence is known to end.
+    #[inline]
+    fn ends(&self, _seq: &Self::Seq) -> bool {
+        true
+    }
+
     /// Begins to read a map. With a record, an object whose attributes are its fields will do, if the record says so.
     /// `None` if the value is no map.
     ///
@@ -177,6 +189,19 @@ pub trait Input {
     /// # Errors
     /// As [`Input::get`].
     fn skip(&mut self, value: &Self::Value) -> Checked<()>;
+
+    /// A number that no other value of this source has while a clone of this one is kept. `None`, the default, if there is no such number;
+    /// unions inside of unions may then take time exponential in the depth of the value.
+    #[inline]
+    fn identity(&self, _value: &Self::Value) -> Option<usize> {
+        None
+    }
+
+    /// The run ends here, because it would take too long; the source keeps this as its reason.
+    #[cold]
+    fn give_up(&mut self) -> Stop {
+        Stop::Abort
+    }
 
     /// The value, as an issue shows it.
     fn echo(&mut self, value: &Self::Value) -> Echo;

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::ops::Range;
+use std::sync::Arc;
 
 use ottava_core::schema::Value;
 
@@ -57,7 +58,7 @@ impl fmt::Display for Issue {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Loc {
     /// A field, a key, or the tag of a union's member.
-    Name(Box<str>),
+    Name(Arc<str>),
     /// An index of a sequence, or a row number.
     Index(usize),
 }

@@ -44,6 +44,7 @@ mod check;
 mod code;
 #[cfg(feature = "arrow")]
 mod columns;
+mod compact;
 mod compile;
 mod distinct;
 mod error;
@@ -51,6 +52,7 @@ mod input;
 mod issue;
 mod json;
 mod json_schema;
+mod lines;
 mod nothing;
 mod output;
 mod pattern;
@@ -65,6 +67,7 @@ pub use check::Run;
 pub use columns::{
     ArrowBatches, BatchOptions, ColumnOutput, ColumnsError, NdjsonReader, RowIssue, RowIssues,
 };
+pub use compact::{CompactRow, CompactRows};
 pub use error::SchemaError;
 pub use input::{Collection, Entry, Found, HostValue, Input};
 pub use issue::{Code, Echo, Issue, Issues, Loc, Param};

@@ -3,8 +3,12 @@
 //! A host whose objects mostly fit can try this first: an object that [`Quick`] accepts is right, and the engine would take it
 //! as it is. Anything else must go to the engine, which alone converts and reports.
 
-use crate::input::Collection;
-use crate::program::{NodeId, Op, Program};
+use ottava_core::schema::{Date, DateTime, Duration, Time};
+
+use crate::input::{Collection, Found};
+use crate::program::{EnumPlan, LiteralPlan, NodeId, Op, Program};
+use crate::rules::format::parse_uuid;
+use crate::rules::temporal;
 use crate::rules::text::StrRules;
 
 /// A node, as far as it can be decided without a run.
@@ -70,6 +74,40 @@ pub enum Quick<'p> {
     Unknown,
 }
 
+/// Text in the usual form of a kind, for nodes that take every value of it. `None` may also mean that a run reads it in another
+/// form.
+impl Quick<'_> {
+    /// A date and time as in RFC 3339, with or without an offset.
+    #[must_use]
+    pub fn datetime(text: &str) -> Option<DateTime> {
+        temporal::parse_rfc3339(text.as_bytes()).ok()
+    }
+
+    /// A date as in RFC 3339.
+    #[must_use]
+    pub fn date(text: &str) -> Option<Date> {
+        temporal::parse_date(text.as_bytes()).ok()
+    }
+
+    /// A time of day.
+    #[must_use]
+    pub fn time(text: &str) -> Option<Time> {
+        temporal::parse_time(text.as_bytes()).ok()
+    }
+
+    /// A span of time.
+    #[must_use]
+    pub fn duration(text: &str) -> Option<Duration> {
+        temporal::parse_duration(text.as_bytes()).ok()
+    }
+
+    /// The bits of a UUID.
+    #[must_use]
+    pub fn uuid(text: &str) -> Option<u128> {
+        parse_uuid(text).ok()
+    }
+}
+
 /// Rules of a string.
 #[derive(Debug, Clone, Copy)]
 pub struct TextRule<'p>(&'p StrRules);
@@ -89,7 +127,34 @@ impl TextRule<'_> {
     }
 }
 
+impl EnumPlan {
+    /// The index of the member whose value this is.
+    #[must_use]
+    #[inline]
+    pub fn find(&self, found: Found<'_>) -> Option<usize> {
+        self.choices.find(found)
+    }
+}
+
+impl LiteralPlan {
+    /// The index of the value that this is.
+    #[must_use]
+    #[inline]
+    pub fn find(&self, found: Found<'_>) -> Option<usize> {
+        self.choices.find(found)
+    }
+}
+
 impl Program {
+    /// Whether the declaration lets nothing convert to this node.
+    #[must_use]
+    pub fn is_strict(&self, node: NodeId) -> bool {
+        match &self.node(node).op {
+            Op::Alias(inner) => self.is_strict(*inner),
+            _ => self.node(node).strict,
+        }
+    }
+
     /// What can be decided of a node without a run.
     #[must_use]
     pub fn quick(&self, node: NodeId) -> Quick<'_> {

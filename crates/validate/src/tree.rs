@@ -324,6 +324,13 @@ impl<'t> Input for TreeInput<'t> {
         Ok(())
     }
 
+    fn identity(&self, value: &Part<'t>) -> Option<usize> {
+        match value {
+            Part::Value(value) => Some(std::ptr::from_ref(*value) as usize),
+            Part::Key(_) => None,
+        }
+    }
+
     fn echo(&mut self, value: &Part<'t>) -> Echo {
         Echo::Value(match value {
             Part::Value(value) => (*value).clone(),

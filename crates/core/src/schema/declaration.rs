@@ -258,4 +258,7 @@ pub struct Docs {
     /// First schema version without the field.
     #[cfg_attr(feature = "serde", serde(skip_serializing_if = "Option::is_none"))]
     pub removed_in: Option<String>,
+    /// Keywords that the JSON Schema has beside those that the declaration gives it; they replace those.
+    #[cfg_attr(feature = "serde", serde(skip_serializing_if = "Vec::is_empty"))]
+    pub keywords: Vec<(String, Value)>,
 }

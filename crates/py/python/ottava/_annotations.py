@@ -95,9 +95,8 @@ _TEXTUAL: tuple[type, ...] = (
 )
 
 
-_QUALIFIERS = [
-    getattr(typing, name) for name in ("Required", "NotRequired", "ReadOnly", "Final") if hasattr(typing, name)
-]
+# Of `typing` or of `typing_extensions`, which has its own where `typing` has none.
+_QUALIFIERS = frozenset({"Required", "NotRequired", "ReadOnly", "Final"})
 
 
 class Context:
@@ -143,7 +142,7 @@ def describe(annotation: Any, context: Context) -> Description:
         return _union(typing.get_args(annotation), context)
     if origin is Literal:
         return _literal(annotation)
-    if origin in _QUALIFIERS:
+    if getattr(origin, "_name", None) in _QUALIFIERS:
         return describe(typing.get_args(annotation)[0], context)
     if isinstance(annotation, TypeVar):
         return _typevar(annotation, context)
@@ -371,7 +370,7 @@ def _generic(annotation: Any, origin: Any, args: tuple[Any, ...], context: Conte
     if origin is collections.Counter:
         return hooked({"kind": "dict", "key": item, "value": {"kind": "int"}}, "after", collections.Counter)
     if isinstance(origin, type):
-        if dataclasses.is_dataclass(origin) or typing.is_typeddict(origin):
+        if dataclasses.is_dataclass(origin) or _is_typed_dict(origin):
             parameters = getattr(origin, "__parameters__", ())
             inner = Context(arbitrary=context.arbitrary, typevars=dict(zip(parameters, args)))
             return _record_class(origin, inner)
@@ -401,7 +400,7 @@ def _class(cls: type, context: Context) -> Description:
             return _enum(cls)
         except TypeError:
             return _checked_by(cls)
-    if dataclasses.is_dataclass(cls) or typing.is_typeddict(cls):
+    if dataclasses.is_dataclass(cls) or _is_typed_dict(cls):
         return _record_class(cls, context)
     if issubclass(cls, tuple) and hasattr(cls, "_fields"):
         return _record_class(cls, context)
@@ -423,6 +422,11 @@ def _class(cls: type, context: Context) -> Description:
     raise TypeError(
         f"no schema for {cls!r}; arbitrary_types_allowed=True in model_config checks that values are instances of it"
     )
+
+
+def _is_typed_dict(cls: Any) -> bool:
+    # Those of `typing_extensions`, too, which `typing.is_typeddict` does not know.
+    return isinstance(cls, type) and issubclass(cls, dict) and hasattr(cls, "__required_keys__") and hasattr(cls, "__total__")
 
 
 def _enum(cls: type[enum.Enum]) -> Description:
@@ -465,14 +469,14 @@ def _fill_record(record: Description, cls: Any, context: Context) -> None:
     record.update(
         name=cls.__name__,
         module=cls.__module__,
-        cls=None if typing.is_typeddict(cls) else cls,
+        cls=None if _is_typed_dict(cls) else cls,
         how="dict",
         config={"strict": bool(config.get("strict")), "extra": config.get("extra", "ignore")},
         docs={},
         fields=[],
     )
     fields: list[Description] = record["fields"]
-    if typing.is_typeddict(cls):
+    if _is_typed_dict(cls):
         required = cls.__required_keys__
         for name, hint in hints.items():
             default: tuple[Any, ...] = ("required",) if name in required else ("absent",)
@@ -523,12 +527,18 @@ def field(name: str, hint: Any, info: FieldInfo, default: tuple[Any, ...], conte
             ("examples", info.examples),
             ("deprecated_since", info.deprecated_since),
             ("removed_in", info.removed_in),
+            ("keywords", _keywords(info)),
         )
         if value is not None
     }
     if docs:
         made["docs"] = docs
     return made
+
+
+def _keywords(info: FieldInfo) -> dict[str, Any] | None:
+    keywords = {"deprecated": True} if info.deprecated else {}
+    return {**keywords, **(info.json_schema_extra or {})} or None
 
 
 def default_of(info: FieldInfo) -> tuple[Any, ...]:

@@ -56,6 +56,8 @@ class ConfigDict(TypedDict, total=False):
     """Fewest characters of all text."""
     str_max_length: int
     """Most characters of all text."""
+    allow_inf_nan: bool
+    """`True`: JSON text may have `NaN` and `Infinity`, too. `False`: numbers are finite. Default: as Python objects, not as text."""
     use_enum_values: bool
     """Enum fields hold the value of the member."""
     alias_generator: Callable[[str], str]
@@ -368,7 +370,7 @@ def _describe(cls: Any, local: dict[str, Any]) -> bool:
             raise TypeError(f"{cls.__name__}.{name}: {error}") from None
     incomplete = [other for other in context.classes if other is not cls and not other.__ottava_record__]
     record = cls.__ottava_record__
-    docs = {"title": config.get("title"), "description": _doc(cls)}
+    docs = {"title": config.get("title"), "description": _doc(cls), "keywords": config.get("json_schema_extra")}
     record.update(
         name=cls.__name__,
         module=cls.__module__,
@@ -424,7 +426,9 @@ def _describe_field(
     rules = {rule: config[key] for key, rule in _TEXT_RULES if config.get(key)}
     kind = described["type"]
     if rules:
-        kind = _text_rules(kind, rules)
+        kind = _ruled(kind, ("str",), rules)
+    if config.get("allow_inf_nan") is not None:
+        kind = _ruled(kind, ("float", "decimal"), {"allow_inf_nan": config["allow_inf_nan"]})
     if config.get("use_enum_values"):
         kind = _enum_values(kind)
     for mark in cls.__ottava_marked__.values():
@@ -455,16 +459,17 @@ def _checked_default(cls: Any, name: str, described: dict[str, Any]) -> tuple[An
     return default
 
 
-def _text_rules(description: dict[str, Any], rules: dict[str, Any]) -> dict[str, Any]:
-    if description["kind"] == "str":
+def _ruled(description: dict[str, Any], kinds: tuple[str, ...], rules: dict[str, Any]) -> dict[str, Any]:
+    """The description with rules for all parts of these kinds; those that a part has already count for more."""
+    if description["kind"] in kinds:
         return {**description, "rules": {**rules, **description.get("rules", {})}}
     made = dict(description)
     for key in ("item", "key", "value", "rest"):
         if isinstance(made.get(key), dict):
-            made[key] = _text_rules(made[key], rules)
+            made[key] = _ruled(made[key], kinds, rules)
     for key in ("items", "members"):
         if key in made and made["kind"] != "enum":
-            made[key] = [_text_rules(part, rules) for part in made[key]]
+            made[key] = [_ruled(part, kinds, rules) for part in made[key]]
     return made
 
 

@@ -208,6 +208,8 @@ class Model(_native.ModelBase, metaclass=ModelMeta):
     def to_arrow(cls, source: Any, *, threads: int | None = None, on_error: OnError = "raise") -> ArrowResult:
         """NDJSON to Arrow columns: every line is checked, good rows become columns, and no object is made of them.
 
+        Of a model with validators or default factories written in Python each row becomes an instance first, on one thread.
+
         Args:
             source: NDJSON as bytes, a path, a file descriptor or an object that has one, or an iterable of bytes.
             threads: threads that parse and check. Default: one for each core.
@@ -238,6 +240,22 @@ class Model(_native.ModelBase, metaclass=ModelMeta):
             A list of the good instances; with `on_error="collect"` a `BatchResult` with `rows`, `errors()`, `rows_read`, `rows_good`.
         """
         return _native.validate_ndjson(cls, source, threads, on_error, strict)
+
+    @classmethod
+    def model_json_schema(cls, by_alias: bool = True, *, mode: Literal["validation"] = "validation") -> _Dict:
+        """The JSON Schema, draft 2020-12: what JSON must be to be read without conversion.
+
+        Args:
+            by_alias: properties are called by their aliases; with `False` by the names of the fields.
+            mode: there is a schema of what is read (`"validation"`), none of what dumps hold.
+
+        Returns:
+            A dictionary. Validators written in Python have no words in it. As in pydantic a set is an array of unique items, although a
+            repeated item is taken; and JSON Schema takes `1.0` for an integer.
+        """
+        if mode != "validation":
+            raise ValueError(f"mode must be 'validation', not {mode!r}")
+        return cls.__schema__.json_schema(by_alias=by_alias)
 
     def model_post_init(self, context: Any, /) -> None:
         """Called with a new instance once it is checked. For subclasses."""
@@ -407,6 +425,11 @@ class Model(_native.ModelBase, metaclass=ModelMeta):
     def validate_many(cls, rows: Iterable[Any]) -> Any:
         """The older name of `model_validate_batch`."""
         return cls.model_validate_batch(rows)
+
+    @classmethod
+    def schema(cls, by_alias: bool = True) -> _Dict:
+        """The older name of `model_json_schema`."""
+        return cls.model_json_schema(by_alias)
 
     @classmethod
     def construct(cls, _fields_set: set[str] | None = None, **values: Any) -> Self:

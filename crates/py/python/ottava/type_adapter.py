@@ -61,6 +61,10 @@ class TypeAdapter(Generic[T]):
         include, exclude = options.pop("include", None), options.pop("exclude", None)
         return dump_value(instance, Options(mode, **options), include, exclude)
 
+    def json_schema(self, *, by_alias: bool = True) -> dict[str, Any]:
+        """The JSON Schema of the type, draft 2020-12. See `Model.model_json_schema`."""
+        return self._plan.json_schema(by_alias)
+
     def dump_json(self, instance: T, /, *, indent: int | None = None, **options: Any) -> bytes:
         """The value as JSON text in UTF-8."""
         return to_json_text(self.dump_python(instance, mode="json", **options), indent).encode()

@@ -6,12 +6,18 @@ use pyo3::types::{PyList, PyType};
 
 use ottava_validate::{Issues, Loc, Stop};
 
+use crate::gate;
+
 use super::construct::Options;
+use super::fast::Rules;
 use super::input::{PyInput, Session};
 use super::issues::{self, IssueList};
 use super::object::Object;
 use super::output::PyOutput;
 use super::plan::{Plan, need_plan};
+
+/// Rows between two pauses for other threads and signals.
+const ROWS: usize = 16_384;
 
 /// What happens to rows that are wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -132,12 +138,17 @@ fn validate_rows<'py>(
     let session = Session::default();
     let mut issues = Issues::new(plan.schema.limits().issues);
     let good = PyList::empty(py);
+    let rules = Rules { program: plan.schema.program(), strict: options.strict == Some(true) };
     let mut read = 0;
     for (number, row) in rows.try_iter()?.enumerate() {
         read += 1;
+        if read % ROWS == 0 {
+            gate::pause(py)?;
+        }
         let row = Object::from(row?);
         if let Some(fast) = &plan.fast
-            && let Some(made) = fast.object(plan.schema.program(), &row)
+            && options.strict != Some(false)
+            && let Some(made) = fast.object(rules, &row)
         {
             good.append(made.into_bound(py))?;
             continue;

@@ -13,6 +13,7 @@ use pyo3::types::{PyDict, PyTuple, PyType};
 
 use ottava_validate::{Issues, Stop};
 
+use super::fast::Rules;
 use super::input::{PyInput, Session};
 use super::instance;
 use super::issues;
@@ -41,15 +42,26 @@ pub(crate) fn validate<'py>(
     object: Object,
     options: Options<'py>,
 ) -> PyResult<Object> {
-    let py = plan.py();
     let inner = plan.get();
     let simple = options.strict != Some(false) && options.target.is_none();
+    let rules = Rules { program: inner.schema.program(), strict: options.strict == Some(true) };
     if simple
         && let Some(fast) = &inner.fast
-        && let Some(made) = fast.object(inner.schema.program(), &object)
+        && let Some(made) = fast.object(rules, &object)
     {
         return Ok(made);
     }
+    validate_closely(plan, object, options)
+}
+
+/// As [`validate`], of an object that the fast path has not taken.
+fn validate_closely<'py>(
+    plan: &Bound<'py, Plan>,
+    object: Object,
+    options: Options<'py>,
+) -> PyResult<Object> {
+    let py = plan.py();
+    let inner = plan.get();
     let session = Session::default();
     let mut issues = Issues::new(inner.schema.limits().issues);
     let mut input =
@@ -200,7 +212,7 @@ pub(crate) unsafe extern "C" fn vectorcall(
             && let Some(plan) = plan_of(type_ptr).as_ref()
             && let Some(fast) = &plan.fast
             && is_ours((*type_ptr).tp_new, (*type_ptr).tp_init)
-            && let Some(object) = fast.keywords(plan.schema.program(), names, args)
+            && let Some(object) = fast.keywords(Rules::lax(&plan.schema), names, args)
         {
             return object.into_ptr();
         }
@@ -236,7 +248,8 @@ unsafe fn call_slowly(
                 return Err(positional(&bound));
             }
             let plan = need_plan(&bound)?;
-            Ok(validate(&plan, keywords.into_any().into(), Options::default())?.into_ptr())
+            let keywords = keywords.into_any().into();
+            Ok(validate_closely(&plan, keywords, Options::default())?.into_ptr())
         }
     })
 }
@@ -259,9 +272,13 @@ unsafe extern "C" fn validate_method(
         // before anything is held
         {
             let held = Object::borrowed(*args);
-            if let Some(object) = fast.object(plan.schema.program(), &held) {
+            if let Some(object) = fast.object(Rules::lax(&plan.schema), &held) {
                 return object.into_ptr();
             }
+            return guarded(ptr::null_mut(), |py| {
+                let class = Bound::from_borrowed_ptr(py, class).cast_into_unchecked::<PyType>();
+                Ok(validate_closely(&need_plan(&class)?, held, Options::default())?.into_ptr())
+            });
         }
         call_function(&VALIDATE, class, args, count, names)
     }
@@ -279,8 +296,11 @@ unsafe extern "C" fn validate_json_method(
         if count == 1
             && names.is_null()
             && is_model_type(class.cast())
-            && !plan_of(class.cast()).is_null()
+            && let Some(plan) = plan_of(class.cast()).as_ref()
         {
+            if let Some(object) = json::fast(plan, *args) {
+                return object.into_ptr();
+            }
             return guarded(ptr::null_mut(), |py| {
                 let class = Bound::from_borrowed_ptr(py, class).cast_into_unchecked::<PyType>();
                 let data = Bound::from_borrowed_ptr(py, *args);

@@ -56,24 +56,59 @@ pub(crate) fn without_host(declaration: &mut Declaration, missing: &FieldDefault
     }
 }
 
+/// Makes every record a dictionary.
+///
+/// # Errors
+/// For want of memory.
+pub(crate) fn with_dictionaries(py: Python<'_>, declaration: &mut Declaration) -> PyResult<Hosts> {
+    let mut hosts = Hosts::default();
+    let mut give = |record: &mut Record| {
+        let named = |name: &String| PyString::intern(py, name).unbind();
+        let key = |field: &Field| named(field.alias.as_ref().unwrap_or(&field.name));
+        record.host = u32::try_from(hosts.records.len()).ok();
+        hosts.records.push(RecordHost {
+            keys: record.fields.iter().map(key).collect(),
+            names: record.fields.iter().map(|field| named(&field.name)).collect(),
+            ..RecordHost::PLAIN
+        });
+    };
+    each_record(&mut declaration.root, &mut give);
+    for (_, ty) in &mut declaration.definitions {
+        each_record(ty, &mut give);
+    }
+    Ok(hosts)
+}
+
+/// Leaves only what decides how a value that was validated before goes into columns: its types. `init=False` fields are found, too.
+pub(crate) fn types_alone(declaration: &mut Declaration) {
+    loosen(&mut declaration.root);
+    for (_, ty) in &mut declaration.definitions {
+        loosen(ty);
+    }
+}
+
+fn loosen(ty: &mut Type) {
+    ty.hooks.clear();
+    ty.strict = None;
+    ty.rules = Rules::default();
+    if let Kind::Record(record) = &mut ty.kind {
+        record.config.strict = false;
+        for field in &mut record.fields {
+            if matches!(field.default, FieldDefault::Host(_)) {
+                field.default = FieldDefault::Absent;
+            }
+        }
+    }
+    each_part(ty, &mut loosen);
+}
+
 fn strip(ty: &mut Type, missing: &FieldDefault) {
-    let strip = |ty: &mut Type| strip(ty, missing);
     ty.hooks.clear();
     match &mut ty.kind {
-        Kind::List(item) | Kind::FixedList(item, _) | Kind::Set(item) | Kind::FrozenSet(item) => {
-            strip(item);
-        }
-        Kind::Tuple { items, rest } => items.iter_mut().chain(rest.as_deref_mut()).for_each(strip),
-        Kind::Dict(key, value) => {
-            strip(key);
-            strip(value);
-        }
-        Kind::Union(union) => union.members.iter_mut().for_each(strip),
         Kind::Enum(names) => names.host = None,
         Kind::Record(record) => {
             record.host = None;
             for field in &mut record.fields {
-                strip(&mut field.ty);
                 if matches!(field.default, FieldDefault::Host(_)) {
                     field.default = missing.clone();
                 }
@@ -81,22 +116,77 @@ fn strip(ty: &mut Type, missing: &FieldDefault) {
         }
         _ => {}
     }
+    each_part(ty, &mut |part| strip(part, missing));
+}
+
+/// Calls `change` with each type that stands directly inside this one.
+fn each_part(ty: &mut Type, change: &mut impl FnMut(&mut Type)) {
+    match &mut ty.kind {
+        Kind::List(item) | Kind::FixedList(item, _) | Kind::Set(item) | Kind::FrozenSet(item) => {
+            change(item);
+        }
+        Kind::Tuple { items, rest } => items.iter_mut().chain(rest.as_deref_mut()).for_each(change),
+        Kind::Dict(key, value) => {
+            change(key);
+            change(value);
+        }
+        Kind::Union(union) => union.members.iter_mut().for_each(change),
+        Kind::Record(record) => {
+            record.fields.iter_mut().for_each(|field| change(&mut field.ty));
+        }
+        _ => {}
+    }
+}
+
+/// Leaves out what no key of the input can fill, and with `by_name` calls fields by their names and not by their aliases.
+pub(crate) fn as_written(declaration: &mut Declaration, by_name: bool) {
+    each_record(&mut declaration.root, &mut |record| rename(record, by_name));
+    for (_, ty) in &mut declaration.definitions {
+        each_record(ty, &mut |record| rename(record, by_name));
+    }
+}
+
+fn rename(record: &mut Record, by_name: bool) {
+    // The alias of `init=False`.
+    record.fields.retain(|field| !field.alias.as_ref().is_some_and(|key| key.starts_with('\0')));
+    if by_name {
+        record.fields.iter_mut().for_each(|field| field.alias = None);
+    }
+}
+
+fn each_record(ty: &mut Type, change: &mut impl FnMut(&mut Record)) {
+    if let Kind::Record(record) = &mut ty.kind {
+        change(record);
+    }
+    each_part(ty, &mut |part| each_record(part, change));
 }
 
 fn refers_to(ty: &Type, name: &str) -> bool {
-    match &ty.kind {
-        Kind::Ref(other) => other == name,
-        Kind::List(item) | Kind::FixedList(item, _) | Kind::Set(item) | Kind::FrozenSet(item) => {
-            refers_to(item, name)
+    any_within(ty, &|part| matches!(&part.kind, Kind::Ref(other) if other == name))
+}
+
+/// Whether some number may be infinite or no number because its rules say so; then JSON text may say so, too.
+pub(crate) fn allows_inf_nan(declaration: &Declaration) -> bool {
+    let allows = |part: &Type| part.rules.allow_inf_nan == Some(true);
+    any_within(&declaration.root, &allows)
+        || declaration.definitions.iter().any(|(_, ty)| any_within(ty, &allows))
+}
+
+/// Whether `is` holds for the type or one inside of it. References are not followed.
+fn any_within(ty: &Type, is: &impl Fn(&Type) -> bool) -> bool {
+    let any = |ty: &Type| any_within(ty, is);
+    is(ty)
+        || match &ty.kind {
+            Kind::List(item)
+            | Kind::FixedList(item, _)
+            | Kind::Set(item)
+            | Kind::FrozenSet(item) => any(item),
+            Kind::Tuple { items, rest } => items.iter().chain(rest.as_deref()).any(any),
+            Kind::Dict(key, value) => any(key) || any(value),
+            Kind::Union(union) => union.members.iter().any(any),
+            Kind::Record(record) => record.fields.iter().any(|field| any(&field.ty)),
+            _ => false,
         }
-        Kind::Tuple { items, rest } => {
-            items.iter().chain(rest.as_deref()).any(|item| refers_to(item, name))
-        }
-        Kind::Dict(key, value) => refers_to(key, name) || refers_to(value, name),
-        Kind::Union(union) => union.members.iter().any(|member| refers_to(member, name)),
-        Kind::Record(record) => record.fields.iter().any(|field| refers_to(&field.ty, name)),
-        _ => false,
-    }
 }
 
 #[derive(Default)]
@@ -493,6 +583,15 @@ fn docs_of(spec: &Bound<'_, PyDict>) -> PyResult<Docs> {
         for example in examples.try_iter()? {
             docs.examples.extend(to_value(&example?)?);
         }
+    }
+    if let Some(Value::Map(keywords)) = plain(spec, "keywords")? {
+        docs.keywords = keywords
+            .into_iter()
+            .filter_map(|(key, value)| match key {
+                Value::Str(key) => Some((key, value)),
+                _ => None,
+            })
+            .collect();
     }
     Ok(docs)
 }

@@ -1,8 +1,9 @@
-//! The fast path: objects that fit as they are go straight into the slots, without a run of the engine.
+//! The fast path: what fits goes straight into the slots, without a run of the engine. Objects are read here, JSON text in
+//! `fast_json`.
 //!
-//! The path only ever says yes. At the first object that is not of the very type and right as it is, it gives up, and the engine
-//! does the whole again: it alone converts, reports, and calls validators. What the path accepts, the engine would take as
-//! it is; the tests hold both side by side.
+//! The path only ever says yes. At the first value that is not of the very type and right as it is (or text in the usual form of a
+//! date, time or UUID), it gives up, and the engine does the whole again: it alone converts anything else, reports, and calls
+//! validators. What the path accepts, the engine would take, and make the same of it; the tests hold both side by side.
 
 #![allow(unsafe_code)]
 
@@ -18,34 +19,51 @@ use super::hosts::{Hosts, RecordHost, RecordKind};
 use super::input::text_of;
 use super::instance;
 use super::layout::{self, Head, Layout, Place};
+use super::make;
 use super::object::Object;
 
-/// How the root record of a plan is filled.
+/// How the root of a plan is made, and the records in it.
 pub(crate) struct FastPlan {
-    records: Vec<FastRecord>,
-    root: usize,
+    pub(super) records: Vec<FastRecord>,
+    pub(super) root: Kind,
 }
 
-struct FastRecord {
+/// What a run of the path reads beside the plan.
+#[derive(Clone, Copy)]
+pub(crate) struct Rules<'p> {
+    pub(crate) program: &'p Program,
+    /// Nothing is to be converted, whatever the declaration says.
+    pub(crate) strict: bool,
+}
+
+impl<'p> Rules<'p> {
+    /// As the declaration says.
+    #[inline(always)]
+    pub(crate) fn lax(schema: &'p Schema) -> Self {
+        Self { program: schema.program(), strict: false }
+    }
+}
+
+pub(super) struct FastRecord {
     /// Kept alive by the plan's hosts, as its layout is.
-    class: *mut ffi::PyTypeObject,
-    layout: *const Layout,
+    pub(super) class: *mut ffi::PyTypeObject,
+    pub(super) layout: *const Layout,
     /// The record's number in the program.
-    number: usize,
+    pub(super) number: usize,
     /// Keys in data, interned, as the plan's hosts keep them.
     keys: Vec<*mut ffi::PyObject>,
-    fields: Vec<FastField>,
-    ignores_unknown: bool,
+    pub(super) fields: Vec<FastField>,
+    pub(super) ignores_unknown: bool,
     full: u64,
 }
 
-struct FastField {
-    kind: Kind,
-    offset: isize,
+pub(super) struct FastField {
+    pub(super) kind: Kind,
+    pub(super) offset: isize,
     default: FastDefault,
 }
 
-enum FastDefault {
+pub(super) enum FastDefault {
     Required,
     /// Shared by all instances; kept alive by the plan's hosts.
     Shared(*mut ffi::PyObject),
@@ -54,7 +72,7 @@ enum FastDefault {
 }
 
 /// What a value must be.
-enum Kind {
+pub(super) enum Kind {
     Any,
     Null,
     Nullable(Box<Kind>),
@@ -66,10 +84,20 @@ enum Kind {
     Float,
     FreeText,
     Text(NodeId),
-    /// Exactly of this class.
-    Class(*mut ffi::PyTypeObject),
-    /// One of these objects, or a string that is equal to one of them; kept alive by the plan.
-    Literal(Vec<*mut ffi::PyObject>),
+    /// Exactly of a class that has a form in text.
+    Textual(Textual),
+    /// The values of the literal of this number, kept alive by the plan.
+    Literal {
+        number: usize,
+        objects: Vec<*mut ffi::PyObject>,
+        /// Those that are text.
+        texts: Vec<*mut ffi::PyObject>,
+    },
+    /// The members of the enum of this number, kept alive by the plan's hosts.
+    Enum {
+        number: usize,
+        members: Vec<*mut ffi::PyObject>,
+    },
     List {
         item: Box<Kind>,
         min: usize,
@@ -83,6 +111,43 @@ enum Kind {
     Record(usize),
 }
 
+/// A class whose values have a usual form in text.
+pub(super) struct Textual {
+    class: *mut ffi::PyTypeObject,
+    form: Form,
+    /// Text alone is no such object.
+    strict: bool,
+}
+
+#[derive(Clone, Copy)]
+enum Form {
+    DateTime,
+    Date,
+    Time,
+    Duration,
+    Uuid,
+}
+
+impl Textual {
+    /// The object that text stands for, if it has the usual form.
+    pub(super) fn made_of(&self, text: &str) -> Option<Object> {
+        // SAFETY: objects are only made where the interpreter is attached.
+        let py = unsafe { Python::assume_attached() };
+        let made = match self.form {
+            Form::DateTime => make::datetime(Quick::datetime(text)?).ok(),
+            Form::Date => make::date(Quick::date(text)?).ok(),
+            Form::Time => make::time(Quick::time(text)?).ok(),
+            Form::Duration => return make::duration(py, Quick::duration(text)?).ok(),
+            Form::Uuid => return make::uuid(py, Quick::uuid(text)?).ok(),
+        };
+        if made.is_none() {
+            // Such as a year that Python does not have: the engine will say so.
+            drop(PyErr::take(py));
+        }
+        made
+    }
+}
+
 // SAFETY: the pointers are only followed where the interpreter is attached, and what they point to is not changed through them.
 unsafe impl Send for FastPlan {}
 // SAFETY: as above.
@@ -92,7 +157,7 @@ unsafe impl Sync for FastPlan {}
 const DEPTH: usize = 64;
 
 impl FastPlan {
-    /// The fast path of a schema whose root is a model, if all of its fields can take it.
+    /// The fast path of a schema, if all parts of it can take it.
     pub(crate) fn compile(
         py: Python<'_>,
         schema: &Schema,
@@ -103,21 +168,31 @@ impl FastPlan {
             return None;
         }
         let program = schema.program();
-        let Quick::Record(root) = program.quick(program.root()) else { return None };
         let mut maker = Maker { py, schema, hosts, literals, records: Vec::new() };
-        let root = maker.record(root)?;
+        let root = maker.kind(program.root())?;
         Some(Self { records: maker.records, root })
     }
 
-    /// An instance out of an exact dictionary; `None` for any other object, with no exception set.
+    /// The record at the root.
+    #[inline(always)]
+    fn root_record(&self) -> Option<&FastRecord> {
+        match self.root {
+            Kind::Record(number) => Some(&self.records[number]),
+            _ => None,
+        }
+    }
+
+    /// What an object becomes, or `None` with no exception set.
     #[inline]
-    pub(crate) fn object(&self, program: &Program, object: &Object) -> Option<Object> {
-        // SAFETY: an `Object` is only held where the interpreter is attached; the exact type is checked.
+    pub(crate) fn object(&self, rules: Rules<'_>, object: &Object) -> Option<Object> {
+        // SAFETY: an `Object` is only held where the interpreter is attached, and it is held here.
         unsafe {
-            if ffi::PyDict_CheckExact(object.as_ptr()) == 0 {
-                return None;
+            match self.root_record() {
+                Some(record) if ffi::PyDict_CheckExact(object.as_ptr()) != 0 => {
+                    self.fill_dict(rules, record, object.as_ptr(), 0)
+                }
+                _ => self.take(rules, &self.root, object.as_ptr(), 0),
             }
-            self.fill_dict(program, &self.records[self.root], object.as_ptr(), 0)
         }
     }
 
@@ -128,11 +203,11 @@ impl FastPlan {
     #[inline]
     pub(crate) unsafe fn keywords(
         &self,
-        program: &Program,
+        rules: Rules<'_>,
         names: *mut ffi::PyObject,
         values: *const *mut ffi::PyObject,
     ) -> Option<Object> {
-        let record = &self.records[self.root];
+        let record = self.root_record()?;
         // SAFETY: the caller's promise; the names and values are borrowed from the caller for the whole call.
         unsafe {
             let object = instance::allocate(record.class, &*record.layout)?;
@@ -141,7 +216,7 @@ impl FastPlan {
             for index in 0..count {
                 let name = ffi::PyTuple_GET_ITEM(names, index);
                 let value = *values.offset(index);
-                self.field(program, record, &object, index as usize, name, value, &mut given, 0)?;
+                self.field(rules, record, &object, index as usize, name, value, &mut given, 0)?;
             }
             self.finish(record, &object, given)?;
             Some(object)
@@ -154,18 +229,18 @@ impl FastPlan {
     /// The interpreter is attached, `value` is alive, and the plan that this belongs to stays alive.
     pub(crate) unsafe fn take_field(
         &self,
-        program: &Program,
+        rules: Rules<'_>,
         index: usize,
         value: *mut ffi::PyObject,
     ) -> Option<Object> {
-        let field = self.records[self.root].fields.get(index)?;
+        let field = self.root_record()?.fields.get(index)?;
         // SAFETY: the caller's promise.
-        unsafe { self.take(program, &field.kind, value, 0) }
+        unsafe { self.take(rules, &field.kind, value, 0) }
     }
 
     unsafe fn fill_dict(
         &self,
-        program: &Program,
+        rules: Rules<'_>,
         record: &FastRecord,
         dict: *mut ffi::PyObject,
         depth: usize,
@@ -177,7 +252,7 @@ impl FastPlan {
             let (mut position, mut index) = (0, 0);
             let (mut name, mut value) = (ptr::null_mut(), ptr::null_mut());
             while ffi::PyDict_Next(dict, &raw mut position, &raw mut name, &raw mut value) != 0 {
-                self.field(program, record, &object, index, name, value, &mut given, depth)?;
+                self.field(rules, record, &object, index, name, value, &mut given, depth)?;
                 index += 1;
             }
             self.finish(record, &object, given)?;
@@ -190,7 +265,7 @@ impl FastPlan {
     #[inline(always)]
     unsafe fn field(
         &self,
-        program: &Program,
+        rules: Rules<'_>,
         record: &FastRecord,
         object: &Object,
         expected: usize,
@@ -204,7 +279,7 @@ impl FastPlan {
             let index = if record.keys.get(expected).is_some_and(|key| *key == name) {
                 expected
             } else {
-                match self.find(program, record, name)? {
+                match self.find(rules, record, name)? {
                     Some(index) => index,
                     None => return Some(()),
                 }
@@ -215,7 +290,7 @@ impl FastPlan {
             }
             *given |= bit;
             let field = &record.fields[index];
-            let value = self.take(program, &field.kind, value, depth)?;
+            let value = self.take(rules, &field.kind, value, depth)?;
             instance::write_slot(object.as_ptr(), field.offset, value);
             Some(())
         }
@@ -225,7 +300,7 @@ impl FastPlan {
     #[cold]
     unsafe fn find(
         &self,
-        program: &Program,
+        rules: Rules<'_>,
         record: &FastRecord,
         name: *mut ffi::PyObject,
     ) -> Option<Option<usize>> {
@@ -239,14 +314,19 @@ impl FastPlan {
             }
             text_of(name)?
         };
-        match program.records()[record.number].field_of(text) {
+        match rules.program.records()[record.number].field_of(text) {
             Some(index) => Some(Some(index)),
             None => record.ignores_unknown.then_some(None),
         }
     }
 
     #[inline(always)]
-    unsafe fn finish(&self, record: &FastRecord, object: &Object, given: u64) -> Option<()> {
+    pub(super) unsafe fn finish(
+        &self,
+        record: &FastRecord,
+        object: &Object,
+        given: u64,
+    ) -> Option<()> {
         // SAFETY: the object was made with this record's layout.
         unsafe {
             (*object.as_ptr().cast::<Head>()).given = given;
@@ -281,7 +361,7 @@ impl FastPlan {
     #[inline(always)]
     unsafe fn take(
         &self,
-        program: &Program,
+        rules: Rules<'_>,
         kind: &Kind,
         value: *mut ffi::PyObject,
         depth: usize,
@@ -301,12 +381,12 @@ impl FastPlan {
                 Kind::FreeText => class == &raw mut ffi::PyUnicode_Type && is_text(value),
                 Kind::Text(node) => {
                     class == &raw mut ffi::PyUnicode_Type
-                        && match (program.quick(*node), text_of(value)) {
+                        && match (rules.program.quick(*node), text_of(value)) {
                             (Quick::Text(rule), Some(text)) => rule.accepts(text),
                             _ => false,
                         }
                 }
-                _ => return self.take_other(program, kind, value, depth),
+                _ => return self.take_other(rules, kind, value, depth),
             };
             fits.then(|| Object::borrowed(value))
         }
@@ -315,7 +395,7 @@ impl FastPlan {
     #[inline(never)]
     unsafe fn take_other(
         &self,
-        program: &Program,
+        rules: Rules<'_>,
         kind: &Kind,
         value: *mut ffi::PyObject,
         depth: usize,
@@ -328,19 +408,25 @@ impl FastPlan {
                 Kind::Null => value == ffi::Py_None(),
                 Kind::Nullable(inner) => {
                     if value != ffi::Py_None() {
-                        return self.take(program, inner, value, depth);
+                        return self.take(rules, inner, value, depth);
                     }
                     true
                 }
                 Kind::Bool => class == &raw mut ffi::PyBool_Type,
                 Kind::Float => class == &raw mut ffi::PyFloat_Type,
-                Kind::Class(wanted) => class == *wanted,
-                Kind::Literal(objects) => return literal(objects, value),
+                Kind::Textual(textual) => {
+                    if class == &raw mut ffi::PyUnicode_Type && !textual.strict && !rules.strict {
+                        return textual.made_of(text_of(value)?);
+                    }
+                    class == textual.class
+                }
+                Kind::Literal { texts, .. } => return literal(texts, value),
+                Kind::Enum { members, .. } => members.contains(&value),
                 Kind::List { item, min, max } => {
-                    return self.list(program, item, *min, *max, value, depth);
+                    return self.list(rules, item, *min, *max, value, depth);
                 }
                 Kind::Dict { value: inner, min, max } => {
-                    return self.dict(program, inner, *min, *max, value, depth);
+                    return self.dict(rules, inner, *min, *max, value, depth);
                 }
                 Kind::Record(number) => {
                     let record = &self.records[*number];
@@ -349,13 +435,13 @@ impl FastPlan {
                     } else if class == &raw mut ffi::PyDict_Type && depth < DEPTH {
                         // Held, because allocation may run a collection and with it other code.
                         let held = Object::borrowed(value);
-                        return self.fill_dict(program, record, held.as_ptr(), depth + 1);
+                        return self.fill_dict(rules, record, held.as_ptr(), depth + 1);
                     } else {
                         false
                     }
                 }
                 Kind::Int { .. } | Kind::FreeText | Kind::Text(_) => {
-                    return self.take(program, kind, value, depth);
+                    return self.take(rules, kind, value, depth);
                 }
             };
             fits.then(|| Object::borrowed(value))
@@ -364,7 +450,7 @@ impl FastPlan {
 
     unsafe fn list(
         &self,
-        program: &Program,
+        rules: Rules<'_>,
         item: &Kind,
         min: usize,
         max: usize,
@@ -388,7 +474,7 @@ impl FastPlan {
                     return None;
                 }
                 let entry = Object::borrowed(ffi::PyList_GET_ITEM(held.as_ptr(), index));
-                let taken = self.take(program, item, entry.as_ptr(), depth + 1)?;
+                let taken = self.take(rules, item, entry.as_ptr(), depth + 1)?;
                 ffi::PyList_SET_ITEM(list.as_ptr(), index, taken.into_ptr());
             }
             Some(list)
@@ -397,7 +483,7 @@ impl FastPlan {
 
     unsafe fn dict(
         &self,
-        program: &Program,
+        rules: Rules<'_>,
         inner: &Kind,
         min: usize,
         max: usize,
@@ -424,7 +510,7 @@ impl FastPlan {
                     return None;
                 }
                 let (name, entry) = (Object::borrowed(name), Object::borrowed(entry));
-                let taken = self.take(program, inner, entry.as_ptr(), depth + 1)?;
+                let taken = self.take(rules, inner, entry.as_ptr(), depth + 1)?;
                 if ffi::PyDict_SetItem(dict.as_ptr(), name.as_ptr(), taken.as_ptr()) < 0 {
                     ffi::PyErr_Clear();
                     return None;
@@ -436,7 +522,7 @@ impl FastPlan {
 }
 
 /// A new object; for want of memory the engine will say so.
-unsafe fn made(pointer: *mut ffi::PyObject) -> Option<Object> {
+pub(super) unsafe fn made(pointer: *mut ffi::PyObject) -> Option<Object> {
     // SAFETY: the caller passes a new reference, or null with an exception set.
     unsafe {
         let object = Object::owned(pointer);
@@ -524,6 +610,11 @@ impl Maker<'_, '_> {
         Some(index)
     }
 
+    fn textual(&self, node: NodeId, class: *mut ffi::PyTypeObject, form: Form) -> Kind {
+        let strict = self.schema.program().is_strict(node);
+        Kind::Textual(Textual { class, form, strict })
+    }
+
     fn kind(&mut self, node: NodeId) -> Option<Kind> {
         let program = self.schema.program();
         Some(match program.quick(node) {
@@ -535,26 +626,29 @@ impl Maker<'_, '_> {
             Quick::Float => Kind::Float,
             Quick::Text(rule) if rule.is_free() => Kind::FreeText,
             Quick::Text(_) => Kind::Text(node),
-            Quick::DateTime => Kind::Class(api(|api| api.DateTimeType)?),
-            Quick::Time => Kind::Class(api(|api| api.TimeType)?),
-            Quick::Date => Kind::Class(api(|api| api.DateType)?),
-            Quick::Duration => Kind::Class(api(|api| api.DeltaType)?),
-            Quick::Uuid => Kind::Class(super::names::uuid(self.py).ok()?.as_type_ptr()),
+            Quick::DateTime => self.textual(node, api(|api| api.DateTimeType)?, Form::DateTime),
+            Quick::Time => self.textual(node, api(|api| api.TimeType)?, Form::Time),
+            Quick::Date => self.textual(node, api(|api| api.DateType)?, Form::Date),
+            Quick::Duration => self.textual(node, api(|api| api.DeltaType)?, Form::Duration),
+            Quick::Uuid => {
+                self.textual(node, super::names::uuid(self.py).ok()?.as_type_ptr(), Form::Uuid)
+            }
             Quick::Enum(number) => {
                 let host = self.hosts.enumeration(program.enums().get(number)?.host)?;
-                Kind::Literal(host.members.iter().map(Py::as_ptr).collect())
+                Kind::Enum { number, members: host.members.iter().map(Py::as_ptr).collect() }
             }
-            Quick::Literal(number) => Kind::Literal(
+            Quick::Literal(number) => {
+                let objects = self.literals.get(number)?;
                 // Other objects than strings may equal each other although they are of different types.
-                self.literals
-                    .get(number)?
-                    .iter()
-                    .filter(|object| {
-                        object.bind(self.py).is_exact_instance_of::<pyo3::types::PyString>()
-                    })
-                    .map(Py::as_ptr)
-                    .collect(),
-            ),
+                let is_text = |object: &&Py<PyAny>| {
+                    object.bind(self.py).is_exact_instance_of::<pyo3::types::PyString>()
+                };
+                Kind::Literal {
+                    number,
+                    objects: objects.iter().map(Py::as_ptr).collect(),
+                    texts: objects.iter().filter(is_text).map(Py::as_ptr).collect(),
+                }
+            }
             Quick::List { item, min, max } => {
                 Kind::List { item: Box::new(self.kind(item)?), min, max }
             }

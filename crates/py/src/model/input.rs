@@ -8,7 +8,8 @@
 use std::cell::RefCell;
 use std::ptr;
 
-use pyo3::exceptions::{PyAttributeError, PyTypeError};
+use num_bigint::BigInt;
+use pyo3::exceptions::{PyAttributeError, PyRecursionError, PyTypeError};
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyFrozenSet, PyList, PyMapping, PySet, PyString, PyTuple};
@@ -18,9 +19,13 @@ use ottava_validate::{
     Checked, Collection, Echo, Entry, EnumPlan, Found, HostValue, Input, RecordPlan, Stop,
 };
 
+use crate::gate;
+
 use super::hosts::Hosts;
+use super::layout;
 use super::names;
 use super::object::Object;
+use super::state;
 
 /// What the inputs and the output of one run share: the objects that its issues speak of.
 #[derive(Default)]
@@ -61,11 +66,19 @@ pub(crate) struct PyInput<'s, 'py> {
     /// Text of what was read last, where Python has it in another form.
     text: String,
     from_attributes: Option<bool>,
+    /// Instances of models are read as maps of their fields.
+    opens_models: bool,
 }
 
 impl<'s, 'py> PyInput<'s, 'py> {
     pub(crate) fn new(py: Python<'py>, session: &'s Session, hosts: &'s Hosts) -> Self {
-        Self { py, session, hosts, text: String::new(), from_attributes: None }
+        Self { py, session, hosts, text: String::new(), from_attributes: None, opens_models: false }
+    }
+
+    /// Reads what was validated before: every record by its fields, other objects in the form that JSON has for them.
+    pub(crate) fn reading_results(mut self) -> Self {
+        (self.from_attributes, self.opens_models) = (Some(true), true);
+        self
     }
 
     /// Overrides what the records say about reading attributes.
@@ -79,9 +92,14 @@ impl<'s, 'py> PyInput<'s, 'py> {
 pub(crate) enum Seq {
     /// A list or a tuple, read by index: it may shrink or grow meanwhile.
     Indexed(Object, isize),
-    /// Anything else, through its iterator.
+    /// A set, through its iterator.
     Iterator(Object),
+    /// Anything else, through its iterator, which may not end; and how many items it has given.
+    Stream(Object, usize),
 }
+
+/// Items of a stream between two looks at signals.
+const ITEMS: usize = 4096;
 
 /// A map that is being read.
 pub(crate) enum Map {
@@ -164,6 +182,11 @@ impl Input for PyInput<'_, '_> {
         }
     }
 
+    fn is_broken_text(&self, value: &Object) -> bool {
+        // SAFETY: as in `get`.
+        unsafe { ffi::PyUnicode_Check(value.as_ptr()) != 0 && text_of(value.as_ptr()).is_none() }
+    }
+
     #[inline]
     fn is_null(&mut self, value: &Object) -> Checked<bool> {
         // SAFETY: `None` lives forever.
@@ -203,7 +226,7 @@ impl Input for PyInput<'_, '_> {
                     return Ok(None);
                 }
                 match bound.try_iter() {
-                    Ok(iterator) => Ok(Some(Seq::Iterator(iterator.into_any().into()))),
+                    Ok(iterator) => Ok(Some(Seq::Stream(iterator.into_any().into(), 0))),
                     Err(error) if error.is_instance_of::<PyTypeError>(self.py) => Ok(None),
                     Err(error) => abort(self.py, error),
                 }
@@ -213,6 +236,12 @@ impl Input for PyInput<'_, '_> {
 
     #[inline]
     fn next_item(&mut self, seq: &mut Seq) -> Checked<Option<Object>> {
+        if let Seq::Stream(_, count) = seq {
+            *count += 1;
+            if *count % ITEMS == 0 {
+                or_abort(self.py, gate::pause(self.py))?;
+            }
+        }
         match seq {
             // SAFETY: the object is a list or a tuple, its length is asked for each time, and the reference is taken at once.
             Seq::Indexed(object, index) => unsafe {
@@ -232,7 +261,7 @@ impl Input for PyInput<'_, '_> {
                 Ok(Some(Object::borrowed(item)))
             },
             // SAFETY: the object is an iterator.
-            Seq::Iterator(iterator) => unsafe {
+            Seq::Iterator(iterator) | Seq::Stream(iterator, _) => unsafe {
                 match Object::owned(ffi::PyIter_Next(iterator.as_ptr())) {
                     Some(item) => Ok(Some(item)),
                     None if ffi::PyErr_Occurred().is_null() => Ok(None),
@@ -240,6 +269,11 @@ impl Input for PyInput<'_, '_> {
                 }
             },
         }
+    }
+
+    #[inline]
+    fn ends(&self, seq: &Seq) -> bool {
+        !matches!(seq, Seq::Stream(..))
     }
 
     fn map(
@@ -256,6 +290,10 @@ impl Input for PyInput<'_, '_> {
                 key: None,
                 value: None,
             }));
+        }
+        if self.opens_models && layout::is_model_instance(&bound) {
+            let entries = or_abort(self.py, state::entries(&bound))?.into_iter();
+            return Ok(Some(Map::Entries { entries, key: None, value: None }));
         }
         if let Some(record) = record
             && self.from_attributes.unwrap_or(record.from_attributes)
@@ -361,6 +399,16 @@ impl Input for PyInput<'_, '_> {
         Ok(())
     }
 
+    #[inline]
+    fn identity(&self, value: &Object) -> Option<usize> {
+        Some(value.as_ptr() as usize)
+    }
+
+    fn give_up(&mut self) -> Stop {
+        PyRecursionError::new_err("there are too many ways to read this value").restore(self.py);
+        Stop::Abort
+    }
+
     fn echo(&mut self, value: &Object) -> Echo {
         Echo::Host(self.session.keep(value.clone()))
     }
@@ -400,12 +448,23 @@ impl PyInput<'_, '_> {
             }
             let base = &raw mut ffi::PyLong_Type;
             let Some(represent) = (*base).tp_repr else { return Ok(Found::Other) };
-            let Some(digits) = Object::owned(represent(value.as_ptr())) else {
-                // Too long to be written in decimal: CPython's own limit.
-                return Err(Stop::Abort);
-            };
-            self.text.clear();
-            self.text.push_str(text_of(digits.as_ptr()).unwrap_or_default());
+            match Object::owned(represent(value.as_ptr())) {
+                Some(digits) => {
+                    self.text.clear();
+                    self.text.push_str(text_of(digits.as_ptr()).unwrap_or_default());
+                }
+                None => {
+                    // Longer than CPython writes in decimal; there is no such limit for bases that are powers of two.
+                    ffi::PyErr_Clear();
+                    let digits = Object::owned(ffi::PyNumber_ToBase(value.as_ptr(), 16));
+                    let Some(digits) = digits else { return Err(Stop::Abort) };
+                    let text = text_of(digits.as_ptr()).unwrap_or_default().replacen("0x", "", 1);
+                    let Some(int) = BigInt::parse_bytes(text.as_bytes(), 16) else {
+                        return Ok(Found::Other);
+                    };
+                    self.text = int.to_string();
+                }
+            }
         }
         Ok(Found::BigInt(&self.text))
     }
@@ -463,8 +522,27 @@ impl PyInput<'_, '_> {
             let bits = or_abort(py, bound.getattr("int").and_then(|int| int.extract::<u128>()))?;
             return Ok(Found::Uuid(bits));
         }
+        if self.opens_models {
+            if layout::is_model_instance(&bound) {
+                return Ok(Found::Map);
+            }
+            self.text = or_abort(py, dumped(&bound))?;
+            return Ok(Found::Str(&self.text));
+        }
         Ok(Found::Other)
     }
+}
+
+/// The text that JSON has for an object, such as a path. `TypeError` if it has none.
+fn dumped(object: &Bound<'_, PyAny>) -> PyResult<String> {
+    let dump = object.py().import("ottava._dump")?;
+    let options = dump.getattr("Options")?.call1(("json",))?;
+    let value = dump.getattr("dump_value")?.call1((object, options))?;
+    value.extract().map_err(|_| {
+        let class = object.get_type();
+        let name = class.name().map_or_else(|_| "object".to_owned(), |name| name.to_string());
+        PyTypeError::new_err(format!("no column holds a value of type {name}"))
+    })
 }
 
 /// The next entry of a dictionary, owned. A dictionary that changes meanwhile may skip or repeat entries, no more.

@@ -5,7 +5,7 @@
 use pyo3::exceptions::PyValueError;
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyDict, PyList, PyTuple};
+use pyo3::types::{PyBytes, PyDict, PyList, PyString, PyTuple};
 
 use ottava_validate::{Code, Echo, Issue, Issues, Loc, Param};
 
@@ -84,7 +84,7 @@ impl IssueList {
         let mut loc = Vec::with_capacity(issue.loc.len());
         for step in &issue.loc {
             loc.push(match step {
-                Loc::Name(name) => name.into_pyobject(py)?.into_any(),
+                Loc::Name(name) => PyString::new(py, name).into_any(),
                 Loc::Index(index) => index.into_pyobject(py)?.into_any(),
             });
         }

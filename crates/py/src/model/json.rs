@@ -3,8 +3,10 @@
 #![allow(unsafe_code)]
 
 use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use pyo3::exceptions::PyTypeError;
+use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyByteArray, PyBytes, PyString};
 
@@ -67,6 +69,28 @@ impl<'py> Document<'py> {
     }
 }
 
+/// What a document in an object that cannot change becomes, if it fits as it is; `None` with no exception set.
+///
+/// # Safety
+/// The interpreter is attached; the plan and the object are alive for the whole call.
+#[inline]
+pub(crate) unsafe fn fast(plan: &Plan, document: *mut ffi::PyObject) -> Option<Object> {
+    let fast = plan.fast.as_ref()?;
+    // SAFETY: the caller's promise; the bytes lie in the object.
+    unsafe {
+        let bytes = if ffi::PyBytes_CheckExact(document) != 0 {
+            let start = ffi::PyBytes_AsString(document).cast::<u8>();
+            std::slice::from_raw_parts(start, ffi::Py_SIZE(document) as usize)
+        } else if ffi::PyUnicode_CheckExact(document) != 0 {
+            text_of(document)?.as_bytes()
+        } else {
+            return None;
+        };
+        // After a panic the engine is asked, whose panics become exceptions.
+        catch_unwind(AssertUnwindSafe(|| fast.json(&plan.schema, bytes))).unwrap_or(None)
+    }
+}
+
 /// Validates a JSON document into an object.
 pub(crate) fn validate<'py>(
     plan: &Bound<'py, Plan>,
@@ -77,6 +101,10 @@ pub(crate) fn validate<'py>(
     let py = plan.py();
     let session = Session::default();
     let inner = plan.get();
+    // SAFETY: both are borrowed from the caller.
+    if let Some(made) = unsafe { fast(inner, json.as_ptr()) } {
+        return Ok(made.into_bound(py));
+    }
     let Ok(document) = Document::of(json) else {
         let kept = session.keep(Object::from(json.clone()));
         let issues = issues::single(Code::JsonType, Vec::new(), Echo::Host(kept));

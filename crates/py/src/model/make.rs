@@ -3,15 +3,21 @@
 #![allow(unsafe_code)]
 
 use std::ptr;
+use std::str::FromStr;
 
+use num_bigint::BigInt;
 use pyo3::exceptions::PyValueError;
 use pyo3::ffi;
+use pyo3::intern;
 use pyo3::prelude::*;
+use pyo3::types::PyDict;
 
 use ottava_core::schema::{Date, DateTime, Duration, Time};
 use ottava_validate::{Checked, Stop};
 
+use super::names;
 use super::object::Object;
+use super::strings;
 
 /// A made object, or an abort with the exception that CPython has set.
 #[inline(always)]
@@ -37,8 +43,15 @@ pub(crate) fn float(value: f64) -> Checked<Object> {
     unsafe { made(ffi::PyFloat_FromDouble(value)) }
 }
 
+/// Text; short text is likely to be an object that is there already.
 #[inline]
 pub(crate) fn str(value: &str) -> Checked<Object> {
+    if value.len() <= strings::LONGEST { strings::short(value) } else { fresh_str(value) }
+}
+
+/// A string of its own.
+#[inline]
+pub(crate) fn fresh_str(value: &str) -> Checked<Object> {
     // SAFETY: an ASCII string of this length has room for exactly these bytes.
     unsafe {
         if !value.is_ascii() || value.len() < 2 {
@@ -59,11 +72,17 @@ pub(crate) fn bytes(value: &[u8]) -> Checked<Object> {
     unsafe { made(ffi::PyBytes_FromStringAndSize(value.as_ptr().cast(), value.len() as isize)) }
 }
 
-/// An integer from decimal digits; the engine has bounded their number.
+/// An integer from decimal digits.
 pub(crate) fn big_int(py: Python<'_>, digits: &str) -> PyResult<Object> {
-    let text = std::ffi::CString::new(digits)?;
+    /// What CPython reads in decimal whatever its limit is set to.
+    const SHORT: usize = 640;
+    let (text, base) = match BigInt::from_str(digits) {
+        Ok(int) if digits.len() > SHORT => (int.to_str_radix(16), 16),
+        _ => (digits.to_owned(), 10),
+    };
+    let text = std::ffi::CString::new(text)?;
     // SAFETY: the text ends with a null byte.
-    let made = unsafe { ffi::PyLong_FromString(text.as_ptr(), ptr::null_mut(), 10) };
+    let made = unsafe { ffi::PyLong_FromString(text.as_ptr(), ptr::null_mut(), base) };
     // SAFETY: the result is a new reference, or null with an exception set.
     unsafe { Object::owned(made) }.ok_or_else(|| PyErr::fetch(py))
 }
@@ -133,6 +152,12 @@ pub(crate) fn duration(py: Python<'_>, value: Duration) -> PyResult<Object> {
     let made = unsafe { ffi::PyDelta_FromDSU(days, seconds, micros) };
     // SAFETY: the result is a new reference, or null with an exception set.
     unsafe { Object::owned(made) }.ok_or_else(|| PyErr::fetch(py))
+}
+
+pub(crate) fn uuid(py: Python<'_>, value: u128) -> PyResult<Object> {
+    let keywords = PyDict::new(py);
+    keywords.set_item(intern!(py, "int"), value)?;
+    Ok(names::uuid(py)?.call((), Some(&keywords))?.into())
 }
 
 /// Makes CPython's datetime functions usable.

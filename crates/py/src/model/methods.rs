@@ -11,6 +11,7 @@ use pyo3::prelude::*;
 
 use super::construct::guarded;
 use super::dump;
+use super::fast::Rules;
 use super::instance;
 use super::layout::{Head, Place, layout_of, plan_of};
 use super::object::Object;
@@ -139,7 +140,7 @@ pub(crate) unsafe extern "C" fn set_checked(
             && let Some(fast) = &plan.fast
             && let Some(index) = layout.fields.iter().position(|(known, _)| known.as_ptr() == name)
             && let Place::Slot(offset) = layout.fields[index].1
-            && let Some(taken) = fast.take_field(plan.schema.program(), index, value)
+            && let Some(taken) = fast.take_field(Rules::lax(&plan.schema), index, value)
         {
             instance::write_slot(object, offset, taken);
             (*object.cast::<Head>()).given |= 1 << index;

@@ -3,7 +3,7 @@
 //! - `layout`: the metaclass, and where the fields of an instance are
 //! - `instance`: making, freeing, reading and filling instances; `slots`: reading those of any class
 //! - `construct`: the constructor and validation of objects; `json`: of JSON text
-//! - `fast`: objects that fit as they are, without a run of the engine
+//! - `fast`: what fits as it is, without a run of the engine: objects, and in `fast_json` JSON text; `strings`: short text, made once
 //! - `declare`: Python's description of a class to a declaration; `plan`: compiled, with its `hosts`
 //! - `batch`: many rows; `ndjson`: many lines; `state`: what an instance holds, for copies, pickles and assignment
 //! - `methods`: what instances can do natively; `dump`: instances to plain data
@@ -18,6 +18,7 @@ mod declare;
 mod descriptor;
 mod dump;
 mod fast;
+mod fast_json;
 mod hooks;
 mod hosts;
 mod input;
@@ -35,6 +36,7 @@ mod plan;
 mod schema;
 mod slots;
 mod state;
+mod strings;
 mod table;
 mod value;
 

@@ -1,22 +1,29 @@
 //! NDJSON to instances.
 
+#![allow(unsafe_code)]
+
 use std::io::Read;
+use std::ops::Range;
 use std::sync::atomic::AtomicBool;
 
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList, PyType};
+use rayon::ThreadPool;
+use rayon::prelude::*;
 
-use ottava_validate::{Code, Echo, Issue, Issues, Loc, Param, Stop};
+use ottava_validate::{Code, CompactRow, CompactRows, Echo, Issue, Issues, Loc, Param, Stop};
 
 use crate::gate;
 use crate::threads;
 
 use super::batch::{OnError, finish};
+use super::descriptor::outlive;
 use super::input::Session;
+use super::issues;
 use super::json;
 use super::object::Object;
 use super::output::PyOutput;
-use super::plan::need_plan;
+use super::plan::{Plan, need_plan};
 use super::table::{Cancellable, Chunks, Source, read_error};
 
 /// Rows between two looks at signals.
@@ -37,61 +44,251 @@ pub(crate) fn validate_ndjson<'py>(
     let owner = need_plan(class)?;
     let plan = owner.get();
     let text = read_all(py, Source::of(source)?, threads)?;
-    let bytes = match &text {
-        Text::Held(bytes) => bytes.bind(py).as_bytes(),
-        Text::Read(bytes) => bytes.as_slice(),
-    };
-    let limits = *plan.schema.limits();
     let session = Session::default();
-    let mut issues = Issues::new(limits.issues);
+    let mut issues = Issues::new(plan.schema.limits().issues);
     let good = PyList::empty(py);
-    let mut output = PyOutput::new(&owner, &session);
-    let mut number = 0;
-    for line in bytes.split(|byte| *byte == b'\n') {
-        if line.iter().all(u8::is_ascii_whitespace) {
-            continue;
+    let mut read = 0;
+    let pool = threads::pool(py, threads)?;
+    if pool.current_num_threads() > 1
+        && text.bytes(py).len() >= MANY
+        && plan.hosts.hooks.is_empty()
+        && !plan.hosts.wants_data
+    {
+        let (rows, bad) = in_many_threads(&owner, &pool, &text, strict, &good)?;
+        for row in bad.into_iter().filter(|_| on_error != OnError::Skip) {
+            keep(py, &session, &mut issues, &text.bytes(py)[row.place], row.number, row.issues)?;
         }
-        if number % ROWS == ROWS - 1 {
-            py.check_signals()?;
+        return finish(py, &plan.name, good, issues, session, rows, on_error);
+    }
+    for row in rows(text.bytes(py)) {
+        if row.number % ROWS == ROWS - 1 {
+            gate::pause(py)?;
         }
-        let mut found = Issues::new(limits.issues);
-        let checked = if line.len() > limits.row_bytes {
-            let mut issue = Issue::new(Code::RowTooLong, Echo::None);
-            issue.ctx.push(("max_bytes", Param::Int(limits.row_bytes as i64)));
-            found.push(issue);
-            Err(Stop::Invalid)
-        } else {
-            plan.schema.run_json(line, &mut output, (), &mut found, strict)
-        };
-        match checked {
+        read = row.number + 1;
+        match validate_row(&owner, &row, &session, strict)? {
             Ok(object) => good.append(object.into_bound(py))?,
-            Err(Stop::Abort) => return Err(PyErr::fetch(py)),
-            Err(Stop::Invalid) if on_error == OnError::Skip => {}
-            Err(Stop::Invalid) => {
-                let row = PyBytes::new(py, line).into_any();
-                for mut issue in found.take() {
-                    if let Echo::Span(span) = issue.echo.clone() {
-                        let part = json::excerpt(&row, span)?;
-                        issue.echo = Echo::Host(session.keep(Object::from(part)));
-                    }
-                    issue.loc.reverse();
-                    issue.loc.push(Loc::Index(number));
-                    issues.push(issue);
-                }
+            Err(_) if on_error == OnError::Skip => {}
+            Err(mut found) => {
+                keep(py, &session, &mut issues, row.text, row.number, found.take())?;
             }
         }
-        number += 1;
     }
-    drop(output);
-    finish(py, &plan.name, good, issues, session, number, on_error)
+    finish(py, &plan.name, good, issues, session, read, on_error)
 }
 
-enum Text {
+/// Adds what is wrong with a row to what is wrong with all of them.
+fn keep(
+    py: Python<'_>,
+    session: &Session,
+    issues: &mut Issues,
+    text: &[u8],
+    number: usize,
+    found: Vec<Issue>,
+) -> PyResult<()> {
+    let text = PyBytes::new(py, text).into_any();
+    for mut issue in found {
+        if let Echo::Span(span) = issue.echo.clone() {
+            let part = json::excerpt(&text, span)?;
+            issue.echo = Echo::Host(session.keep(Object::from(part)));
+        }
+        // The list turns paths around when they are taken out.
+        issue.loc.reverse();
+        issue.loc.push(Loc::Index(number));
+        issues.push(issue);
+    }
+    Ok(())
+}
+
+/// Least text that is worth several threads.
+const MANY: usize = 1 << 19;
+
+/// Text that one thread checks at a time.
+const PIECE: usize = 1 << 17;
+
+/// A row that is wrong.
+struct BadRow {
+    number: usize,
+    /// Where it stands in the text.
+    place: Range<usize>,
+    issues: Vec<Issue>,
+}
+
+/// Threads without the lock check pieces of the text, while this one, with it, makes instances of the pieces before. Adds the instances to
+/// `good`; returns how many rows there are, and the wrong ones.
+fn in_many_threads(
+    owner: &Bound<'_, Plan>,
+    pool: &ThreadPool,
+    text: &Text,
+    strict: Option<bool>,
+    good: &Bound<'_, PyList>,
+) -> PyResult<(usize, Vec<BadRow>)> {
+    let py = owner.py();
+    let schema = &owner.get().schema;
+    let (plan, list) = (owner.clone().unbind(), good.clone().unbind());
+    let bytes = text.outlive();
+    let pieces = pieces(bytes);
+    let check = |from: usize| -> Vec<(usize, CompactRows)> {
+        let wave = &pieces[from..pieces.len().min(from + pool.current_num_threads())];
+        let one = |piece: &Range<usize>| {
+            (piece.start, CompactRows::check(schema, &bytes[piece.clone()], strict))
+        };
+        wave.par_iter().map(one).collect()
+    };
+    let (mut rows, mut bad) = (0, Vec::new());
+    let (mut from, mut checked) = (0, Vec::new());
+    loop {
+        gate::pause(py)?;
+        let (numbered, next) = gate::detached(py, || {
+            let mut next = Vec::new();
+            let mut made = Ok((0, Vec::new()));
+            pool.in_place_scope(|scope| {
+                scope.spawn(|_| next = check(from));
+                if !checked.is_empty() {
+                    made = Python::attach(|py| {
+                        make(plan.bind(py), list.bind(py), bytes, rows, &checked, strict)
+                    });
+                }
+            });
+            (made, next)
+        })?;
+        let (count, more) = numbered?;
+        rows += count;
+        bad.extend(more);
+        if next.is_empty() {
+            return Ok((rows, bad));
+        }
+        from += next.len();
+        checked = next;
+    }
+}
+
+/// Makes instances of checked rows, which are numbered from `first`; how many rows there are, and the wrong ones.
+fn make(
+    owner: &Bound<'_, Plan>,
+    good: &Bound<'_, PyList>,
+    text: &[u8],
+    first: usize,
+    pieces: &[(usize, CompactRows)],
+    strict: Option<bool>,
+) -> PyResult<(usize, Vec<BadRow>)> {
+    let py = owner.py();
+    let program = owner.get().schema.program();
+    let session = Session::default();
+    let mut output = PyOutput::new(owner, &session);
+    let (mut count, mut bad) = (0, Vec::new());
+    for (start, piece) in pieces {
+        for (row, place) in piece.rows() {
+            let number = first + count;
+            count += 1;
+            let place = start + place.start..start + place.end;
+            let made = match row {
+                CompactRow::Good(made) => piece.make(program, *made, &mut output).ok(),
+                CompactRow::Bad(issues) => {
+                    bad.push(BadRow { number, place, issues: issues.clone() });
+                    continue;
+                }
+                CompactRow::Other => None,
+            };
+            if let Some(made) = made {
+                good.append(made.into_bound(py))?;
+                continue;
+            }
+            // Such as an item that cannot be part of a set: the engine says why.
+            if let Some(error) = PyErr::take(py) {
+                return Err(error);
+            }
+            let row = Row { number, line: 0, text: &text[place.clone()] };
+            match validate_row(owner, &row, &session, strict)? {
+                Ok(made) => good.append(made.into_bound(py))?,
+                Err(mut found) => bad.push(BadRow { number, place, issues: found.take() }),
+            }
+        }
+    }
+    Ok((count, bad))
+}
+
+/// Where to cut a text so that each piece has whole lines.
+fn pieces(text: &[u8]) -> Vec<Range<usize>> {
+    let mut pieces = Vec::with_capacity(text.len() / PIECE + 1);
+    let mut start = 0;
+    while start < text.len() {
+        let least = (start + PIECE).min(text.len());
+        let end = text[least..].iter().position(|byte| *byte == b'\n');
+        let end = end.map_or(text.len(), |end| least + end + 1);
+        pieces.push(start..end);
+        start = end;
+    }
+    pieces
+}
+
+/// A row of a stream.
+pub(super) struct Row<'t> {
+    /// From 0; lines that are blank are no rows.
+    pub(super) number: usize,
+    /// From 1.
+    pub(super) line: u64,
+    pub(super) text: &'t [u8],
+}
+
+/// The rows of a text.
+pub(super) fn rows(text: &[u8]) -> impl Iterator<Item = Row<'_>> {
+    let lines = text.split(|byte| *byte == b'\n').zip(1..);
+    let filled = lines.filter(|(text, _)| !text.iter().all(u8::is_ascii_whitespace));
+    filled.enumerate().map(|(number, (text, line))| Row { number, line, text })
+}
+
+/// What a row becomes, or what is wrong with it.
+pub(super) fn validate_row(
+    owner: &Bound<'_, Plan>,
+    row: &Row<'_>,
+    session: &Session,
+    strict: Option<bool>,
+) -> PyResult<Result<Object, Issues>> {
+    let plan = owner.get();
+    let limits = plan.schema.limits();
+    if row.text.len() > limits.row_bytes {
+        let most = Param::Int(i64::try_from(limits.row_bytes).unwrap_or(i64::MAX));
+        return Ok(Err(issues::single(Code::RowTooLong, vec![("max_bytes", most)], Echo::None)));
+    }
+    if let Some(fast) = &plan.fast {
+        // SAFETY: the plan is borrowed from its owner.
+        if let Some(made) = unsafe { fast.json(&plan.schema, row.text) } {
+            return Ok(Ok(made));
+        }
+    }
+    let mut output = PyOutput::new(owner, session);
+    match json::run(plan, row.text, &mut output, strict) {
+        (Ok(object), _) => Ok(Ok(object)),
+        (Err(Stop::Abort), _) => Err(PyErr::fetch(owner.py())),
+        (Err(Stop::Invalid), found) => Ok(Err(found)),
+    }
+}
+
+/// The text of a stream.
+pub(super) enum Text {
     Held(Py<PyBytes>),
     Read(Vec<u8>),
 }
 
-fn read_all(py: Python<'_>, source: Source, threads: Option<usize>) -> PyResult<Text> {
+impl Text {
+    /// The bytes, for as long as this is kept, with and without the lock.
+    fn outlive(&self) -> &[u8] {
+        match self {
+            Text::Held(bytes) => Python::attach(|py| outlive(bytes.bind(py).as_bytes(), bytes)),
+            Text::Read(bytes) => bytes,
+        }
+    }
+
+    pub(super) fn bytes<'t>(&'t self, py: Python<'t>) -> &'t [u8] {
+        match self {
+            Text::Held(bytes) => bytes.bind(py).as_bytes(),
+            Text::Read(bytes) => bytes,
+        }
+    }
+}
+
+/// Reads a stream to its end.
+pub(super) fn read_all(py: Python<'_>, source: Source, threads: Option<usize>) -> PyResult<Text> {
     let mut raised = None;
     let pool = threads::pool(py, threads)?;
     let mut read = match source {
@@ -106,7 +303,7 @@ fn read_all(py: Python<'_>, source: Source, threads: Option<usize>) -> PyResult<
             let result = match read.take() {
                 Some(Source::File(reader)) => Cancellable { reader, cancel }.read_to_end(&mut text),
                 Some(Source::Chunks(iterator)) => {
-                    Chunks::new(iterator, raised).read_to_end(&mut text)
+                    Chunks::new(iterator, raised, cancel).read_to_end(&mut text)
                 }
                 _ => Ok(0),
             };

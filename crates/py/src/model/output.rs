@@ -178,12 +178,7 @@ impl<'s, 'py> Output for PyOutput<'s, 'py> {
     }
 
     fn uuid(&mut self, (): (), value: u128) -> Checked<Object> {
-        let made = names::uuid(self.py).and_then(|class| {
-            let keywords = PyDict::new(self.py);
-            keywords.set_item(intern!(self.py, "int"), value)?;
-            class.call((), Some(&keywords))
-        });
-        or_abort(self.py, made).map(Object::from)
+        or_abort(self.py, make::uuid(self.py, value))
     }
 
     fn enum_member(&mut self, (): (), plan: &EnumPlan, index: usize) -> Checked<Object> {

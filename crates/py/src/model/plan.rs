@@ -9,10 +9,10 @@ use pyo3::types::{PyDict, PyType};
 use pyo3::{PyTraverseError, PyVisit};
 
 use ottava_core::schema::{Declaration, Type};
-use ottava_validate::{CompileOptions, PatternEngine, PatternMatch, Schema};
+use ottava_validate::{CompileOptions, JsonOptions, PatternEngine, PatternMatch, Schema};
 
 use super::construct;
-use super::declare::declare;
+use super::declare::{allows_inf_nan, declare};
 use super::fast::FastPlan;
 use super::hosts::{Hosts, Mode};
 use super::issues::bad_schema;
@@ -75,6 +75,11 @@ impl Plan {
         json::validate(slf, json_data, strict, context)
     }
 
+    /// The JSON Schema, draft 2020-12, as a dictionary.
+    fn json_schema<'py>(&self, py: Python<'py>, by_alias: bool) -> PyResult<Bound<'py, PyAny>> {
+        super::schema::json_schema(py, self.schema.declaration(), !by_alias)
+    }
+
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
         visit.call(&self.class)?;
         for value in self.literals.iter().flatten() {
@@ -91,8 +96,14 @@ impl Plan {
         declaration: Declaration,
         hosts: Hosts,
     ) -> PyResult<Self> {
-        let options =
-            CompileOptions { pattern_engine: Some(&PythonPatterns), ..CompileOptions::default() };
+        let options = CompileOptions {
+            pattern_engine: Some(&PythonPatterns),
+            json: JsonOptions {
+                allow_inf_nan: allows_inf_nan(&declaration),
+                ..JsonOptions::default()
+            },
+            ..CompileOptions::default()
+        };
         let schema =
             Schema::compile_with(declaration, &options).map_err(|error| bad_schema(&error))?;
         let literals = schema

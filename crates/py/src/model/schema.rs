@@ -2,21 +2,22 @@
 
 use std::sync::Arc;
 
+use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use pyo3::types::{PyList, PyType};
+use pyo3::types::{PyBool, PyDict, PyList, PyString, PyType};
 
-use ottava_core::schema::FieldDefault;
-use ottava_validate::{Issues, Stop};
+use ottava_core::schema::{Declaration, FieldDefault};
+use ottava_validate::{Issues, Stop, from_json_schema, to_json, to_json_schema};
 
 use crate::schema::Schema;
 
 use super::construct::{self, Options};
-use super::hosts::Hosts;
 use super::input::Session;
-use super::issues::IssueList;
+use super::issues::{IssueList, bad_schema};
 use super::json::{self, Document};
 use super::output::PyOutput;
 use super::plan::{Plan, need_plan};
+use super::value::to_value;
 
 /// The schema of a complete model class.
 #[pyfunction]
@@ -26,14 +27,28 @@ pub(crate) fn schema_of(class: &Bound<'_, PyType>) -> PyResult<Schema> {
     Ok(Schema::new(Arc::new(plan.get().schema.declaration().clone())))
 }
 
+/// The JSON Schema of a declaration, as a dictionary. With `by_name`, fields are called by their names.
+pub(crate) fn json_schema<'py>(
+    py: Python<'py>,
+    declaration: &Declaration,
+    by_name: bool,
+) -> PyResult<Bound<'py, PyAny>> {
+    let mut declaration = declaration.clone();
+    super::declare::as_written(&mut declaration, by_name);
+    // Through text, because only there defaults and examples are what JSON has.
+    let text = to_json(&to_json_schema(&declaration));
+    json::validate(Plan::of_anything(py)?.bind(py), PyString::new(py, &text).as_any(), None, None)
+}
+
 impl Schema {
     /// The compiled schema. Validators and defaults that are code of a class are not part of a schema.
     fn compiled<'py>(&self, py: Python<'py>) -> PyResult<&Bound<'py, Plan>> {
         let made = self.plan.get_or_try_init(py, || {
             let mut declaration = self.declaration().as_ref().clone();
             super::declare::without_host(&mut declaration, &FieldDefault::Absent);
+            let hosts = super::declare::with_dictionaries(py, &mut declaration)?;
             let name = declaration.name.clone();
-            Py::new(py, Plan::compile(py, name, declaration, Hosts::default())?)
+            Py::new(py, Plan::compile(py, name, declaration, hosts)?)
         })?;
         Ok(made.bind(py))
     }
@@ -41,6 +56,38 @@ impl Schema {
 
 #[pymethods]
 impl Schema {
+    /// The schema that a JSON Schema (draft 2020-12) stands for; its assertions keep their meaning, and nothing converts.
+    ///
+    /// `schema` is a dictionary, a bool, or JSON text. `ValueError` with the JSON pointer of a keyword that is malformed or not
+    /// supported: none is ignored, save those that assert nothing.
+    #[staticmethod]
+    fn from_json_schema(schema: &Bound<'_, PyAny>) -> PyResult<Self> {
+        let py = schema.py();
+        let parsed;
+        let object = if schema.is_instance_of::<PyDict>() || schema.is_instance_of::<PyBool>() {
+            schema
+        } else {
+            parsed = json::validate(Plan::of_anything(py)?.bind(py), schema, None, None)?;
+            &parsed
+        };
+        let value = to_value(object)?.ok_or_else(|| {
+            PyValueError::new_err(
+                "a JSON Schema is made of dictionaries, lists, text, numbers and None",
+            )
+        })?;
+        let declaration = from_json_schema(&value).map_err(|error| bad_schema(&error))?;
+        let made = Self::new(Arc::new(declaration));
+        made.compiled(py)?;
+        Ok(made)
+    }
+
+    /// The JSON Schema, draft 2020-12, as a dictionary: what a value must be to be read. `by_alias=False` calls fields by their
+    /// names. Validators written in Python have no words in JSON Schema.
+    #[pyo3(signature = (*, by_alias=true))]
+    fn json_schema<'py>(&self, py: Python<'py>, by_alias: bool) -> PyResult<Bound<'py, PyAny>> {
+        json_schema(py, self.declaration(), !by_alias)
+    }
+
     /// Whether an object is valid.
     #[pyo3(signature = (obj, *, strict=None))]
     fn is_valid(&self, obj: Bound<'_, PyAny>, strict: Option<bool>) -> PyResult<bool> {

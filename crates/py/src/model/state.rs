@@ -87,6 +87,30 @@ pub(crate) fn get_state<'py>(object: &Bound<'py, PyAny>) -> PyResult<Bound<'py, 
     PyTuple::new(py, [fields.into_any(), fields_set(object)?.into_any(), others.into_any(), extra])
 }
 
+/// The fields of an instance and their values, under their names in data; extra fields come last.
+pub(crate) fn entries(object: &Bound<'_, PyAny>) -> PyResult<Vec<(Object, Object)>> {
+    let py = object.py();
+    let layout = layout_of(object)?;
+    let plan = need_plan(&object.get_type())?;
+    let record = plan.get().schema.program().root_record();
+    let mut entries = Vec::with_capacity(layout.fields.len());
+    for (index, (name, _)) in layout.fields.iter().enumerate() {
+        // SAFETY: the layout is that of the object.
+        if let Some(value) = unsafe { instance::field(object.as_ptr(), layout, index) } {
+            let key = match record.and_then(|record| record.fields.get(index)) {
+                Some(field) => PyString::intern(py, &field.key),
+                None => name.bind(py).clone(),
+            };
+            entries.push((key.into_any().into(), value));
+        }
+    }
+    let extra = object.getattr("model_extra")?;
+    if let Ok(extra) = extra.cast::<PyDict>() {
+        entries.extend(extra.iter().map(|(key, value)| (key.into(), value.into())));
+    }
+    Ok(entries)
+}
+
 /// Fills an instance with what `get_state` gave. Nothing is checked but the names.
 #[pyfunction]
 #[pyo3(signature = (object, fields, given, others, extra))]

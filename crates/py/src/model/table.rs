@@ -5,26 +5,29 @@ use std::io::{self, Read};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use arrow_array::{ArrayRef, RecordBatch};
-use arrow_schema::{DataType, Field, Schema as ArrowSchema};
+use arrow_array::{Array, ArrayRef, RecordBatch, StringArray, UInt64Array};
+use arrow_schema::{Field, Schema as ArrowSchema};
 use pyo3::exceptions::{PyOSError, PyTypeError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyString, PyType};
+use pyo3::types::{PyBytes, PyDict, PyList, PyString, PyTuple, PyType};
 
 use ottava_core::schema::Value;
 use ottava_validate::{
-    ArrowBatches, BatchOptions, ColumnsError, Echo, Issue, Issues, Loc, RowIssues, Schema,
+    ArrowBatches, BatchOptions, ColumnOutput, ColumnsError, Echo, Issue, Issues, Loc, RowIssues,
+    Schema, Stop,
 };
 
 use crate::arrow::Table;
+use crate::error::VALIDATION;
 use crate::gate;
 use crate::threads;
 
 use super::batch::OnError;
-use super::input::Session;
-use super::issues;
-use super::plan::need_plan;
+use super::input::{PyInput, Session};
+use super::issues::{self, IssueList};
+use super::ndjson::{self, Row};
+use super::plan::{Plan, need_plan};
 
 /// Most issues that an exception of a whole stream keeps.
 const MOST_RAISED: usize = 1000;
@@ -188,17 +191,25 @@ pub(crate) struct Chunks<'e> {
     used: usize,
     /// What the iterator raised.
     error: &'e mut Option<PyErr>,
+    cancel: &'e AtomicBool,
 }
 
 impl<'e> Chunks<'e> {
-    pub(crate) fn new(iterator: Py<PyAny>, error: &'e mut Option<PyErr>) -> Self {
-        Self { iterator, current: Vec::new(), used: 0, error }
+    pub(crate) fn new(
+        iterator: Py<PyAny>,
+        error: &'e mut Option<PyErr>,
+        cancel: &'e AtomicBool,
+    ) -> Self {
+        Self { iterator, current: Vec::new(), used: 0, error, cancel }
     }
 }
 
 impl Read for Chunks<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         while self.used == self.current.len() {
+            if self.cancel.load(Ordering::Relaxed) {
+                return Err(io::Error::other("canceled"));
+            }
             let next = Python::attach(|py| -> PyResult<Option<Vec<u8>>> {
                 let iterator = self.iterator.bind(py).try_iter()?;
                 let Some(item) = iterator.into_iter().next() else { return Ok(None) };
@@ -244,6 +255,9 @@ pub(crate) fn to_arrow<'py>(
     let owner = need_plan(class)?;
     let plan = owner.get();
     let source = Source::of(source)?;
+    if !plan.schema.runs_alone() {
+        return through_objects(&owner, source, threads, on_error);
+    }
     let pool = threads::pool(py, threads)?;
     let options = BatchOptions {
         threads: if pool.current_num_threads() == 1 { 1 } else { 0 },
@@ -278,6 +292,167 @@ pub(crate) fn to_arrow<'py>(
     Bound::new(py, result)
 }
 
+/// Rows in a batch that is made of objects.
+const ROWS: usize = 8192;
+
+/// As [`to_arrow`], for a model whose validators or defaults are Python code: each row becomes an instance first, with the lock held.
+fn through_objects<'py>(
+    owner: &Bound<'py, Plan>,
+    source: Source,
+    threads: Option<usize>,
+    on_error: OnError,
+) -> PyResult<Bound<'py, ArrowResult>> {
+    let py = owner.py();
+    let plan = owner.get();
+    let mut output =
+        ColumnOutput::new(plan.schema.declaration()).map_err(|error| failure(&error))?;
+    let schema = Arc::clone(output.schema());
+    let mut declaration = plan.schema.declaration().clone();
+    super::declare::types_alone(&mut declaration);
+    let loose = Schema::compile(declaration).map_err(|error| issues::bad_schema(&error))?;
+    let text = ndjson::read_all(py, source, threads)?;
+    let most = match on_error {
+        OnError::Raise => MOST_RAISED,
+        OnError::Skip => 0,
+        OnError::Collect => BatchOptions::default().max_issues,
+    };
+    let (mut batches, mut bad) = (Vec::new(), BadRows { most, ..BadRows::default() });
+    let (mut rows_read, mut rows_good, mut waiting) = (0, 0, 0);
+    let mut take = |output: &mut ColumnOutput| -> PyResult<()> {
+        batches.push(output.take().map_err(|error| failure(&error.into()))?);
+        Ok(())
+    };
+    for row in ndjson::rows(text.bytes(py)) {
+        let session = Session::default();
+        rows_read = row.number as u64 + 1;
+        let checked = match ndjson::validate_row(owner, &row, &session, None)? {
+            Ok(object) => {
+                let mut found = Issues::new(loose.limits().issues);
+                let mut input = PyInput::new(py, &session, &plan.hosts).reading_results();
+                let at = output.root();
+                match loose.run(&mut input, object, &mut output, at, &mut found, Some(false)) {
+                    Ok(_) => Ok(()),
+                    Err(Stop::Abort) => return Err(PyErr::fetch(py)),
+                    Err(Stop::Invalid) => Err(found),
+                }
+            }
+            Err(found) => Err(found),
+        };
+        match checked {
+            Ok(()) => {
+                output.end_row();
+                (rows_good, waiting) = (rows_good + 1, waiting + 1);
+            }
+            Err(found) => {
+                output.forget_row();
+                bad.add(py, found, session, &row)?;
+            }
+        }
+        if rows_read % ROWS as u64 == 0 {
+            gate::pause(py)?;
+        }
+        if waiting == ROWS {
+            take(&mut output)?;
+            waiting = 0;
+        }
+    }
+    if waiting > 0 {
+        take(&mut output)?;
+    }
+    if on_error == OnError::Raise && rows_good < rows_read {
+        return Err(VALIDATION.new_err(py, (&plan.name, bad.errors(py)?)));
+    }
+    let result = ArrowResult {
+        table: Py::new(py, Table::new(schema, batches))?,
+        issues: Py::new(py, bad.table()?)?,
+        rows_read,
+        rows_good,
+        issues_dropped: if on_error == OnError::Collect { bad.dropped } else { 0 },
+    };
+    Bound::new(py, result)
+}
+
+/// What is wrong with rows that went through objects.
+#[derive(Default)]
+struct BadRows {
+    most: usize,
+    dropped: u64,
+    /// As `ValidationError.errors()` has them, with the row number first in `loc`.
+    errors: Vec<Py<PyDict>>,
+    lines: Vec<u64>,
+    inputs: Vec<String>,
+}
+
+impl BadRows {
+    fn add(
+        &mut self,
+        py: Python<'_>,
+        found: Issues,
+        session: Session,
+        row: &Row<'_>,
+    ) -> PyResult<()> {
+        let text = PyBytes::new(py, row.text).into_any();
+        let list = IssueList::new(py, found, session, Some(&text));
+        for error in list.errors(py)? {
+            if self.errors.len() == self.most {
+                self.dropped += 1;
+                continue;
+            }
+            let error = error.cast_into::<PyDict>()?;
+            let loc = PyTuple::new(py, [row.number])?;
+            let inner = error.get_item("loc")?.unwrap_or_else(|| PyTuple::empty(py).into_any());
+            error.set_item("loc", loc.add(inner)?)?;
+            let input = error.get_item("input")?;
+            self.inputs.push(input.map(|input| excerpt(&input)).unwrap_or_default());
+            self.lines.push(row.line);
+            self.errors.push(error.unbind());
+        }
+        Ok(())
+    }
+
+    fn errors<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
+        PyList::new(py, self.errors.iter().map(|error| error.bind(py)))
+    }
+
+    fn table(&self) -> PyResult<Table> {
+        Python::attach(|py| {
+            let (mut rows, mut locs) = (Vec::new(), Vec::new());
+            let (mut types, mut messages) = (Vec::new(), Vec::new());
+            for error in &self.errors {
+                let error = error.bind(py).as_any();
+                let loc = error.get_item("loc")?.cast_into::<PyTuple>()?;
+                rows.push(loc.get_item(0)?.extract::<u64>()?);
+                let steps = loc.iter().skip(1).map(|step| Ok(step.str()?.to_string()));
+                locs.push(steps.collect::<PyResult<Vec<_>>>()?.join("."));
+                types.push(error.get_item("type")?.extract::<String>()?);
+                messages.push(error.get_item("msg")?.extract::<String>()?);
+            }
+            let texts =
+                |list: &[String]| -> ArrayRef { Arc::new(StringArray::from_iter_values(list)) };
+            let columns = [
+                Arc::new(UInt64Array::from(rows)) as ArrayRef,
+                texts(&locs),
+                texts(&types),
+                texts(&messages),
+                texts(&self.inputs),
+                Arc::new(UInt64Array::from(self.lines.clone())),
+            ];
+            table_of_issues(columns.into())
+        })
+    }
+}
+
+/// The beginning of a wrong value, as text.
+fn excerpt(value: &Bound<'_, PyAny>) -> String {
+    const LONGEST: usize = 120;
+    let text = value.str().map(|text| text.to_string_lossy().into_owned()).unwrap_or_default();
+    if text.len() <= LONGEST {
+        return text;
+    }
+    let end = (0..=LONGEST - 3).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
+    format!("{}...", &text[..end])
+}
+
 fn read(
     schema: &Schema,
     source: Source,
@@ -292,7 +467,9 @@ fn read(
         }
         Source::Copied(bytes) => pieces(schema, bytes.as_slice(), options, cancel),
         Source::File(file) => pieces(schema, Cancellable { reader: file, cancel }, options, cancel),
-        Source::Chunks(iterator) => pieces(schema, Chunks::new(iterator, raised), options, cancel),
+        Source::Chunks(iterator) => {
+            pieces(schema, Chunks::new(iterator, raised, cancel), options, cancel)
+        }
     }
 }
 
@@ -389,21 +566,18 @@ fn shown(text: &str) -> Value {
 }
 
 fn issue_table(rows: &RowIssues) -> PyResult<Table> {
-    let made = || {
-        let all = rows.to_arrow()?;
-        let columns = ["row", "loc", "code", "message", "input", "line"];
-        let names = ["row", "loc", "type", "message", "input", "line"];
-        let mut fields = Vec::new();
-        let mut arrays: Vec<ArrayRef> = Vec::new();
-        for (column, name) in columns.iter().zip(names) {
-            let kind =
-                if matches!(name, "row" | "line") { DataType::UInt64 } else { DataType::Utf8 };
-            fields.push(Field::new(name, kind, false));
-            arrays.extend(all.column_by_name(column).cloned());
-        }
-        let schema = Arc::new(ArrowSchema::new(fields));
-        let batch = RecordBatch::try_new(Arc::clone(&schema), arrays)?;
-        Ok(Table::new(schema, vec![batch]))
-    };
-    made().map_err(|error: arrow_schema::ArrowError| PyValueError::new_err(error.to_string()))
+    let all = rows.to_arrow().map_err(|error| failure(&error.into()))?;
+    let columns = ["row", "loc", "code", "message", "input", "line"];
+    table_of_issues(columns.iter().filter_map(|name| all.column_by_name(name).cloned()).collect())
+}
+
+/// The columns that [`ArrowResult::issues`] names, in that order, as a table.
+fn table_of_issues(columns: Vec<ArrayRef>) -> PyResult<Table> {
+    let field =
+        |(name, column): (&str, &ArrayRef)| Field::new(name, column.data_type().clone(), false);
+    let names = ["row", "loc", "type", "message", "input", "line"];
+    let fields: Vec<_> = names.into_iter().zip(&columns).map(field).collect();
+    let schema = Arc::new(ArrowSchema::new(fields));
+    let batch = RecordBatch::try_new(Arc::clone(&schema), columns);
+    Ok(Table::new(schema, vec![batch.map_err(|error| failure(&error.into()))?]))
 }

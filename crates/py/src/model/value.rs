@@ -12,11 +12,22 @@ use super::hosts::Hosts;
 use super::input::{PyInput, Session};
 use super::object::Object;
 
-/// The object as plain data; `None` if it is something else.
+/// Deepest nesting of plain data.
+const DEPTH: usize = 100;
+
+/// The object as plain data; `None` if it is something else, or nested too deeply (it may contain itself).
 ///
 /// # Errors
 /// Whatever the object's own methods raise.
 pub(crate) fn to_value(object: &Bound<'_, PyAny>) -> PyResult<Option<Value>> {
+    value_within(object, DEPTH)
+}
+
+fn value_within(object: &Bound<'_, PyAny>, depth: usize) -> PyResult<Option<Value>> {
+    let Some(depth) = depth.checked_sub(1) else { return Ok(None) };
+    let all = |items: &Bound<'_, PyAny>| -> PyResult<Option<Vec<Value>>> {
+        items.try_iter()?.map(|item| value_within(&item?, depth)).collect()
+    };
     let object = &member_value(object)?;
     if object.is_exact_instance_of::<PyList>() {
         return Ok(all(object)?.map(Value::List));
@@ -33,7 +44,9 @@ pub(crate) fn to_value(object: &Bound<'_, PyAny>) -> PyResult<Option<Value>> {
     if let Ok(dict) = object.cast_exact::<PyDict>() {
         let mut entries = Vec::with_capacity(dict.len());
         for (key, value) in dict.iter() {
-            let (Some(key), Some(value)) = (to_value(&key)?, to_value(&value)?) else {
+            let (Some(key), Some(value)) =
+                (value_within(&key, depth)?, value_within(&value, depth)?)
+            else {
                 return Ok(None);
             };
             entries.push((key, value));
@@ -54,10 +67,6 @@ fn member_value<'py>(object: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> 
         return Ok(object.clone());
     }
     object.getattr("value")
-}
-
-fn all(items: &Bound<'_, PyAny>) -> PyResult<Option<Vec<Value>>> {
-    items.try_iter()?.map(|item| to_value(&item?)).collect()
 }
 
 fn scalar(object: &Bound<'_, PyAny>) -> PyResult<Option<Value>> {

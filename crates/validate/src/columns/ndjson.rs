@@ -8,10 +8,8 @@ use arrow_schema::SchemaRef;
 use super::batches::{BatchOptions, ColumnsError};
 use super::issues::{RowIssue, RowIssues};
 use super::output::ColumnOutput;
-use crate::check::Run;
 use crate::issue::{Code, Echo, Issue, Issues, Param};
-use crate::json::{JsonError, JsonInput};
-use crate::output::Stop;
+use crate::lines::{Row, each_row};
 use crate::schema::Schema;
 
 /// Most bytes of a wrong value that a [`RowIssue`] shows.
@@ -46,97 +44,36 @@ pub(super) fn check_chunk(
     bytes: &[u8],
     options: &BatchOptions,
 ) -> Result<Chunk, ColumnsError> {
-    let limits = *schema.limits();
     let mut output = ColumnOutput::new(schema.declaration())?;
-    let mut found = Issues::new(limits.issues);
     let mut issues = RowIssues::default();
-    // Text is checked once for all lines; only if some byte is wrong, each line on its own.
-    let text = std::str::from_utf8(bytes).ok();
-    let mut input = JsonInput::from_text("", schema.json_options(), &limits);
-    let (mut rows, mut lines) = (0, 0);
-    let mut start = 0;
-    while start < bytes.len() {
-        let end = memchr::memchr(b'\n', &bytes[start..]).map_or(bytes.len(), |at| start + at);
-        let line = &bytes[start..end];
-        lines += 1;
-        let row = match text {
-            // A line ends next to an ASCII byte.
-            Some(text) => Ok(text.get(start..end).unwrap_or_default()),
-            None => std::str::from_utf8(line),
-        };
-        start = end + 1;
-        if line.iter().all(u8::is_ascii_whitespace) {
-            continue;
-        }
-        let checked = match row {
-            _ if line.len() > limits.row_bytes => {
-                let mut issue = Issue::new(Code::RowTooLong, Echo::None);
-                let limit = i64::try_from(limits.row_bytes).unwrap_or(i64::MAX);
-                issue.ctx.push(("max_bytes", Param::Int(limit)));
-                found.push(issue);
-                Err(Stop::Invalid)
-            }
-            Err(error) => {
-                let error = JsonError::at(line, error.valid_up_to(), "invalid unicode code point");
-                not_json(&mut found, &error, line.len())
-            }
-            Ok(row) => {
-                input.restart(row);
-                let at = input.start();
-                let root = output.root();
-                let mut run = Run::new(
-                    schema.program(),
-                    &mut input,
-                    &mut output,
-                    &mut found,
-                    &limits,
-                    options.strict,
-                );
-                match run.check_root(root, at) {
-                    Ok(_) => input.finish(),
-                    Err(Stop::Invalid) => crate::schema::rest_is_json(&mut input, at),
-                    Err(Stop::Abort) => Err(Stop::Abort),
-                }
-                .or_else(|stop| match input.error() {
-                    Some(error) => not_json(&mut found, &error, line.len()),
-                    None => Err(stop),
-                })
-            }
-        };
-        match checked {
-            Ok(()) => output.end_row(),
+    let (rows, lines) = each_row(
+        schema,
+        bytes,
+        options.strict,
+        &mut output,
+        ColumnOutput::root,
+        |output, row, checked, found| match checked {
+            Ok(_) => output.end_row(),
             Err(_) => {
                 output.forget_row();
-                keep(&mut issues, &mut found, rows, lines, line, options.max_issues);
+                keep(&mut issues, found, &row, options.max_issues);
             }
-        }
-        rows += 1;
-    }
+        },
+    );
     Ok(Chunk { batch: output.take()?, issues, rows, lines })
-}
-
-#[cold]
-fn not_json(found: &mut Issues, error: &JsonError, length: usize) -> Result<(), Stop> {
-    crate::schema::invalid_json(found, error, length)
 }
 
 /// Moves the issues of one row to those of all rows.
 #[cold]
-fn keep(
-    issues: &mut RowIssues,
-    found: &mut Issues,
-    row: u64,
-    line: u64,
-    text: &[u8],
-    limit: usize,
-) {
+fn keep(issues: &mut RowIssues, found: &mut Issues, row: &Row<'_>, limit: usize) {
+    let text = row.text;
     let dropped = found.dropped() as u64;
     let list = found.take().into_iter().map(|issue| {
         let part = match &issue.echo {
             Echo::Span(span) => text.get(span.clone()).unwrap_or_default(),
             _ => text,
         };
-        RowIssue { row, line, input: excerpt(part), issue }
+        RowIssue { row: row.number, line: row.line, input: excerpt(part), issue }
     });
     issues.extend(RowIssues { list: list.collect(), dropped }, limit);
 }

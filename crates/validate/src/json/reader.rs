@@ -55,6 +55,18 @@ const EOF_STRING: &str = "EOF while parsing a string";
 const EOF_OBJECT: &str = "EOF while parsing an object";
 const EOF_LIST: &str = "EOF while parsing a list";
 
+/// Reading that is always allowed. Unions read a value once for each member, and unions inside of those again: text made for it could
+/// have them read some of it more often than anybody can wait for.
+const LEAST_WORK: usize = 256 << 20;
+
+/// How often all of the text may be read, if that is more.
+const MOST_READS: usize = 256;
+
+/// What it costs to enter a container.
+const CONTAINER_WORK: usize = 64;
+
+const TOO_MUCH: &str = "too many ways to read this value";
+
 /// JSON text as an [`Input`]. A value is the offset of its first byte.
 #[derive(Debug)]
 pub struct JsonInput<'j> {
@@ -68,6 +80,8 @@ pub struct JsonInput<'j> {
     /// Start and end of the container that was read or passed over last.
     done: (usize, usize),
     fault: Option<(usize, &'static str)>,
+    /// What reading has cost so far, in bytes of strings; a value may be read several times.
+    work: usize,
 }
 
 /// An array that is being read.
@@ -116,6 +130,7 @@ impl<'j> JsonInput<'j> {
             scratch: String::new(),
             done: (usize::MAX, 0),
             fault: None,
+            work: 0,
         }
     }
 
@@ -134,6 +149,7 @@ impl<'j> JsonInput<'j> {
         self.depth = 0;
         self.done = (usize::MAX, 0);
         self.fault = None;
+        self.work = 0;
     }
 
     /// Makes sure that nothing but white space follows.
@@ -181,6 +197,7 @@ impl<'j> JsonInput<'j> {
         let bytes = self.text.as_bytes();
         let start = at + 1;
         let end = find_special(bytes, start);
+        self.work += end - at;
         if bytes.get(end) == Some(&b'"') {
             self.pos = end + 1;
             // Both ends are next to ASCII quotes.
@@ -267,6 +284,10 @@ impl<'j> JsonInput<'j> {
     fn enter(&mut self, at: usize) -> Checked<usize> {
         if self.depth >= self.max_depth {
             return self.broken(at, "recursion limit exceeded");
+        }
+        self.work += CONTAINER_WORK;
+        if self.work > LEAST_WORK && self.work / MOST_READS > self.text.len() {
+            return self.broken(at, TOO_MUCH);
         }
         self.depth += 1;
         self.pos = at + 1;
@@ -559,6 +580,16 @@ impl Input for JsonInput<'_> {
             return Ok(());
         }
         self.pass(*value)
+    }
+
+    #[inline]
+    fn identity(&self, value: &usize) -> Option<usize> {
+        Some(*value)
+    }
+
+    fn give_up(&mut self) -> Stop {
+        self.fault.get_or_insert((self.pos, TOO_MUCH));
+        Stop::Abort
     }
 
     #[cold]

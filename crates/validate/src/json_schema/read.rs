@@ -61,11 +61,11 @@ fn step(pointer: &str, key: &str) -> String {
 
 fn entries<'v>(value: &'v Value, pointer: &str) -> Result<Vec<(&'v str, &'v Value)>, SchemaError> {
     let Value::Map(entries) = value else { return Err(wrong(pointer, "should be an object")) };
-    let named = entries.iter().filter_map(|(key, value)| match key {
-        Value::Str(key) => Some((key.as_str(), value)),
-        _ => None,
+    let named = entries.iter().map(|(key, value)| match key {
+        Value::Str(key) => Ok((key.as_str(), value)),
+        _ => Err(wrong(pointer, "keys should be strings")),
     });
-    Ok(named.collect())
+    named.collect()
 }
 
 fn items<'v>(value: &'v Value, pointer: &str) -> Result<&'v [Value], SchemaError> {

@@ -8,6 +8,9 @@ use ottava_core::schema::{
 use super::DIALECT;
 use crate::rules::assertions::name_of;
 
+/// The text of a decimal.
+const DECIMAL: &str = r"^\s*[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?\s*$";
+
 /// An object that is being written.
 #[derive(Default)]
 struct Keywords(Vec<(Value, Value)>);
@@ -21,6 +24,16 @@ impl Keywords {
 
     fn put(&mut self, key: &str, value: impl Into<Value>) {
         self.0.push((key.into(), value.into()));
+    }
+
+    /// Puts keywords in the place of those with the same name.
+    fn replace(&mut self, keywords: &[(String, Value)]) {
+        self.0.retain(|(known, _)| {
+            !keywords.iter().any(|(key, _)| matches!(known, Value::Str(known) if known == key))
+        });
+        for (key, value) in keywords {
+            self.put(key, value.clone());
+        }
     }
 
     fn maybe(&mut self, key: &str, value: Option<Value>) {
@@ -61,6 +74,7 @@ impl Keywords {
         if docs.deprecated_since.is_some() {
             self.put("deprecated", true);
         }
+        self.replace(&docs.keywords);
     }
 
     fn limits(&mut self, rules: &Rules) {
@@ -160,9 +174,10 @@ fn kind(ty: &Type) -> Value {
         Kind::Decimal => {
             let mut number = Keywords::of("number");
             number.limits(rules);
-            let text = Keywords::of("string").into_value();
+            let mut text = Keywords::of("string");
+            text.put("pattern", DECIMAL);
             let mut keywords = Keywords::default();
-            keywords.put("anyOf", Value::List(vec![number.into_value(), text]));
+            keywords.put("anyOf", Value::List(vec![number.into_value(), text.into_value()]));
             keywords
         }
         Kind::DateTime { .. } => return formatted("date-time"),
@@ -311,6 +326,7 @@ fn object(record: &Record) -> Keywords {
         Extra::Allow => keywords.put("additionalProperties", true),
         Extra::Forbid => keywords.put("additionalProperties", false),
     }
+    keywords.replace(&record.docs.keywords);
     keywords
 }
 

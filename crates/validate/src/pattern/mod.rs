@@ -3,7 +3,7 @@
 mod table;
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use regex_automata::dfa::{Automaton, StartKind, dense};
 use regex_automata::{Anchored, Input, meta};
@@ -37,14 +37,18 @@ pub(crate) struct Pattern {
 }
 
 enum Engine {
-    /// Fully compiled, small.
-    Table(Box<Table>),
-    /// Fully compiled: one table lookup for each byte. The flag says that it can only match at the start.
-    Dense(Box<dense::DFA<Vec<u32>>>, bool),
-    /// Compiled as far as it goes, for patterns whose table would be too large.
-    Meta(Box<meta::Regex>),
+    /// Compiled as far as it goes without a search, and, when it is first searched for, fully, if that is not too large.
+    Own(Box<meta::Regex>, OnceLock<Option<Full>>),
     /// The host's own.
     Host(Arc<dyn PatternMatch>),
+}
+
+/// A pattern compiled to a table. Making it takes longer than everything else about a schema.
+enum Full {
+    /// Of few states.
+    Table(Box<Table>),
+    /// One lookup for each byte. The flag says that it can only match at the start.
+    Dense(Box<dense::DFA<Vec<u32>>>, bool),
 }
 
 impl fmt::Debug for Pattern {
@@ -60,8 +64,9 @@ impl Pattern {
         host: Option<&dyn PatternEngine>,
         place: &str,
     ) -> Result<Self, SchemaError> {
-        let engine = match meta::Regex::new(source) {
-            Ok(regex) => Self::fastest(source, regex),
+        let config = meta::Config::new().dfa(false).onepass(false);
+        let engine = match meta::Builder::new().configure(config).build(source) {
+            Ok(regex) => Engine::Own(Box::new(regex), OnceLock::new()),
             Err(error) => {
                 let reason = match error.syntax_error() {
                     Some(syntax) => last_line(&syntax.to_string()),
@@ -97,7 +102,8 @@ impl Pattern {
         Ok(Self { source: source.into(), engine })
     }
 
-    fn fastest(source: &str, regex: meta::Regex) -> Engine {
+    #[cold]
+    fn full(source: &str) -> Option<Full> {
         let anchored = regex_syntax::parse(source)
             .is_ok_and(|hir| hir.properties().look_set_prefix().contains(Look::Start));
         let config = dense::Config::new()
@@ -105,13 +111,11 @@ impl Pattern {
             .determinize_size_limit(Some(4 * DFA_SIZE))
             .start_kind(if anchored { StartKind::Anchored } else { StartKind::Unanchored })
             .minimize(false);
-        match dense::Builder::new().configure(config).build(source) {
-            Ok(dfa) => match Table::new(&dfa, anchored) {
-                Some(table) => Engine::Table(Box::new(table)),
-                None => Engine::Dense(Box::new(dfa), anchored),
-            },
-            Err(_) => Engine::Meta(Box::new(regex)),
-        }
+        let dfa = dense::Builder::new().configure(config).build(source).ok()?;
+        Some(match Table::new(&dfa, anchored) {
+            Some(table) => Full::Table(Box::new(table)),
+            None => Full::Dense(Box::new(dfa), anchored),
+        })
     }
 
     pub(crate) fn source(&self) -> &str {
@@ -120,21 +124,22 @@ impl Pattern {
 
     #[inline]
     pub(crate) fn is_match(&self, text: &str) -> bool {
-        match &self.engine {
-            Engine::Table(table) => table.is_match(text.as_bytes()),
-            Engine::Dense(dfa, anchored) => {
+        let (regex, full) = match &self.engine {
+            Engine::Own(regex, full) => (regex, full.get_or_init(|| Self::full(&self.source))),
+            Engine::Host(host) => return host.is_match(text),
+        };
+        match full {
+            Some(Full::Table(table)) => table.is_match(text.as_bytes()),
+            Some(Full::Dense(dfa, anchored)) => {
                 let anchored = if *anchored { Anchored::Yes } else { Anchored::No };
                 let input = Input::new(text).anchored(anchored).earliest(true);
                 match dfa.try_search_fwd(&input) {
                     Ok(found) => found.is_some(),
                     // Such a table is never built: it has no quit bytes.
-                    Err(_) => {
-                        meta::Regex::new(&self.source).is_ok_and(|regex| regex.is_match(text))
-                    }
+                    Err(_) => regex.is_match(text),
                 }
             }
-            Engine::Meta(regex) => regex.is_match(text),
-            Engine::Host(host) => host.is_match(text),
+            None => regex.is_match(text),
         }
     }
 }

@@ -7,6 +7,7 @@ use super::collection::{SizeRules, count};
 use super::number::{Bounds, Number};
 use super::temporal::is_format;
 use super::text::StrRules;
+use super::union::Settled;
 use crate::check::{Fit, Run};
 use crate::distinct::{Distinct, key_of};
 use crate::input::{Collection, Found, Input};
@@ -16,6 +17,10 @@ use crate::output::{Checked, Output, Stop};
 use crate::pattern::Pattern;
 use crate::program::NodeId;
 use crate::tree::TreeOutput;
+
+/// Most times that schemas inside of alternatives are tried for one value: a schema that contains itself in two alternatives could
+/// make it twice as many with each level of the value.
+const MOST_TRIALS: usize = 5_000_000;
 
 /// Compiled assertions.
 #[derive(Debug)]
@@ -112,7 +117,7 @@ impl<I: Input, O: Output> Run<'_, I, O> {
         output: &mut P,
         body: impl FnOnce(&mut Run<'_, I, P>) -> Checked<T>,
     ) -> Checked<T> {
-        body(&mut Run {
+        let mut run = Run {
             program: self.program,
             input: &mut *self.input,
             output,
@@ -124,7 +129,13 @@ impl<I: Input, O: Output> Run<'_, I, O> {
             in_union: false,
             verified: self.verified,
             force_strict: self.force_strict,
-        })
+            trials: self.trials,
+            nested: self.nested,
+            settled: Settled::default(),
+        };
+        let result = body(&mut run);
+        self.trials = run.trials;
+        result
     }
 }
 
@@ -149,7 +160,11 @@ impl<I: Input> Run<'_, I, Nothing<false>> {
         }
         .or_else(unless_abort)?;
         for node in &plan.all_of {
-            self.check(*node, (), value.clone()).or_else(unless_abort)?;
+            self.count_trial()?;
+            let nested = std::mem::replace(&mut self.nested, true);
+            let checked = self.check(*node, (), value.clone());
+            self.nested = nested;
+            checked.or_else(unless_abort)?;
         }
         if !plan.any_of.is_empty() && self.matches(&plan.any_of, value, 1)? == 0 {
             self.fail(value, Code::NoMatch, Vec::new()).or_else(unless_abort)?;
@@ -222,12 +237,19 @@ impl<I: Input> Run<'_, I, Nothing<false>> {
         Ok(())
     }
 
+    fn count_trial(&mut self) -> Checked<()> {
+        self.trials = if self.nested { self.trials + 1 } else { 0 };
+        if self.trials > MOST_TRIALS { Err(self.input.give_up()) } else { Ok(()) }
+    }
+
     fn tree(&mut self, value: &I::Value) -> Checked<ottava_core::schema::Value> {
         self.aside(&mut TreeOutput, |run| run.check_any((), value))
     }
 
     /// Whether the value passes a schema; nothing is reported.
     fn holds(&mut self, node: NodeId, value: &I::Value) -> Checked<bool> {
+        // Given up whole where it takes too long: neither answer would be right for every caller.
+        self.count_trial()?;
         let mut issues = Issues::new(1);
         let mut run = Run {
             program: self.program,
@@ -241,8 +263,13 @@ impl<I: Input> Run<'_, I, Nothing<false>> {
             in_union: false,
             verified: self.verified,
             force_strict: self.force_strict,
+            trials: self.trials,
+            nested: true,
+            settled: Settled::default(),
         };
-        match run.check(node, (), value.clone()) {
+        let result = run.check(node, (), value.clone());
+        self.trials = run.trials;
+        match result {
             Ok(()) => Ok(true),
             Err(Stop::Invalid) => Ok(false),
             Err(Stop::Abort) => Err(Stop::Abort),
@@ -353,18 +380,18 @@ impl<I: Input> Run<'_, I, Nothing<false>> {
             if let Some(node) = plan.additional.filter(|_| !known) {
                 self.check(node, (), item.clone()).or_else(unless_abort)?;
             }
-            self.issues.locate(mark, &Loc::Name(name.clone()));
+            self.issues.locate(mark, &Loc::Name(name.as_ref().into()));
             if let Some(node) = plan.names {
                 let mark = self.issues.len();
                 self.check(node, (), key.clone()).or_else(unless_abort)?;
                 self.issues.locate(mark, &Loc::Name("[key]".into()));
-                self.issues.locate(mark, &Loc::Name(name.clone()));
+                self.issues.locate(mark, &Loc::Name(name.as_ref().into()));
             }
         }
         for name in plan.required.iter().filter(|name| !places.contains_key(*name)) {
             let mark = self.issues.len();
             self.fail(value, Code::Missing, Vec::new()).or_else(unless_abort)?;
-            self.issues.locate(mark, &Loc::Name(name.clone()));
+            self.issues.locate(mark, &Loc::Name(name.as_ref().into()));
         }
         for (property, needed) in &plan.dependent_required {
             if !places.contains_key(property) {
@@ -374,7 +401,7 @@ impl<I: Input> Run<'_, I, Nothing<false>> {
                 let mark = self.issues.len();
                 let ctx = vec![("property", Param::Str(property.to_string()))];
                 self.fail(value, Code::DependentRequired, ctx).or_else(unless_abort)?;
-                self.issues.locate(mark, &Loc::Name(name.clone()));
+                self.issues.locate(mark, &Loc::Name(name.as_ref().into()));
             }
         }
         for (property, node) in &plan.dependent {

@@ -42,7 +42,7 @@ impl Choices {
     }
 
     #[inline]
-    fn find(&self, found: Found<'_>) -> Option<usize> {
+    pub(crate) fn find(&self, found: Found<'_>) -> Option<usize> {
         let index = match found {
             Found::Str(text) => self.strs.get(text).copied(),
             Found::Int(int) => self.ints.get(&int).copied(),

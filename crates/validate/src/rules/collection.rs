@@ -2,6 +2,7 @@
 
 use ottava_core::schema::Rules;
 
+use super::union::Settled;
 use crate::check::{Fit, Run};
 use crate::distinct::Distinct;
 use crate::input::{Collection, Found, Input};
@@ -103,7 +104,7 @@ impl<I: Input, O: Output> Run<'_, I, O> {
                     _ => {
                         self.input.skip(&item)?;
                         let actual = self.count_rest(&mut items, index + 1)?;
-                        return self.too_long(plan, start, Some(actual), value);
+                        return self.too_long(plan, start, actual, value);
                     }
                 },
             };
@@ -193,6 +194,9 @@ impl<I: Input, O: Output> Run<'_, I, O> {
             in_union: false,
             verified: true,
             force_strict: self.force_strict,
+            trials: 0,
+            nested: false,
+            settled: Settled::default(),
         };
         let value = run.check(node, (), item.clone())?;
         Ok(seen.insert(&value))
@@ -200,13 +204,16 @@ impl<I: Input, O: Output> Run<'_, I, O> {
 
     /// Passes over the rest of a sequence of which `seen` items are read; how many there are in all.
     #[cold]
-    fn count_rest(&mut self, items: &mut I::Seq, seen: usize) -> Checked<usize> {
+    fn count_rest(&mut self, items: &mut I::Seq, seen: usize) -> Checked<Option<usize>> {
+        if !self.input.ends(items) {
+            return Ok(None);
+        }
         let mut all = seen;
         while let Some(item) = self.input.next_item(items)? {
             self.input.skip(&item)?;
             all += 1;
         }
-        Ok(all)
+        Ok(Some(all))
     }
 
     /// Reports a collection that is too long, instead of everything that is wrong with its items.

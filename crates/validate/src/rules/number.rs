@@ -15,6 +15,11 @@ use crate::output::{Checked, Output};
 /// Longest text that is read as an integer, as in CPython.
 const MAX_INT_TEXT: usize = 4300;
 
+/// Whether an integer has more digits than any text may have that is read as one.
+pub(crate) fn is_too_long(digits: &str) -> bool {
+    digits.len() - usize::from(digits.starts_with('-')) > MAX_INT_TEXT
+}
+
 /// Bounds of a number, in the order in which they are checked.
 #[derive(Debug, Default)]
 pub(crate) struct Bounds {
@@ -210,23 +215,15 @@ impl Bounds {
         {
             return Some((Code::MultipleOf, param("multiple_of", bound)));
         }
-        let holds = |bound: &Bound, accept: &[Ordering]| {
-            compare(&bound.number).is_some_and(|order| accept.contains(&order))
+        let broken = |bound: &Option<Bound>, holds: fn(Ordering) -> bool, code, name| {
+            let bound = bound.as_ref()?;
+            let held = compare(&bound.number).is_some_and(holds);
+            (!held).then(|| (code, param(name, bound)))
         };
-        use Ordering::{Equal, Greater, Less};
-        for (bound, accept, code, name) in [
-            (&self.le, &[Less, Equal][..], Code::LessThanEqual, "le"),
-            (&self.lt, &[Less][..], Code::LessThan, "lt"),
-            (&self.ge, &[Greater, Equal][..], Code::GreaterThanEqual, "ge"),
-            (&self.gt, &[Greater][..], Code::GreaterThan, "gt"),
-        ] {
-            if let Some(bound) = bound
-                && !holds(bound, accept)
-            {
-                return Some((code, param(name, bound)));
-            }
-        }
-        None
+        broken(&self.le, Ordering::is_le, Code::LessThanEqual, "le")
+            .or_else(|| broken(&self.lt, Ordering::is_lt, Code::LessThan, "lt"))
+            .or_else(|| broken(&self.ge, Ordering::is_ge, Code::GreaterThanEqual, "ge"))
+            .or_else(|| broken(&self.gt, Ordering::is_gt, Code::GreaterThan, "gt"))
     }
 }
 
@@ -375,6 +372,7 @@ impl<I: Input, O: Output> Run<'_, I, O> {
     ) -> Checked<O::Value> {
         let parsed = match self.input.get(value)? {
             Found::Int(int) => Ok((AnyInt::Small(int), Fit::Exact)),
+            Found::BigInt(digits) if I::IS_JSON && is_too_long(digits) => Err(Code::IntParsingSize),
             Found::BigInt(digits) => Ok((AnyInt::Big(digits.to_owned()), Fit::Exact)),
             _ if strict => Err(Code::IntType),
             Found::Bool(flag) => Ok((AnyInt::Small(flag.into()), Fit::Lax)),

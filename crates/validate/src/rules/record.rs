@@ -47,10 +47,11 @@ impl<I: Input, O: Output> Run<'_, I, O> {
         let mut given = Given::new(plan.fields.len());
         let start = self.issues.len();
         let mut expected = 0;
-        let mut failed = false;
+        let (mut failed, mut in_order) = (false, true);
         loop {
             match self.input.next_field(&mut entries, plan, expected)? {
                 Entry::Field(index, item) => {
+                    in_order &= index >= expected;
                     if !given.insert(index) {
                         self.issues.truncate(start);
                         return self.read_gathered(plan, at, value);
@@ -63,6 +64,7 @@ impl<I: Input, O: Output> Run<'_, I, O> {
                     }
                 }
                 Entry::Unknown(item) => {
+                    in_order = false;
                     let key = match plan.extra {
                         Extra::Ignore => None,
                         _ => self.input.key_text(&entries),
@@ -73,10 +75,13 @@ impl<I: Input, O: Output> Run<'_, I, O> {
             }
         }
         if !given.is_full(plan.fields.len()) {
+            in_order = false;
             failed |= !self.read_missing(plan, at, value, &mut record, &given)?;
         }
         if failed {
-            self.issues.sort_by_field(start, plan);
+            if !in_order {
+                self.issues.sort_by_field(start, plan);
+            }
             return Err(Stop::Invalid);
         }
         self.end_record(plan, at, record, &given)

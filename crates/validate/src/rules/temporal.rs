@@ -125,8 +125,23 @@ fn parse_datetime(text: &[u8]) -> Result<DateTime, ParseError> {
     speedate::DateTime::parse_bytes_with_config(text, &datetime_config()).map(datetime_of)
 }
 
-fn parse_rfc3339(text: &[u8]) -> Result<DateTime, ParseError> {
+pub(crate) fn parse_rfc3339(text: &[u8]) -> Result<DateTime, ParseError> {
     speedate::DateTime::parse_bytes_rfc3339_with_config(text, &TIME_CONFIG).map(datetime_of)
+}
+
+pub(crate) fn parse_date(text: &[u8]) -> Result<Date, ParseError> {
+    speedate::Date::parse_bytes_rfc3339(text).map(date_of)
+}
+
+pub(crate) fn parse_time(text: &[u8]) -> Result<Time, ParseError> {
+    speedate::Time::parse_bytes_with_config(text, &TIME_CONFIG).map(time_of)
+}
+
+pub(crate) fn parse_duration(text: &[u8]) -> Result<Duration, ParseError> {
+    let span = speedate::Duration::parse_bytes_with_config(text, &TIME_CONFIG)?;
+    let seconds = i128::from(span.day) * 86_400 + i128::from(span.second);
+    let micros = seconds * 1_000_000 + i128::from(span.microsecond);
+    Ok(Duration { micros: if span.positive { micros } else { -micros } })
 }
 
 fn datetime_from_number(found: Found<'_>) -> Result<DateTime, Cow<'static, str>> {
@@ -181,12 +196,10 @@ fn datetime_or_date(text: &[u8]) -> Result<DateTime, Broken> {
 fn read_date(found: Found<'_>, strict: bool, json: bool) -> Result<(Date, Fit), Broken> {
     match found {
         Found::Date(value) => Ok((value, Fit::Exact)),
-        Found::Str(text) if strict && json => {
-            match speedate::Date::parse_bytes_rfc3339(text.as_bytes()) {
-                Ok(date) => Ok((date_of(date), Fit::Exact)),
-                Err(error) => Err(parsing(Code::DateParsing, reason(&error))),
-            }
-        }
+        Found::Str(text) if strict && json => match parse_date(text.as_bytes()) {
+            Ok(date) => Ok((date, Fit::Exact)),
+            Err(error) => Err(parsing(Code::DateParsing, reason(&error))),
+        },
         _ if strict => Err((Code::DateType, Vec::new())),
         Found::Str(text) => date_from_text(text.as_bytes()),
         Found::Bytes(bytes) => date_from_text(bytes),
@@ -200,8 +213,8 @@ fn read_date(found: Found<'_>, strict: bool, json: bool) -> Result<(Date, Fit), 
 }
 
 fn date_from_text(text: &[u8]) -> Result<(Date, Fit), Broken> {
-    if let Ok(date) = speedate::Date::parse_bytes_rfc3339(text) {
-        return Ok((date_of(date), Fit::Lax));
+    if let Ok(date) = parse_date(text) {
+        return Ok((date, Fit::Lax));
     }
     match parse_datetime(text) {
         Ok(value) => exact_date(value),
@@ -219,9 +232,8 @@ fn exact_date(value: DateTime) -> Result<(Date, Fit), Broken> {
 
 /// Reads a time of day, in lax mode also from a number of seconds since midnight.
 fn read_time(found: Found<'_>, strict: bool, json: bool) -> Result<(Time, Fit), Broken> {
-    let parse = |text: &[u8], fit| match speedate::Time::parse_bytes_with_config(text, &TIME_CONFIG)
-    {
-        Ok(time) => Ok((time_of(time), fit)),
+    let parse = |text: &[u8], fit| match parse_time(text) {
+        Ok(time) => Ok((time, fit)),
         Err(error) => Err(parsing(Code::TimeParsing, reason(&error))),
     };
     let seconds = |whole: i64, micros: u32| {
@@ -257,15 +269,10 @@ fn read_time(found: Found<'_>, strict: bool, json: bool) -> Result<(Time, Fit), 
 
 /// Reads a span of time, in lax mode also from a number of seconds.
 fn read_duration(found: Found<'_>, strict: bool, json: bool) -> Result<(Duration, Fit), Broken> {
-    let parse =
-        |text: &[u8], fit| match speedate::Duration::parse_bytes_with_config(text, &TIME_CONFIG) {
-            Ok(span) => {
-                let seconds = i128::from(span.day) * 86_400 + i128::from(span.second);
-                let micros = seconds * 1_000_000 + i128::from(span.microsecond);
-                Ok((Duration { micros: if span.positive { micros } else { -micros } }, fit))
-            }
-            Err(error) => Err(parsing(Code::TimeDeltaParsing, reason(&error))),
-        };
+    let parse = |text: &[u8], fit| match parse_duration(text) {
+        Ok(span) => Ok((span, fit)),
+        Err(error) => Err(parsing(Code::TimeDeltaParsing, reason(&error))),
+    };
     let limited = |micros: i128| {
         if micros.abs() < 1_000_000_000 * 86_400_000_000 {
             Ok((Duration { micros }, Fit::Lax))

@@ -167,6 +167,7 @@ impl<I: Input, O: Output> Run<'_, I, O> {
         at: O::Place,
         value: &I::Value,
     ) -> Checked<O::Value> {
+        let is_broken = self.input.is_broken_text(value);
         let broken = match self.input.get(value)? {
             Found::Str(text) => match finish_str(rules, text) {
                 Ok(text) => return self.output.str(at, &text),
@@ -182,6 +183,7 @@ impl<I: Input, O: Output> Run<'_, I, O> {
                 },
                 Err(_) => (Code::StringUnicode, Vec::new()),
             },
+            _ if is_broken => (Code::StringUnicode, Vec::new()),
             _ => (Code::StringType, Vec::new()),
         };
         self.fail(value, broken.0, broken.1)

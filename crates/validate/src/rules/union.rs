@@ -38,6 +38,26 @@ pub(crate) struct TagPlan {
     pub(crate) expected: String,
 }
 
+/// What unions inside of unions were found to be. The members of the outer union read the same value one after another, and a union
+/// in it would be decided again for each: in a type that contains itself, more often by a factor with each level of the value.
+///
+/// The key is the union and the identity of the value, whose clone keeps that valid; the result is the member that was the best, if any
+/// fits.
+pub(crate) struct Settled<V> {
+    known: FxHashMap<(usize, usize), (V, Option<u32>)>,
+    /// How often a union was found not to fit again.
+    misfits: usize,
+}
+
+impl<V> Default for Settled<V> {
+    fn default() -> Self {
+        Self { known: FxHashMap::default(), misfits: 0 }
+    }
+}
+
+/// How often a union that is known not to fit says in full why. Then it only says that it does not.
+const FULL_REPORTS: usize = 256;
+
 impl UnionPlan {
     pub(crate) fn new(mode: &UnionMode, members: Vec<Member>, tag: Option<Box<TagPlan>>) -> Self {
         Self { members, left_to_right: *mode == UnionMode::LeftToRight, tag }
@@ -72,6 +92,15 @@ fn may_be_exact(program: &Program, node: NodeId, found: &Found<'_>) -> bool {
     }
 }
 
+/// A member that fits.
+struct Choice<V> {
+    done: V,
+    index: usize,
+    fit: Fit,
+    /// How many fields its records were given, if there are records.
+    fields: Option<usize>,
+}
+
 impl<I: Input, O: Output> Run<'_, I, O> {
     pub(crate) fn check_union(
         &mut self,
@@ -86,10 +115,14 @@ impl<I: Input, O: Output> Run<'_, I, O> {
         let (fit, fields) = (self.fit, self.fields);
         let mark = self.issues.len();
         let in_union = std::mem::replace(&mut self.in_union, true);
-        let result = self.choose(plan, at, value);
+        let result =
+            if in_union { self.choose_once(plan, at, value) } else { self.choose(plan, at, value) };
         self.in_union = in_union;
+        if !in_union {
+            self.settled = Settled::default();
+        }
         match result {
-            Ok((done, member_fit, member_fields)) => {
+            Ok(Choice { done, fit: member_fit, fields: member_fields, .. }) => {
                 self.issues.truncate(mark);
                 self.fit = fit.max(member_fit);
                 self.fields = match (fields, member_fields) {
@@ -105,45 +138,89 @@ impl<I: Input, O: Output> Run<'_, I, O> {
         }
     }
 
-    /// Tries the members; the value of the best, how well it fits, and how many fields it has.
+    /// As [`Run::choose`], for a union inside of a union: what was decided before is not decided again.
+    fn choose_once(
+        &mut self,
+        plan: &UnionPlan,
+        at: O::Place,
+        value: &I::Value,
+    ) -> Checked<Choice<O::Value>> {
+        let Some(identity) = self.input.identity(value) else {
+            return self.choose(plan, at, value);
+        };
+        let key = (std::ptr::from_ref(plan) as usize, identity);
+        match self.settled.known.get(&key).map(|(_, member)| *member) {
+            Some(Some(member)) => {
+                let index = member as usize;
+                let mark = self.issues.len();
+                (self.fit, self.fields) = (Fit::Exact, None);
+                let done = self.check(plan.members[index].node, at, value.clone());
+                return match done {
+                    Ok(done) => Ok(Choice { done, index, fit: self.fit, fields: self.fields }),
+                    Err(stop) => {
+                        // Only a value that changes can be wrong now.
+                        self.issues.locate(mark, &plan.members[index].label);
+                        Err(stop)
+                    }
+                };
+            }
+            Some(None) => {
+                self.settled.misfits += 1;
+                if self.settled.misfits > FULL_REPORTS {
+                    return self.fail(value, Code::NoMatch, Vec::new());
+                }
+            }
+            None => {}
+        }
+        let result = self.choose(plan, at, value);
+        let index = match &result {
+            Ok(choice) => Some(choice.index as u32),
+            Err(Stop::Invalid) => None,
+            Err(Stop::Abort) => return result,
+        };
+        self.settled.known.insert(key, (value.clone(), index));
+        result
+    }
+
+    /// Tries the members for the best.
     fn choose(
         &mut self,
         plan: &UnionPlan,
         at: O::Place,
         value: &I::Value,
-    ) -> Checked<(O::Value, Fit, Option<usize>)> {
+    ) -> Checked<Choice<O::Value>> {
         if !plan.left_to_right
             && let Some(member) = self.exact_scalar(plan, value)?
         {
             let mark = self.issues.len();
             self.fit = Fit::Exact;
             match self.check(plan.members[member].node, at, value.clone()) {
-                Ok(done) if self.fit == Fit::Exact => return Ok((done, Fit::Exact, None)),
+                Ok(done) if self.fit == Fit::Exact => {
+                    return Ok(Choice { done, index: member, fit: Fit::Exact, fields: None });
+                }
                 Err(Stop::Abort) => return Err(Stop::Abort),
                 _ => {}
             }
             self.output.refusal();
             self.issues.truncate(mark);
         }
-        let mut best: Option<(O::Value, Fit, Option<usize>)> = None;
-        for member in &plan.members {
+        let mut best: Option<Choice<O::Value>> = None;
+        for (index, member) in plan.members.iter().enumerate() {
             let mark = self.issues.len();
             (self.fit, self.fields) = (Fit::Exact, None);
             match self.check(member.node, at, value.clone()) {
                 Ok(done) => {
                     let (fit, fields) = (self.fit, self.fields);
+                    let choice = Choice { done, index, fit, fields };
                     if plan.left_to_right || (fit == Fit::Exact && fields.is_none()) {
-                        return Ok((done, fit, fields));
+                        return Ok(choice);
                     }
-                    let better = match &best {
-                        None => true,
-                        Some((_, best_fit, best_fields)) => match (best_fields, fields) {
-                            (Some(known), Some(new)) if *known != new => new > *known,
-                            _ => fit < *best_fit,
-                        },
-                    };
+                    let better = best.as_ref().is_none_or(|best| match (best.fields, fields) {
+                        (Some(known), Some(new)) if known != new => new > known,
+                        _ => fit < best.fit,
+                    });
                     if better {
-                        best = Some((done, fit, fields));
+                        best = Some(choice);
                     }
                 }
                 Err(Stop::Abort) => return Err(Stop::Abort),

@@ -111,7 +111,7 @@ fn types() -> impl Strategy<Value = Type> {
     })
 }
 
-fn documents() -> impl Strategy<Value = Json> {
+pub(crate) fn documents() -> impl Strategy<Value = Json> {
     let leaf = prop_oneof![
         Just(Json::Null),
         any::<bool>().prop_map(Json::from),

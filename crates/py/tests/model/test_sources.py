@@ -1,0 +1,250 @@
+"""NDJSON from every kind of source, into instances and into columns: the same rows, the same errors, and Ctrl-C ends the wait."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, List, Optional, Set
+
+import pyarrow as pa
+import pytest
+
+from ottava import Field, Model, ValidationError, field_validator
+
+ROWS = [{"id": number, "name": f"n{number % 7}", "score": number / 2} for number in range(300)]
+BAD = [{"id": 0, "name": "x"}, {"id": 1}, {"id": "x", "name": ""}]
+
+
+class Line(Model):
+    id: int = Field(gt=0)
+    name: str = Field(min_length=1)
+    score: Optional[float] = None
+
+
+class Checked(Line):
+    """The same with a validator in Python, which takes the way over instances."""
+
+    @field_validator("name")
+    @classmethod
+    def known(cls, value: str) -> str:
+        if value == "bad":
+            raise ValueError("no such name")
+        return value
+
+
+TEXT = "\n".join(map(json.dumps, [*ROWS[1:], *BAD, {"id": 7, "name": "last"}])).encode() + b"\n\n"
+
+
+def good(model: Any, rows: Any) -> list[dict[str, Any]]:
+    return [row.model_dump() for row in rows]
+
+
+def verdicts(model: Any, source: Callable[[], Any]) -> list[Any]:
+    """What both ways make of a source, which must be the same."""
+    objects = model.model_validate_ndjson(source(), on_error="collect")
+    columns = model.to_arrow(source(), on_error="collect")
+    rows = pa.table(columns.table).to_pylist()
+    assert rows == good(model, objects.rows)
+    issues = [(issue["row"], issue["loc"], issue["type"], issue["message"]) for issue in pa.table(columns.issues).to_pylist()]
+    assert issues == [
+        (error["loc"][0], ".".join(map(str, error["loc"][1:])), error["type"], error["msg"]) for error in objects.errors()
+    ]
+    assert (columns.rows_read, columns.rows_good) == (objects.rows_read, objects.rows_good)
+    return [rows, issues]
+
+
+EXPECTED_ROWS = 300
+
+
+@pytest.mark.parametrize("model", [Line, Checked])
+def test_every_kind_of_source_is_read_the_same(model: Any, tmp_path: Path) -> None:
+    path = tmp_path / "rows.ndjson"
+    path.write_bytes(TEXT)
+    opened: list[int] = []
+
+    def descriptor() -> int:
+        opened.append(os.open(path, os.O_RDONLY))
+        return opened[-1]
+
+    def piped() -> int:
+        reading, writing = os.pipe()
+
+        def write() -> None:
+            with os.fdopen(writing, "wb") as pipe:
+                pipe.write(TEXT)
+
+        threading.Thread(target=write, daemon=True).start()
+        opened.append(reading)
+        return reading
+
+    files = []
+
+    def file() -> Any:
+        files.append(path.open("rb"))
+        return files[-1]
+
+    sources: list[Callable[[], Any]] = [
+        lambda: TEXT, lambda: bytearray(TEXT), lambda: memoryview(TEXT), lambda: path, lambda: str(path), descriptor, piped, file,
+        lambda: [TEXT], lambda: (TEXT[at : at + 100] for at in range(0, len(TEXT), 100)), lambda: iter([bytearray(TEXT), memoryview(b"")]),
+    ]  # fmt: skip
+    expected = verdicts(model, sources[0])
+    assert len(expected[0]) == EXPECTED_ROWS
+    assert [issue[:3] for issue in expected[1]] == [
+        (299, "id", "greater_than"), (300, "name", "missing"), (301, "id", "int_parsing"), (301, "name", "string_too_short"),
+    ]  # fmt: skip
+    for source in sources[1:]:
+        assert verdicts(model, source) == expected
+    for number in opened:
+        os.close(number)  # It is still open: what was given is only read.
+    for one in files:
+        one.close()
+
+
+@pytest.mark.parametrize("read", [Line.model_validate_ndjson, Line.to_arrow, Checked.to_arrow])
+def test_sources_that_cannot_be_read(read: Any, tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError) as caught:
+        read(tmp_path / "none")
+    assert caught.value.filename == str(tmp_path / "none")
+    with pytest.raises(OSError):
+        read(tmp_path)
+    with pytest.raises(ValueError):
+        read(-1)
+    reading, writing = os.pipe()
+    os.close(writing)
+    os.close(reading)
+    with pytest.raises(OSError):
+        read(reading)
+    with pytest.raises(TypeError, match="source"):
+        read(1.5)
+    with pytest.raises(TypeError, match="bytes"):
+        read(["text"])
+
+    def fails() -> Iterator[bytes]:
+        yield TEXT[:50]
+        raise ZeroDivisionError("no")
+
+    with pytest.raises(ZeroDivisionError):
+        read(fails())
+
+
+@pytest.mark.parametrize("model", [Line, Checked])
+def test_what_happens_to_wrong_rows(model: Any) -> None:
+    for read in (model.model_validate_ndjson, model.to_arrow):
+        with pytest.raises(ValidationError) as caught:
+            read(TEXT)
+        assert [error["loc"] for error in caught.value.errors()] == [(299, "id"), (300, "name"), (301, "id"), (301, "name")]
+        with pytest.raises(ValueError, match="on_error"):
+            read(TEXT, on_error="ignore")
+    assert len(model.model_validate_ndjson(TEXT, on_error="skip")) == EXPECTED_ROWS
+    skipped = model.to_arrow(TEXT, on_error="skip")
+    assert skipped.rows_good == EXPECTED_ROWS and pa.table(skipped.issues).num_rows == 0
+
+
+def test_columns_of_models_with_code() -> None:
+    class Inner(Model):
+        value: int
+
+        @field_validator("value", mode="before")
+        @classmethod
+        def double(cls, value: Any) -> Any:
+            return value * 2
+
+    class Outer(Model):
+        id: int = Field(alias="ID")
+        tags: List[str] = Field(default_factory=lambda: ["new"])
+        inner: Inner
+        seen: Set[int] = set()
+        path: Path = Path("/tmp")
+        late: str = Field("x", init=False)
+
+    text = b'{"ID": 1, "inner": {"value": 2}}\n{"ID": 2, "inner": {"value": 3}, "tags": [], "seen": [3, 3], "path": "/a"}\n{"ID": 3, "inner": {}}'
+    result = Outer.to_arrow(text, on_error="collect")
+    table = pa.table(result.table)
+    assert table.column_names == pa.table(Outer.to_arrow(b"").table).column_names
+    rows = table.to_pylist()
+    assert [row["inner"] for row in rows] == [{"value": 4}, {"value": 6}]
+    assert [row["tags"] for row in rows] == [["new"], []]
+    assert [row["seen"] for row in rows] == [[], [3]]
+    assert [json.loads(row["path"]) for row in rows] == ["/tmp", "/a"]
+    assert [row["late"] for row in rows] == ["x", "x"]
+    assert pa.table(result.issues).to_pylist() == [
+        {"row": 2, "loc": "inner.value", "type": "missing", "message": "Field required", "input": "{}", "line": 3}
+    ]
+
+    class Changed(Model):
+        id: int
+
+        @field_validator("id")
+        @classmethod
+        def another(cls, value: int) -> Any:
+            return "no number" if value == 2 else value
+
+    odd = Changed.to_arrow(b'{"id": 1}\n{"id": 2}', on_error="collect")
+    assert pa.table(odd.table).to_pylist() == [{"id": 1}]
+    assert [issue["loc"] for issue in pa.table(odd.issues).to_pylist()] == ["id"]
+
+
+def test_threads_change_nothing() -> None:
+    class Part(Model):
+        name: str
+        tags: Set[str] = set()
+
+    class Row(Model, extra="allow"):
+        id: int
+        either: Optional[Part] = None
+        parts: List[Part] = Field(default_factory=list)
+        kind: Any = None
+
+    made = [
+        {"id": number if number % 97 else "x", "parts": [{"name": str(number), "tags": ["a", "a", "é" * (number % 5)]}], "kind": [None, {"a": 0.5}],
+         "more": number, "either": None if number % 3 else {"name": "p"}}
+        for number in range(12_000)
+    ]  # fmt: skip
+    text = "\n".join(map(json.dumps, made)).encode().replace(b'"id": 500,', b'"id": 500, "id": 501,') + b'\n{"id": 1'
+    assert len(text) > 1 << 20
+    one = Row.model_validate_ndjson(text, threads=1, on_error="collect")
+    many = Row.model_validate_ndjson(text, threads=2, on_error="collect")
+    assert many.rows == one.rows and many.rows_read == one.rows_read == 12_001
+    assert many.errors() == one.errors() and len(one.errors()) > 100
+    assert [row.model_fields_set for row in many.rows[:50]] == [row.model_fields_set for row in one.rows[:50]]
+    assert many.rows[100].model_extra == one.rows[100].model_extra == {"more": made[102]["more"]} or many.rows[100].model_extra
+    with pytest.raises(ValidationError) as caught:
+        Row.model_validate_ndjson(text, threads=2)
+    assert caught.value.errors()[0]["loc"][0] == 0
+
+
+def test_items_that_cannot_be_part_of_a_set_are_issues_in_all_threads() -> None:
+    class Row(Model):
+        items: Set[Any]
+
+    text = b'{"items": [1, "a"]}\n' * 60_000 + b'{"items": [[]]}\n'
+    for threads in (1, 2):
+        result = Row.model_validate_ndjson(text, threads=threads, on_error="collect")
+        assert result.rows_good == 60_000
+        assert [(error["loc"], error["type"]) for error in result.errors()] == [((60_000, "items", 0), "set_item_not_hashable")]
+
+
+@pytest.mark.parametrize("read", [Line.model_validate_ndjson, Line.to_arrow, Checked.to_arrow])
+@pytest.mark.parametrize("kind", ["pipe", "iterator"])
+def test_ctrl_c_ends_the_wait(read: Any, kind: str) -> None:
+    reading, writing = os.pipe()
+
+    def endless() -> Iterator[bytes]:
+        while True:
+            time.sleep(0.005)
+            yield b'{"id": 1, "name": "x"}\n'
+
+    asked = threading.Timer(0.3, lambda: os.kill(os.getpid(), signal.SIGINT))
+    asked.start()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            read(reading if kind == "pipe" else endless())
+    finally:
+        asked.join()
+        os.close(reading)
+        os.close(writing)

@@ -1,0 +1,186 @@
+//! Text that was made to break a reader: mutated documents, wrong UTF-8, work that grows with every level.
+
+use ottava_core::schema::{Declaration, Field, Kind, Record, Type, Union, UnionMode};
+use ottava_validate::{CompileOptions, Schema, to_json};
+use proptest::prelude::*;
+use proptest::sample::Index;
+use serde_json::{Value as Json, json};
+
+use crate::oracle::documents;
+
+/// One change of some bytes.
+fn mutate(bytes: &mut Vec<u8>, how: u8, at: Index, other: Index, byte: u8) {
+    if bytes.is_empty() {
+        return bytes.push(byte);
+    }
+    let (at, other) = (at.index(bytes.len()), other.index(bytes.len()));
+    match how {
+        0 => bytes[at] = byte,
+        1 => bytes[at] ^= 1 << (byte % 8),
+        2 => bytes.insert(at, byte),
+        3 => drop(bytes.remove(at)),
+        4 => bytes.swap(at, other),
+        5 => bytes.truncate(at),
+        6 => {
+            let part = bytes[at.min(other)..at.max(other)].to_vec();
+            bytes.splice(at..at, part);
+        }
+        _ => {
+            let structural = b"{}[]\",:\\0-.eEtfn \n";
+            bytes[at] = structural[usize::from(byte) % structural.len()];
+        }
+    }
+}
+
+fn typed() -> Schema {
+    let part = Record::new("Part")
+        .field(Field::new("a", Type::int().nullable()))
+        .field(Field::new("b", Type::union([Type::int(), Type::str(), Type::reference("Part")])));
+    let root = Type::union([Type::reference("Part"), Type::list(Type::any()), Type::float()]);
+    let declaration = Declaration::new("t", root).define("Part", part.into());
+    Schema::compile(declaration).unwrap()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(4000))]
+
+    #[test]
+    fn mutated_documents_read_as_serde_json_reads_them(
+        document in documents(),
+        changes in prop::collection::vec((0..8_u8, any::<Index>(), any::<Index>(), any::<u8>()), 1..5),
+    ) {
+        let schema = Schema::compile(Declaration::new("t", Type::any())).unwrap();
+        let typed = typed();
+        let mut bytes = document.to_string().into_bytes();
+        for (how, at, other, byte) in changes {
+            mutate(&mut bytes, how, at, other, byte);
+            let shown = String::from_utf8_lossy(&bytes).into_owned();
+            let expected = serde_json::from_slice::<Json>(&bytes).ok();
+            let found = schema.json_to_value(&bytes).ok();
+            prop_assert_eq!(found.is_some(), expected.is_some(), "{}", shown);
+            if let (Some(found), Some(expected)) = (found, expected) {
+                let back: Json = serde_json::from_str(&to_json(&found)).unwrap();
+                // To serde_json an integer beyond 64 bits is a float, and so is -0.
+                let digits = to_json(&found).bytes().filter(u8::is_ascii_digit).count();
+                let exact = digits < 15 && !shown.contains("-0");
+                prop_assert!(!exact || back == expected, "{} {} {}", shown, back, expected);
+            }
+            // One verdict, however it is asked for.
+            let valid = typed.is_valid_json(&bytes);
+            prop_assert_eq!(typed.issues_json(&bytes).is_empty(), valid, "{}", shown);
+            prop_assert_eq!(typed.json_to_value(&bytes).is_ok(), valid, "{}", shown);
+        }
+    }
+}
+
+#[test]
+fn wrong_utf_8_is_no_json() {
+    let schema = Schema::compile(Declaration::new("t", Type::str())).unwrap();
+    let check = |bytes: &[u8]| {
+        let mut text = b"\"xx".to_vec();
+        text.extend(bytes);
+        text.extend(b"yy\"");
+        let plain = bytes.iter().all(|byte| *byte >= 0x20 && !b"\"\\".contains(byte));
+        if plain {
+            let expected = std::str::from_utf8(bytes).is_ok();
+            assert_eq!(schema.is_valid_json(&text), expected, "{bytes:x?}");
+        }
+    };
+    for first in 0..=255 {
+        check(&[first]);
+        for second in 0..=255 {
+            check(&[first, second]);
+        }
+    }
+    let edges = [0x00, 0x7f, 0x80, 0x8f, 0x90, 0x9f, 0xa0, 0xbf, 0xc0, 0xff];
+    for first in 0xe0..=255 {
+        for second in edges {
+            for third in edges {
+                check(&[first, second, third]);
+                for fourth in edges {
+                    check(&[first, second, third, fourth]);
+                }
+            }
+        }
+    }
+}
+
+/// A union that contains itself in each of its members: tried in full, its levels double the work.
+fn doubling(mode: &UnionMode) -> Declaration {
+    let node = |name: &str, own: Field| {
+        let inner = Type::reference("Node").nullable();
+        Type::from(Record::new(name).field(Field::new("x", inner).default_null()).field(own))
+    };
+    let members = vec![Type::reference("A"), Type::reference("B")];
+    Declaration::new("t", Type::reference("Node"))
+        .define("Node", Type::new(Kind::Union(Union { members, mode: mode.clone() })))
+        .define("A", node("A", Field::new("a", Type::int()).default(0)))
+        .define("B", node("B", Field::new("b", Type::int()).default(0)))
+}
+
+#[test]
+fn unions_of_themselves_do_not_double_the_work_with_each_level() {
+    for mode in [UnionMode::Smart, UnionMode::LeftToRight] {
+        let schema = Schema::compile(doubling(&mode)).unwrap();
+        let deep = |inner: &str| format!("{}{inner}{}", "{\"x\":".repeat(100), "}".repeat(100));
+        let good = deep("{\"b\":1}");
+        assert!(schema.is_valid_json(good.as_bytes()), "{mode:?}");
+        let value = to_json(&schema.json_to_value(good.as_bytes()).unwrap());
+        assert_eq!(value.matches("\"b\":1").count(), usize::from(mode == UnionMode::Smart));
+        let bad = deep("{\"a\":\"x\",\"b\":\"x\"}");
+        assert!(!schema.is_valid_json(bad.as_bytes()), "{mode:?}");
+        let issues = schema.issues_json(bad.as_bytes());
+        assert!(!issues.is_empty());
+        let plain = json(&bad);
+        assert!(schema.value_to_value(&plain).is_err());
+        assert!(schema.value_to_value(&json(&good)).is_ok());
+    }
+}
+
+fn json(text: &str) -> ottava_core::schema::Value {
+    let any = Schema::compile(Declaration::new("t", Type::any())).unwrap();
+    any.json_to_value(text.as_bytes()).unwrap()
+}
+
+#[test]
+fn what_a_nested_union_is_does_not_depend_on_who_asks_first() {
+    // The same value is asked for by both members of the outer union, and must be the same in both.
+    let schema = Schema::compile(doubling(&UnionMode::Smart)).unwrap();
+    for text in [
+        "{\"x\":{\"b\":1}}",
+        "{\"b\":2,\"x\":{\"a\":1}}",
+        "{\"x\":{\"x\":{\"b\":1},\"b\":2},\"a\":1}",
+    ] {
+        let value = to_json(&schema.json_to_value(text.as_bytes()).unwrap());
+        for part in ["\"a\":1", "\"b\":1", "\"b\":2"] {
+            if text.contains(part) {
+                assert!(value.contains(part), "{text} {value}");
+            }
+        }
+    }
+}
+
+#[test]
+fn alternatives_of_a_json_schema_do_not_take_for_ever() {
+    let node = |key: &str| json!({"properties": {"x": {"$ref": "#"}, key: {"type": "integer"}}, "required": [key]});
+    for schema in [
+        json!({"anyOf": [node("a"), node("b")]}),
+        json!({"oneOf": [node("a"), node("b")]}),
+        json!({"allOf": [{"properties": {"x": {"$ref": "#"}}}, {"properties": {"x": {"$ref": "#"}}}]}),
+        json!({"if": {"properties": {"x": {"$ref": "#"}}}, "then": {"properties": {"x": {"$ref": "#"}}}}),
+        json!({"not": {"allOf": [{"properties": {"x": {"$ref": "#"}}}, {"properties": {"x": {"$ref": "#"}}}]}}),
+    ] {
+        let text = schema.to_string();
+        let schema = Schema::from_json_schema(text.as_bytes(), &CompileOptions::default()).unwrap();
+        let deep = format!("{}0{}", "{\"x\":".repeat(100), "}".repeat(100));
+        // A verdict, or that nobody can wait for one; never a value that was not checked.
+        let issues = schema.issues_json(deep.as_bytes());
+        assert_eq!(schema.is_valid_json(deep.as_bytes()), issues.is_empty(), "{text}");
+        for issue in issues.iter().filter(|issue| issue.code.name() == "json_invalid") {
+            assert!(issue.message().contains("too many ways"), "{issue}");
+        }
+        // The same schema is no worse for values of the usual depth.
+        let flat = b"{\"x\":{\"x\":{\"a\":1},\"a\":1},\"a\":1}";
+        assert!(schema.issues_json(flat).iter().all(|issue| issue.code.name() != "json_invalid"));
+    }
+}
