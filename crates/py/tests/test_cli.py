@@ -24,7 +24,7 @@ class Node(ottava.Model):
 
 def run(folder: Path, *arguments: str) -> tuple[int, str, str]:
     done = subprocess.run(
-        [sys.executable, "-m", "ottava.cli", *arguments], cwd=folder, capture_output=True, text=True, timeout=60
+        [sys.executable, "-m", "ottava.cli", *arguments], cwd=folder, capture_output=True, text=True, timeout=240
     )
     return done.returncode, done.stdout, done.stderr
 

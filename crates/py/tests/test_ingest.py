@@ -109,6 +109,45 @@ def test_chunks_slices_and_empty_chunks() -> None:
     assert store.to_pyarrow().to_pylist() == whole.to_pylist()[3:]
 
 
+def test_slices_of_records_in_records() -> None:
+    listed: list[dict[str, Any]] = [
+        {
+            "id": i,
+            "a": {"b": {"c": i, "d": {"e": f"e{i}"} if i % 3 else None}, "f": [{"g": {"h": i}}] * (i % 3)},
+            "pair": [{"x": {"y": i}}, {"x": {"y": -i}}],
+        }
+        for i in range(12)
+    ]
+    plain = pa.Table.from_pylist(listed)
+    pair = pa.list_(plain.schema.field("pair").type.value_type, 2)
+    whole = plain.set_column(2, "pair", plain.column("pair").cast(pair))
+    for start, rows_taken in ((0, 12), (1, 4), (5, 7), (11, 1), (3, 0)):
+        part = whole.slice(start, rows_taken)
+        expected = listed[start : start + rows_taken]
+        for data in (part, part.combine_chunks(), pl.DataFrame(part), *part.to_batches(), part.to_batches() and part.to_batches()[0].to_struct_array()):
+            if not isinstance(data, list):
+                store = TokenStore(whole.schema)
+                store.ingest_nodes_arrow(data)
+                assert store.to_pyarrow().to_pylist() == expected
+        rows_of_it = TokenStore(whole.schema)
+        rows_of_it.ingest_nodes_msgspec(expected)
+        assert rows_of_it.to_pyarrow().to_pylist() == expected
+
+
+def test_an_embedding_is_moved_and_never_read() -> None:
+    values = np.arange(10 * 384, dtype=np.float32)
+    values[5] = np.nan
+    data = table(range(10)).append_column("embedding", pa.FixedSizeListArray.from_arrays(pa.array(values), 384))
+    store = TokenStore(Node)
+    report = store.ingest_nodes_arrow(data)
+    assert report.copies == [("kind", 10, "text stored as codes of the enum")] and report.bytes_copied == 10
+    out = store.to_pyarrow().column("embedding").chunk(0)
+    assert out.values.buffers()[1].address == data.column("embedding").chunk(0).values.buffers()[1].address
+    again = TokenStore(Node)
+    again.ingest_nodes_msgspec([{**row, "embedding": values[i * 384 : (i + 1) * 384]} for i, row in enumerate(rows(range(10)))])
+    assert np.array_equal(np.stack(again.to_pandas()["embedding"].to_list()), values.reshape(10, 384), equal_nan=True)
+
+
 def test_every_kind_of_rows_gives_the_same_store() -> None:
     class Struct(msgspec.Struct):
         id: int
@@ -412,6 +451,54 @@ def test_a_grid_of_records_with_text_ids_and_lists() -> None:
     assert pa.table(store.rows_of([token])).column("id").to_pylist() == ["n7"]
 
 
+@pytest.mark.parametrize("bad", [float("nan"), float("inf"), 1e30, None])
+def test_coordinates_that_are_none_are_refused_by_every_way(bad: float | None) -> None:
+    columns, lists = TokenStore(), TokenStore(pa.schema([pa.field("id", pa.int64(), False), ("at", pa.list_(pa.float64(), 8))]))
+    columns.ingest_nodes_arrow(places(range(5)))
+    lists.ingest_nodes_msgspec([{"id": i, "at": [float(i)] * 8} for i in range(5)])
+    grids = [columns.grid(AXES), lists.grid("at")]
+    good = {"id": 10, **{name: 0.5 for name in AXES}}
+    wrong = {**good, "id": 11, "x6": bad}
+    listed = [{"id": 10, "at": [0.5] * 8}, {"id": 11, "at": [0.5] * 6 + [bad, 0.5]}]
+    for store, column, data in (
+        (columns, "x6", [good, wrong]),
+        (columns, "x6", pa.Table.from_pylist([good, wrong])),
+        (lists, "at[6]", listed),
+        (lists, "at[6]", pa.Table.from_pylist(listed, schema=pa.schema(lists))),
+    ):
+        before = image(store)
+        with pytest.raises(IngestError) as caught:
+            if isinstance(data, pa.Table):
+                store.ingest_nodes_arrow(data)
+            else:
+                store.ingest_nodes_msgspec(data)
+        assert (caught.value.row, caught.value.column) == (1, column)
+        assert image(store) == before
+    assert [len(grid) for grid in grids] == [5, 5]
+
+
+def test_grids_follow_every_way_and_every_policy() -> None:
+    store = TokenStore()
+    store.ingest_nodes_arrow(places(range(10)).append_column("key", pa.array([f"k{i}" for i in range(10)])))
+    by_key = TokenStore(id="key")
+    by_key.ingest_nodes_arrow(store)
+    grids = [(store, store.grid(AXES)), (by_key, by_key.grid(AXES)), (store, store.grid(AXES[::-1]))]
+    moved = [{"id": i, "key": f"k{i}", **{name: float(i + at) for at, name in enumerate(AXES)}} for i in range(5, 15)]
+    for one in (store, by_key):
+        with pytest.raises(DuplicateIdError):
+            one.ingest_nodes_msgspec(moved)
+        assert all(len(grid) == 10 for other, grid in grids if other is one)
+        one.ingest_nodes_msgspec(moved[:7], on_duplicate="replace")
+        one.ingest_nodes_msgspec("\n".join(map(json.dumps, moved)), on_duplicate="skip")
+    for one, grid in grids:
+        assert len(grid) == len(one) == 15
+        tokens = np.asarray(grid.ids)
+        held = pa.table(one.rows_of(tokens))
+        names = grid.axes if hasattr(grid, "axes") else AXES
+        expected = np.stack([held.column(name).to_numpy() for name in list(names)], axis=1).astype(np.float32)
+        assert np.array_equal(np.asarray(grid.positions), expected)
+
+
 def test_a_grid_that_refuses_undoes_the_batch() -> None:
     store = TokenStore()
     store.ingest_nodes_arrow(places(range(5)))
@@ -436,10 +523,12 @@ def test_readers_see_whole_batches() -> None:
 
     thread = threading.Thread(target=read)
     thread.start()
-    for start in range(0, 50_000, 1000):
-        store.ingest_nodes_arrow(pa.table({"id": np.arange(start, start + 1000)}))
-    stop.set()
-    thread.join()
+    try:
+        for start in range(0, 50_000, 1000):
+            store.ingest_nodes_arrow(pa.table({"id": np.arange(start, start + 1000)}))
+    finally:
+        stop.set()
+        thread.join()
     assert all(rows % 1000 == 0 for rows in seen)
     assert len(store) == 50_000
 

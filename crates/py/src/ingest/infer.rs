@@ -143,6 +143,10 @@ fn value_type(value: &Bound<'_, PyAny>) -> PyResult<Type> {
             record = record.field(Field::new(name, value_type(&value)?.nullable()).default_null());
         }
         Type::from(record)
+    } else if value.hasattr(intern!(value.py(), "__array__"))?
+        && value.hasattr(intern!(value.py(), "tolist"))?
+    {
+        value_type(&value.call_method0(intern!(value.py(), "tolist"))?)?
     } else {
         match value.get_type().name()?.to_str()? {
             "UUID" => Type::uuid(),

@@ -1,0 +1,180 @@
+//! Columns against the declaration: carried, declared, filled, on their way out.
+
+use std::sync::Arc;
+
+use arrow_array::cast::AsArray;
+use arrow_array::{
+    Array, ArrayRef, BooleanArray, Int64Array, LargeStringArray, NullArray, StringArray,
+    StructArray,
+};
+use arrow_cast::display::array_value_to_string;
+use arrow_schema::{DataType, Field as ArrowField, Schema};
+use ottava_core::schema::{
+    Date, Declaration, Duration, Extra, Field, FieldDefault, FloatWidth, IntWidth, Kind, Record,
+    Type, Value,
+};
+use ottava_core::store::{Promise, Retiring, StoreError, TokenStore};
+
+use super::{batch, batch_of_scores, column, ints, nodes, put, store, texts};
+
+#[test]
+fn undeclared_columns_are_carried_or_forbidden() {
+    let mut store = store();
+    put(&mut store, &nodes([1], &[Some("code")])).unwrap();
+    let more = |id, note: ArrayRef| {
+        batch([("note", note), ("id", ints([id])), ("kind", texts(&[Some("code")]))])
+    };
+    put(&mut store, &more(2, Arc::new(LargeStringArray::from(vec!["b"])))).unwrap();
+    put(&mut store, &more(3, texts(&[Some("c")]))).unwrap();
+    put(&mut store, &nodes([4], &[Some("code")])).unwrap();
+    let notes: Vec<_> = column(&store.snapshot(), "note")
+        .iter()
+        .map(|a| a.is_valid(0).then(|| a.as_string_view().value(0).to_owned()))
+        .collect();
+    assert_eq!(notes, [None, Some("b".to_owned()), Some("c".to_owned()), None]);
+    let err = put(&mut store, &more(5, ints([5]))).unwrap_err();
+    assert_eq!(err.to_string(), "column note: expected largeutf8, found int64");
+
+    let strict: Declaration =
+        Record::new("n").field(Field::new("id", Type::int())).extra(Extra::Forbid).into();
+    let mut store = TokenStore::new(Some(strict), "id").unwrap();
+    let err = put(&mut store, &batch([("id", ints([1])), ("note", ints([1]))])).unwrap_err();
+    assert_eq!(err.to_string(), "column note: expected no such column, found int64");
+}
+
+#[test]
+fn the_first_batch_declares_a_store_that_has_no_declaration() {
+    let mut store = TokenStore::new(None, "key").unwrap();
+    assert!(matches!(put(&mut store, &nodes([1], &[None])), Err(StoreError::NoColumn { .. })));
+    assert!(store.declaration().is_none());
+    let first = batch([
+        ("key", texts(&[Some("a")])),
+        ("x", ints([1])),
+        ("empty", Arc::new(NullArray::new(1))),
+    ]);
+    put(&mut store, &first).unwrap();
+    // A nullable column may be missing later; a column of nulls gets its type when it has one.
+    put(&mut store, &batch([("key", texts(&[Some("b")])), ("empty", ints([7]))])).unwrap();
+    let wrong = batch([("key", texts(&[Some("c")])), ("x", texts(&[Some("1")]))]);
+    assert!(matches!(put(&mut store, &wrong), Err(StoreError::Schema(_))));
+    let x: Vec<_> = column(&store.snapshot(), "x").iter().map(|a| a.is_valid(0)).collect();
+    assert_eq!(x, [true, false]);
+    assert_eq!(
+        store.snapshot().schema().field_with_name("empty").unwrap().data_type(),
+        &DataType::Int64
+    );
+    let nothing = batch([("key", Arc::new(StringArray::from(vec![None::<&str>])) as ArrayRef)]);
+    assert_eq!(
+        put(&mut store, &nothing).unwrap_err(),
+        StoreError::Null { row: 0, column: "key".into() }
+    );
+}
+
+#[test]
+fn defaults_fill_what_a_batch_does_not_bring() {
+    let record = Record::new("n")
+        .field(Field::new("id", Type::int()))
+        .field(Field::new("kind", Type::one_of(["a", "b"])).default("b"))
+        .field(Field::new("n", Type::new(Kind::Int(IntWidth::I16))).default(7))
+        .field(Field::new("ok", Type::bool()).default(true))
+        .field(Field::new("text", Type::str().nullable()).default_null());
+    let mut store = TokenStore::new(Some(record.into()), "id").unwrap();
+    let report = put(&mut store, &batch([("id", ints(0..3))])).unwrap();
+    assert_eq!(report.copies.len(), 4);
+    let (schema, batches) = store.snapshot().batches().unwrap();
+    assert_eq!(schema.field(2).data_type(), &DataType::Int16);
+    let kind = arrow_cast::cast(batches[0].column(1), &DataType::Utf8).unwrap();
+    assert_eq!(kind.as_string::<i32>().value(2), "b");
+    assert_eq!(batches[0].column(3).as_ref(), &BooleanArray::from(vec![true; 3]) as &dyn Array);
+    assert_eq!(batches[0].column(4).null_count(), 3);
+}
+
+#[test]
+fn a_lock_warns_and_then_refuses() {
+    let retiring = Retiring {
+        column: "score".into(),
+        since: Some("1.1".into()),
+        removed_in: Some("2.0".into()),
+    };
+    let promise =
+        Promise { removed: vec![("old".into(), "1.2".into())], retiring: vec![retiring.clone()] };
+    let mut store = store().with_promise(promise);
+    let report = put(&mut store, &nodes([1], &[Some("code")])).unwrap();
+    assert_eq!(report.retiring, []);
+    let report = put(&mut store, &batch_of_scores([2], 1)).unwrap();
+    assert_eq!(report.retiring, [retiring]);
+    let old = batch([("id", ints([3])), ("kind", texts(&[Some("code")])), ("old", ints([1]))]);
+    let err = put(&mut store, &old).unwrap_err();
+    assert_eq!(
+        err.to_string(),
+        "column old: it was removed in version 1.2 and its name is reserved"
+    );
+}
+
+#[test]
+fn defaults_of_every_kind_fill_a_column() {
+    let inner = Record::new("inner").field(Field::new("a", Type::int()));
+    let cases: [(Type, Value, &str); 10] = [
+        (Type::list(Type::str()), Value::List(vec!["a".into(), "b".into()]), "[a, b]"),
+        (Type::dict(Type::str(), Type::int()), Value::Map(vec![("k".into(), 1.into())]), "{k: 1}"),
+        (inner.into(), Value::Record(vec![("a".into(), 5.into())]), "{a: 5}"),
+        (
+            Type::new(Kind::FixedList(Box::new(Type::float()), 2)),
+            Value::List(vec![1.5.into(), 2.into()]),
+            "[1.5, 2.0]",
+        ),
+        (
+            Type::new(Kind::Tuple { items: vec![Type::int(), Type::str()], rest: None }),
+            Value::Tuple(vec![1.into(), "x".into()]),
+            "{0: 1, 1: x}",
+        ),
+        (
+            Type::new(Kind::Int(IntWidth::U64)),
+            Value::BigInt(u64::MAX.to_string()),
+            "18446744073709551615",
+        ),
+        (Type::date(), Value::Date(Date { year: 2026, month: 1, day: 2 }), "2026-01-02"),
+        (Type::duration(), Value::Duration(Duration { micros: 1_500_000 }), "PT1.5S"),
+        (Type::new(Kind::Float(FloatWidth::F32)), 0.5.into(), "0.5"),
+        (Type::bytes(), Value::Bytes(vec![1, 255]), "01ff"),
+    ];
+    for (ty, default, shown) in cases {
+        let record = Record::new("n")
+            .field(Field::new("id", Type::int()))
+            .field(Field { default: FieldDefault::Value(default), ..Field::new("v", ty) });
+        let mut store = TokenStore::new(Some(record.into()), "id").unwrap();
+        put(&mut store, &batch([("id", ints(0..2))])).unwrap();
+        let v = column(&store.snapshot(), "v").remove(0);
+        assert_eq!(v.len(), 2);
+        assert_eq!(array_value_to_string(&v, 1).unwrap(), shown);
+    }
+    let wrong = Field { default: FieldDefault::Value("x".into()), ..Field::new("v", Type::int()) };
+    let record = Record::new("n").field(Field::new("id", Type::int())).field(wrong);
+    let mut store = TokenStore::new(Some(record.into()), "id").unwrap();
+    let err = put(&mut store, &batch([("id", ints(0..2))])).unwrap_err();
+    assert!(matches!(err, StoreError::Default { ref column, .. } if column == "v"), "{err}");
+}
+
+#[test]
+fn a_nullable_reference_takes_null_and_one_to_itself_is_json() {
+    let node = Record::new("Node")
+        .field(Field::new("id", Type::int()))
+        .field(Field::new("sub", Type::reference("Sub").nullable()).default_null())
+        .field(Field::new("next", Type::reference("Node").nullable()).default_null());
+    let sub = Record::new("Sub").field(Field::new("a", Type::int()));
+    let declared = Declaration::new("Node", Type::reference("Node"))
+        .define("Node", Type::from(node))
+        .define("Sub", Type::from(sub));
+    let mut store = TokenStore::new(Some(declared), "id").unwrap();
+    let sub = StructArray::try_new(
+        vec![ArrowField::new("a", DataType::Int64, true)].into(),
+        vec![Arc::new(Int64Array::from(vec![Some(1), None])) as ArrayRef],
+        Some(vec![true, false].into()),
+    );
+    let next = texts(&[Some("{\"id\":3}"), None]);
+    let columns = [("id", ints(0..2)), ("sub", Arc::new(sub.unwrap()) as ArrayRef), ("next", next)];
+    put(&mut store, &batch(columns)).unwrap();
+    assert_eq!(column(&store.snapshot(), "sub")[0].null_count(), 1);
+    put(&mut store, &batch([("id", ints(2..3)), ("sub", Arc::new(NullArray::new(1)))])).unwrap();
+    assert_eq!(store.len(), 3);
+}
