@@ -1,6 +1,5 @@
 //! The store against a map of rows.
 
-use arrow_array::Array;
 use ottava_core::store::{Id, InOrder, OnDuplicate, TokenStore};
 use proptest::prelude::*;
 

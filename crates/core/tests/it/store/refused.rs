@@ -11,7 +11,7 @@ use arrow_schema::{DataType, Field as ArrowField, Schema, SchemaRef};
 use ottava_core::schema::{Declaration, Field, Record, Type};
 use ottava_core::store::{Broken, InOrder, OnDuplicate, RuleCheck, StoreError, TokenStore};
 
-use super::{batch, column, ints, nodes, put, refused, store, texts};
+use super::{batch, ints, nodes, put, refused, store, texts};
 
 #[test]
 fn duplicates_are_found_inside_the_batch_and_against_the_store() {
