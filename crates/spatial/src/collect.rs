@@ -292,7 +292,11 @@ const UNUSED: f32 = -1.0;
 
 impl<'a> NearestOfEach<'a> {
     pub(crate) fn new(points: Vec<Nearest<'a>>) -> Self {
-        let mut each = Self { points, bounds: [UNUSED; LANES], widest: UNUSED, stale: true };
+        let mut bounds = [UNUSED; LANES];
+        for (bound, point) in bounds.iter_mut().zip(&points) {
+            *bound = point.bound;
+        }
+        let mut each = Self { points, bounds, widest: UNUSED, stale: true };
         each.settle();
         each
     }
@@ -324,6 +328,7 @@ impl Gather for NearestOfEach<'_> {
     ) {
         if let Some(nearest) = self.points.get_mut(point) {
             nearest.offer_lanes(simd, mask, keys, slots);
+            self.bounds[point] = nearest.bound;
             self.stale = true;
         }
     }
@@ -334,11 +339,14 @@ impl Gather for NearestOfEach<'_> {
             return;
         }
         self.stale = false;
-        self.widest = UNUSED;
-        for (bound, point) in self.bounds.iter_mut().zip(&self.points) {
-            *bound = point.bound;
-            self.widest = self.widest.max(point.bound);
+        let mut lanes = self.bounds;
+        for width in [8, 4, 2, 1] {
+            for i in 0..width {
+                let other = lanes[i + width];
+                lanes[i] = if other > lanes[i] { other } else { lanes[i] };
+            }
         }
+        self.widest = lanes[0];
     }
 }
 

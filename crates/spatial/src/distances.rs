@@ -198,8 +198,8 @@ struct AllPairs<'a, K> {
     keys: PhantomData<K>,
 }
 
-/// Blocks of the right side that stay in the first-level cache: 32 KiB.
-const TILE: usize = 64;
+/// Blocks of the right side that stay in the first-level cache: 16 KiB.
+const TILE: usize = 32;
 
 impl<K: Keys> Op for AllPairs<'_, K> {
     type Out = ();
@@ -211,7 +211,6 @@ impl<K: Keys> Op for AllPairs<'_, K> {
             return;
         }
         let mut tile: Vec<Block> = Vec::with_capacity(TILE);
-        let mut row = [[0.0; LANES]; TILE];
         for (at, points) in self.right.chunks(TILE * LANES).enumerate() {
             tile.clear();
             for chunk in points.chunks(LANES) {
@@ -226,29 +225,20 @@ impl<K: Keys> Op for AllPairs<'_, K> {
             let start = at * TILE * LANES;
             for (position, out) in self.left.iter().zip(self.out.chunks_mut(columns)) {
                 let probe = Probe::new(simd, position, &self.measure.scales);
-                for (block, lanes) in tile.iter().zip(&mut row) {
-                    simd.store(finish::<S, K>(simd, &probe, block, self.measure.root), lanes);
-                }
                 let out = &mut out[start..start + points.len()];
-                stream(simd, &row.as_flattened()[..points.len()], out);
+                let (outs, rest) = out.as_chunks_mut::<LANES>();
+                for (block, out) in tile.iter().zip(outs.iter_mut()) {
+                    simd.stream(finish::<S, K>(simd, &probe, block, self.measure.root), out);
+                }
+                if let (false, Some(block)) = (rest.is_empty(), tile.last()) {
+                    let mut lanes = [0.0; LANES];
+                    simd.store(finish::<S, K>(simd, &probe, block, self.measure.root), &mut lanes);
+                    rest.copy_from_slice(&lanes[..rest.len()]);
+                }
             }
         }
         simd.fence();
     }
-}
-
-/// Copies a row past the caches: whole cache lines of `out`, wherever it begins in one.
-#[inline(always)]
-fn stream<S: Simd>(simd: S, row: &[f32], out: &mut [f32]) {
-    let head = out.as_ptr().align_offset(size_of::<Lanes>()).min(out.len());
-    let ((row_head, row), (out_head, out)) = (row.split_at(head), out.split_at_mut(head));
-    out_head.copy_from_slice(row_head);
-    let ((lines, row_rest), (outs, out_rest)) =
-        (row.as_chunks::<LANES>(), out.as_chunks_mut::<LANES>());
-    for (line, out) in lines.iter().zip(outs) {
-        simd.stream(simd.load(line), out);
-    }
-    out_rest.copy_from_slice(row_rest);
 }
 
 #[inline(always)]

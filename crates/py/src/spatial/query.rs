@@ -92,7 +92,15 @@ impl<'py> Admitted<'py> {
     }
 }
 
+/// Neighbors of one point that are looked for with the interpreter held: microseconds.
+const SHORT: usize = 256;
+
 impl Asked<'_> {
+    /// Whether the answer takes no more work than the query itself: a filter is made of all tokens.
+    fn is_short(&self, k: usize) -> bool {
+        k <= SHORT && self.mask.is_none() && self.allow.is_none() && self.exclude.len() <= SHORT
+    }
+
     /// Runs `ask` with the query that was asked for.
     pub(super) fn with<T>(
         &self,
@@ -159,10 +167,15 @@ impl TokenGrid {
         let asked = choices.asked();
         match arrays::points(q, "q")? {
             Points::One(q) => {
-                let found = self.shared.read(py, |state| {
+                let ask = |state: &State| {
                     asked
                         .with(state, |query| state.grid.nearest(&q, k, &Query { within, ..*query }))
-                })?;
+                };
+                let found = if asked.is_short(k) {
+                    self.shared.read(py, ask)?
+                } else {
+                    self.shared.read_unbounded(py, ask)?
+                };
                 neighbors(py, found.map_err(|err| raise(py, "q", err))?)
             }
             Points::Many(rows) => {
@@ -204,7 +217,7 @@ impl TokenGrid {
         let asked = choices.asked();
         match arrays::points(q, "q")? {
             Points::One(q) => {
-                let found = self.shared.read(py, |state| {
+                let found = self.shared.read_unbounded(py, |state| {
                     asked.with(state, |query| {
                         state.grid.within(&q, radius, &Query { limit, sort, ..*query })
                     })
@@ -245,7 +258,7 @@ impl TokenGrid {
         let asked = choices.asked();
         match arrays::points(q, "q")? {
             Points::One(q) => {
-                let found = self.shared.read(py, |state| {
+                let found = self.shared.read_unbounded(py, |state| {
                     asked.with(state, |query| state.grid.count_within(&q, radius, query))
                 })?;
                 let count = found.map_err(|err| raise(py, "q", err))?;

@@ -49,6 +49,19 @@ impl Shared {
         }
     }
 
+    /// Runs something whose work has no bound, detached, on this thread; at once if nobody changes the grid.
+    pub(super) fn read_unbounded<T: Send>(
+        &self,
+        py: Python<'_>,
+        work: impl FnOnce(&State) -> T + Send,
+    ) -> PyResult<T> {
+        match self.0.try_read() {
+            Ok(state) => gate::detached(py, || work(&state)),
+            Err(TryLockError::Poisoned(_)) => Err(broken(py)),
+            Err(TryLockError::WouldBlock) => self.read_detached(py, work),
+        }
+    }
+
     /// Runs something that may take long, detached, on this thread.
     pub(super) fn read_detached<T: Send>(
         &self,

@@ -1,5 +1,7 @@
 //! Bulk load: median splits along the widest axis, packed so that every leaf but the last is full.
 
+use std::cmp::Ordering;
+
 use rayon::prelude::*;
 
 use super::{Boxes, NO_SLOT, Shape, Slots, Tree};
@@ -90,14 +92,11 @@ impl Tree {
                     for axis in 0..8 {
                         let (lo, hi) = if level == 1 {
                             let lanes = &leaves[child][axis];
-                            (extreme(lanes, f32::min), extreme(lanes, f32::max))
+                            (least(lanes), most(lanes))
                         } else {
                             let [lo, hi] = &below[shape.starts[level - 1] + child];
                             let used = shape.children(level - 1, child).count_ones() as usize;
-                            (
-                                extreme(&lo[axis][..used], f32::min),
-                                extreme(&hi[axis][..used], f32::max),
-                            )
+                            (least(&lo[axis][..used]), most(&hi[axis][..used]))
                         };
                         node[0][axis][lane] = lo;
                         node[1][axis][lane] = hi;
@@ -128,7 +127,7 @@ impl Tree {
             let children = &children[..self.shape.counts[level - 1]];
             for (node, children) in here.iter_mut().zip(children.chunks(LANES)) {
                 for (lane, child) in node.iter_mut().zip(children) {
-                    *lane = extreme(child, f32::max);
+                    *lane = most(child);
                 }
             }
         }
@@ -149,20 +148,43 @@ pub(crate) fn fill_block(block: &mut Block, slots: &mut Slots, entries: &[Entry]
     }
 }
 
-/// NaN is passed over by `f32::min` and `f32::max`.
-fn extreme(lanes: &[f32], pick: fn(f32, f32) -> f32) -> f32 {
-    lanes.iter().copied().reduce(pick).unwrap_or(0.0)
+/// The least of up to sixteen values; NaN is passed over.
+fn least(values: &[f32]) -> f32 {
+    extreme(values, f32::INFINITY, |a, b| a < b)
 }
 
-fn bounds(entries: &[Entry]) -> [[f32; 8]; 2] {
-    let mut bounds = [[f32::INFINITY; 8], [f32::NEG_INFINITY; 8]];
-    for entry in entries {
-        for axis in 0..8 {
-            bounds[0][axis] = bounds[0][axis].min(entry.position[axis]);
-            bounds[1][axis] = bounds[1][axis].max(entry.position[axis]);
+/// The largest of up to sixteen values; NaN is passed over.
+fn most(values: &[f32]) -> f32 {
+    extreme(values, f32::NEG_INFINITY, |a, b| a > b)
+}
+
+/// In halves, which are vectors; one after the other would wait for each comparison.
+#[inline(always)]
+fn extreme(values: &[f32], start: f32, beats: impl Fn(f32, f32) -> bool) -> f32 {
+    let mut lanes = [start; LANES];
+    for (lane, &value) in lanes.iter_mut().zip(values) {
+        *lane = if beats(value, *lane) { value } else { *lane };
+    }
+    for width in [8, 4, 2, 1] {
+        for i in 0..width {
+            let other = lanes[i + width];
+            lanes[i] = if beats(other, lanes[i]) { other } else { lanes[i] };
         }
     }
-    bounds
+    lanes[0]
+}
+
+/// Of positions that are all finite: `f32::min` would take care of NaN, at a price.
+fn bounds(entries: &[Entry]) -> [[f32; 8]; 2] {
+    let [mut lo, mut hi] = [[f32::INFINITY; 8], [f32::NEG_INFINITY; 8]];
+    for entry in entries {
+        for axis in 0..8 {
+            let x = entry.position[axis];
+            lo[axis] = if x < lo[axis] { x } else { lo[axis] };
+            hi[axis] = if x > hi[axis] { x } else { hi[axis] };
+        }
+    }
+    [lo, hi]
 }
 
 struct Split<'a> {
@@ -187,8 +209,9 @@ impl Split<'_> {
         }
         let left = count / 2 * capacity;
         if let Some(axis) = self.widest(entries) {
-            entries
-                .select_nth_unstable_by(left, |a, b| a.position[axis].total_cmp(&b.position[axis]));
+            // No position is NaN, and for `partial_cmp` the processor has an instruction.
+            let order = |a: &Entry, b: &Entry| a.position[axis].partial_cmp(&b.position[axis]);
+            entries.select_nth_unstable_by(left, |a, b| order(a, b).unwrap_or(Ordering::Equal));
         }
         let (low, high) = entries.split_at_mut(left);
         if self.parallel && low.len() >= PARALLEL_FROM {
