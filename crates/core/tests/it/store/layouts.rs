@@ -6,8 +6,8 @@ use arrow_array::builder::{ListBuilder, StringBuilder};
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Int32Type, UInt32Type};
 use arrow_array::{
-    Array, ArrayRef, DictionaryArray, Float32Array, Int32Array, LargeStringArray, ListArray,
-    StringArray, StringViewArray, TimestampMicrosecondArray, TimestampMillisecondArray,
+    ArrayRef, DictionaryArray, Float32Array, Int32Array, LargeStringArray, ListArray, StringArray,
+    StringViewArray, TimestampMicrosecondArray, TimestampMillisecondArray,
     TimestampNanosecondArray,
 };
 use arrow_schema::{DataType, Field as ArrowField};
