@@ -401,15 +401,8 @@ impl Manager {
     /// The watching thread: admits consumers, takes releases, notices deaths.
     pub(super) fn run(&self, listener: &Listener) {
         let mut pending: Vec<(Link, Instant)> = Vec::new();
-        loop {
-            let peers: Vec<Watched> = {
-                let state = lock(&self.state);
-                if state.stopped {
-                    break;
-                }
-                state.peers.iter().map(|p| (p.id, p.link.clone(), p.process.clone())).collect()
-            };
-            self.pause(listener, &pending, &peers);
+        while !lock(&self.state).stopped {
+            self.pause(listener, &pending, &self.watched());
             while let Some(link) = listener.accept() {
                 if pending.len() == MAX_PENDING {
                     pending.remove(0);
@@ -418,17 +411,7 @@ impl Manager {
             }
             pending =
                 pending.into_iter().filter_map(|(link, by)| self.introduce(link, by)).collect();
-            for (id, link, process) in &peers {
-                if let Err(err) = self.listen_to(*id, link, process.as_deref()) {
-                    let mut state = lock(&self.state);
-                    if !matches!(err, HandoverError::Closed) {
-                        state.fault = Some(err.to_string());
-                    }
-                    state.lose(*id);
-                    drop(state);
-                    self.notify();
-                }
-            }
+            self.hear_all();
             self.spare.prepare(&self.store);
         }
         self.spare.take();
@@ -439,6 +422,26 @@ impl Manager {
         }
         drop(state);
         self.notify();
+    }
+
+    fn watched(&self) -> Vec<Watched> {
+        let state = lock(&self.state);
+        state.peers.iter().map(|p| (p.id, p.link.clone(), p.process.clone())).collect()
+    }
+
+    /// Takes what consumers have sent, and parts with those that are gone.
+    fn hear_all(&self) {
+        for (id, link, process) in self.watched() {
+            if let Err(err) = self.listen_to(id, &link, process.as_deref()) {
+                let mut state = lock(&self.state);
+                if !matches!(err, HandoverError::Closed) {
+                    state.fault = Some(err.to_string());
+                }
+                state.lose(id);
+                drop(state);
+                self.notify();
+            }
+        }
     }
 
     /// Waits until there may be something to do.
@@ -511,6 +514,8 @@ impl Manager {
         match link.receive() {
             Ok(Received::Nothing) if Instant::now() < by => Some((link, by)),
             Ok(Received::Frame(Frame::Hello { version, trusted, nonce, proof, schema }, None)) => {
+                // Who follows a consumer that is gone must not find its place taken.
+                self.hear_all();
                 self.greet(link, version, trusted, &nonce, &proof, schema);
                 None
             }

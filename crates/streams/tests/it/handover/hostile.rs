@@ -123,6 +123,17 @@ fn a_consumer_that_stalls_or_dies_in_a_frame_is_cut_off() {
 }
 
 #[test]
+fn who_follows_a_consumer_that_is_gone_finds_its_place_free() {
+    let base = tempfile::tempdir().unwrap();
+    let server = tcp_server(base.path());
+    for _ in 0..50 {
+        drop(raw_consumer(&server));
+        let token = server.token().unwrap();
+        Client::connect(server.address(), &token, ClientOptions::new()).unwrap();
+    }
+}
+
+#[test]
 fn a_consumer_that_never_reads_blocks_the_producer_and_no_more() {
     let base = tempfile::tempdir().unwrap();
     let server = tcp_server(base.path());
