@@ -39,7 +39,9 @@ where
         let at = |offset| place(offset).and_then(|place| place.checked_sub(first));
         offsets.iter().all(|&offset| at(offset).is_some_and(|at| text.is_char_boundary(at)))
     };
-    ordered && (!text || used.is_ascii() || is_text())
+    // Nothing but empty text may still begin inside a character of what it leaves out.
+    let begins = !used.is_empty() || first == 0;
+    ordered && (!text || begins && (used.is_ascii() || is_text()))
 }
 
 #[cfg(test)]
