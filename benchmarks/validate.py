@@ -13,6 +13,7 @@ import argparse
 import importlib
 import json
 import platform
+import re
 import statistics
 import subprocess
 import sys
@@ -492,6 +493,67 @@ def imports(rounds: int) -> dict[str, dict[str, float]]:
     }
 
 
+# Bars: row (N for any number), contender of ours, peer, and how many times its time ours must be at least.
+BARS = [
+    ("construct from keywords, simple", "ottava", "pydantic", 11.0),
+    ("construct from keywords, constrained", "ottava", "pydantic", 11.0),
+    ("construct from keywords, simple", "ottava", "msgspec", 1 / 1.1),
+    ("from dict, simple", "ottava", "msgspec", 2.0),
+    ("from dict, constrained", "ottava", "msgspec", 5.5),
+    ("from dict, nested", "ottava", "msgspec", 1.6),
+    ("from JSON bytes, simple", "ottava", "msgspec", 1.3),
+    ("from JSON bytes, constrained", "ottava", "msgspec", 3.7),
+    ("from JSON bytes, nested", "ottava", "msgspec", 1.3),
+    ("N dicts, simple", "ottava", "msgspec", 1.3),
+    ("N dicts, constrained", "ottava", "msgspec", 3.8),
+    ("JSON array of N, simple", "ottava", "msgspec", 1.2),
+    ("JSON array of N, constrained", "ottava", "msgspec", 2.8),
+    ("NDJSON of N, constrained, one thread", "ottava, objects", "msgspec, objects", 2.4),
+    ("NDJSON of N, constrained, one thread", "ottava, columns", "msgspec, objects", 5.5),
+    ("reject a row with four bad fields", "ottava, all issues", "msgspec, first issue", 1.0),
+    ("read a field", "ottava", "slots", 0.95),
+    ("set a field, checked", "ottava", "pydantic", 5.0),
+    ("dump to a dictionary", "ottava", "msgspec", 1.0),
+    ("dump to JSON", "ottava", "msgspec", 1.0),
+    ("make a class of four fields", "ottava", "pydantic", 1.0),
+]
+
+
+def judged(result: dict[str, Any]) -> dict[str, str]:
+    """What the bars say of a row, by peer."""
+    name, figures = re.sub(r"\d+", "N", result["row"]), result["figures"]
+    said: dict[str, str] = {}
+    for row, ours, peer, bar in BARS:
+        if row == name and peer in figures:
+            times = figures[peer]["median"] / figures[ours]["median"]
+            verdict = "met" if times >= bar else "**missed**"
+            said[peer] = "; ".join(filter(None, [said.get(peer), f"{bar:.2g} x {ours}: {times:.2f}, {verdict}"]))
+    return said
+
+
+def markdown(results: list[dict[str, Any]], sizes: dict[str, int], times: dict[str, Any], about: str) -> str:
+    """The rows as tables; those that are lost, against a bar or a peer, come again."""
+    head = "| row | contender | ns (least to most) | over ottava's | bar |\n|---|---|---|---|---|\n"
+    rows = lost = ""
+    for result in results:
+        figures, said = result["figures"], judged(result)
+        first = next(iter(figures.values()))["median"]
+        for name, figure in figures.items():
+            ratio = "" if name.startswith("ottava") else f"{figure['median'] / first:.2f} x"
+            note = "" if figure["checks"] else ", does not check"
+            spread = f"{figure['median']:.1f} ({figure['least']:.1f} to {figure['most']:.1f})"
+            line = f"| {result['row']} | {name}{note} | {spread} | {ratio} | {said.get(name, '')} |\n"
+            rows += line
+            if "missed" in line or (ratio and figure["checks"] and figure["median"] < first):
+                lost += line
+    bytes_each = ", ".join(f"{name} {size}" for name, size in sizes.items())
+    imported = ", ".join(f"{name} {figure['median']:.0f} ms" for name, figure in times.items())
+    return (
+        f"### Python\n\n{about}\n\n{head}{rows}\nBytes of an instance of four fields: {bytes_each}. Import: {imported}.\n"
+        f"\n#### Rows that are lost\n\n{head + lost if lost else 'None.'}\n"
+    )
+
+
 def versions() -> dict[str, str]:
     """Versions of the contenders that are here."""
     found = {"python": platform.python_version()}
@@ -535,7 +597,16 @@ def main() -> int:
             print(f"  {name:24}{figure['median']:12.1f}  [{figure['least']:.1f}, {figure['most']:.1f}]")
     if args.json:
         with open(args.json, "w", encoding="utf-8") as file:
-            json.dump({"versions": versions(), "machine": platform.machine(), "rows": results, "bytes": sizes, "imports": times}, file, indent=1)
+            about = ", ".join(f"{name} {found}" for name, found in versions().items())
+            document = {
+                "versions": versions(),
+                "machine": platform.machine(),
+                "rows": results,
+                "bytes": sizes,
+                "imports": times,
+                "markdown": markdown(results, sizes, times, about),
+            }
+            json.dump(document, file, indent=1)
     return 0
 
 

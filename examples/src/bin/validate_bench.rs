@@ -88,6 +88,11 @@ fn main() -> Result<()> {
         }
     }
     let mut figures = Vec::new();
+    let mut markdown = format!(
+        "### Rust\n\n{} rows of NDJSON, {} bytes; ns a row\n\n| contender | makes | ns (least to most) | clock |\n|---|---|---|---|\n",
+        args.rows,
+        rows.len()
+    );
     println!("{} rows, {} bytes, {} rounds; ns a row", args.rows, rows.len(), rounds);
     println!(
         "{:<28} {:<14} {:>8} {:>8} {:>8}  clock",
@@ -101,6 +106,12 @@ fn main() -> Result<()> {
         println!(
             "{:<28} {:<14} {median:>8.1} {low:>8.1} {high:>8.1}  {clock}{note}",
             contender.name, contender.makes
+        );
+        markdown += &format!(
+            "| {}{} | {} | {median:.1} ({low:.1} to {high:.1}) | {clock} |\n",
+            contender.name,
+            if checks { "" } else { ", does not check" },
+            contender.makes
         );
         figures.push(BTreeMap::from([
             ("contender", serde_json::json!(contender.name)),
@@ -119,6 +130,7 @@ fn main() -> Result<()> {
             "rounds": rounds,
             "threads": std::thread::available_parallelism().map_or(1, usize::from),
             "figures": figures,
+            "markdown": markdown,
         });
         std::fs::write(&path, serde_json::to_string_pretty(&result)?)
             .with_context(|| format!("writing {}", path.display()))?;
