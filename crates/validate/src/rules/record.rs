@@ -46,21 +46,28 @@ impl<I: Input, O: Output> Run<'_, I, O> {
         let mut record = self.output.record(at, plan)?;
         let mut given = Given::new(plan.fields.len());
         let start = self.issues.len();
+        let before = (self.fit, self.fields);
         let mut expected = 0;
         let (mut failed, mut in_order) = (false, true);
-        loop {
+        let repeated = loop {
             match self.input.next_field(&mut entries, plan, expected)? {
                 Entry::Field(index, item) => {
                     in_order &= index >= expected;
                     if !given.insert(index) {
-                        self.issues.truncate(start);
-                        return self.read_gathered(plan, at, value);
+                        break true;
                     }
                     expected = index + 1;
                     let mark = self.issues.len();
-                    if !self.read_field(plan, at, &mut record, index, item)? {
-                        failed = true;
-                        self.name_as_given(plan, index, mark, &entries);
+                    match self.read_field(plan, at, &mut record, index, item.clone()) {
+                        Ok(true) => {}
+                        Ok(false) => {
+                            failed = true;
+                            self.name_as_given(plan, index, mark, &entries);
+                        }
+                        Err(stop) => {
+                            self.find_repeated(stop, plan, &mut entries, &mut given, &item)?;
+                            break true;
+                        }
                     }
                 }
                 Entry::Unknown(item) => {
@@ -69,10 +76,21 @@ impl<I: Input, O: Output> Run<'_, I, O> {
                         Extra::Ignore => None,
                         _ => self.input.key_text(&entries),
                     };
-                    failed |= !self.read_unknown(plan, at, &mut record, key, item)?;
+                    match self.read_unknown(plan, at, &mut record, key, item.clone()) {
+                        Ok(right) => failed |= !right,
+                        Err(stop) => {
+                            self.find_repeated(stop, plan, &mut entries, &mut given, &item)?;
+                            break true;
+                        }
+                    }
                 }
-                Entry::End => break,
+                Entry::End => break false,
             }
+        };
+        if repeated {
+            self.issues.truncate(start);
+            (self.fit, self.fields) = before;
+            return self.read_gathered(plan, at, value);
         }
         if !given.is_full(plan.fields.len()) {
             in_order = false;
@@ -110,6 +128,35 @@ impl<I: Input, O: Output> Run<'_, I, O> {
             && self.input.key_text(entries).is_some_and(|key| key == field.name)
         {
             self.issues.rename(mark, &Loc::Name(field.name.as_str().into()));
+        }
+    }
+
+    /// After the issue that ends the run: looks through the rest of the record for a field that is given twice, because then what was
+    /// found wrong may be what does not count. Without one, `stop` stands.
+    #[cold]
+    fn find_repeated(
+        &mut self,
+        stop: Stop,
+        plan: &RecordPlan,
+        entries: &mut I::Map,
+        given: &mut Given,
+        wrong: &I::Value,
+    ) -> Checked<()> {
+        if stop == Stop::Abort {
+            return Err(stop);
+        }
+        self.input.skip(wrong)?;
+        let mut repeated = false;
+        loop {
+            let item = match self.input.next_field(entries, plan, 0)? {
+                Entry::Field(index, item) => {
+                    repeated |= !given.insert(index);
+                    item
+                }
+                Entry::Unknown(item) => item,
+                Entry::End => return if repeated { Ok(()) } else { Err(stop) },
+            };
+            self.input.skip(&item)?;
         }
     }
 

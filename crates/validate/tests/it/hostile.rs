@@ -73,6 +73,33 @@ proptest! {
     }
 }
 
+/// Whether a document is valid does not hang on whether the first issue ends the run.
+#[test]
+fn the_last_of_repeated_keys_counts_for_every_verdict() {
+    let documents = [
+        (r#"{"a":null,"b":null,"b":0}"#, true),
+        (r#"{"a":1,"b":null,"b":null,"b":{"a":1,"b":"x"}}"#, true),
+        (r#"{"a":1,"b":{"b":null},"a":2,"b":"x"}"#, true),
+        (r#"{"a":1,"b":0,"b":null}"#, false),
+        (r#"{"b":null,"a":1}"#, false),
+        (r#"{"b":null,"a":1,"a":2}"#, false),
+        (r#"{"a":1,"b":null,"b":0"#, false),
+    ];
+    let part = Record::new("Part")
+        .field(Field::new("a", Type::int().nullable()))
+        .field(Field::new("b", Type::union([Type::int(), Type::str(), Type::reference("Part")])));
+    let part = Declaration::new("t", Type::reference("Part")).define("Part", part.into());
+    let part = Schema::compile(part).unwrap();
+    for (document, valid) in documents {
+        for schema in [&typed(), &part] {
+            let bytes = document.as_bytes();
+            assert_eq!(schema.json_to_value(bytes).is_ok(), valid, "{document}");
+            assert_eq!(schema.issues_json(bytes).is_empty(), valid, "{document}");
+            assert_eq!(schema.is_valid_json(bytes), valid, "{document}");
+        }
+    }
+}
+
 #[test]
 fn wrong_utf_8_is_no_json() {
     let schema = Schema::compile(Declaration::new("t", Type::str())).unwrap();
