@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::process::Command;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::Result;
 use cargo_metadata::{CargoOpt, MetadataCommand};
@@ -16,13 +17,33 @@ pub(crate) fn demo(args: &[String]) -> Result<()> {
     run(python().arg("examples/python/flights").args(args))
 }
 
-/// Runs every test.
+/// Runs every test. Property tests try the same examples each time, so that what fails has to do with the change: `soak` looks for others.
 pub(crate) fn test() -> Result<()> {
     venv::setup("python3")?;
-    run(&mut cargo(["test", "--workspace", "--all-features", "--quiet"]))?;
+    run(&mut rust_tests(0))?;
     run(python().args(["-m", "pytest"]))?;
     run(python().args(["-m", "mypy", "--no-error-summary", "--package", "ottava"]))?;
     run(python().args(["-m", "mypy.stubtest", "ottava._native"]))
+}
+
+/// Runs the tests `rounds` times, property tests with other examples each time. A seed that fails is printed and fails again.
+pub(crate) fn soak(rounds: u64, first_seed: Option<u64>) -> Result<()> {
+    venv::setup("python3")?;
+    let now = || SystemTime::now().duration_since(UNIX_EPOCH).map_or(1, |time| time.as_secs());
+    let first = first_seed.unwrap_or_else(now);
+    for seed in first..first.saturating_add(rounds) {
+        println!("cargo xtask soak --rounds 1 --seed {seed}");
+        run(&mut rust_tests(seed))?;
+        let given = format!("--hypothesis-seed={seed}");
+        run(python().args(["-m", "pytest", "--hypothesis-profile=soak", &given]))?;
+    }
+    Ok(())
+}
+
+fn rust_tests(seed: u64) -> Command {
+    let mut command = cargo(["test", "--workspace", "--all-features", "--quiet"]);
+    command.env("PROPTEST_RNG_SEED", seed.to_string());
+    command
 }
 
 /// Runs the tests, every check that needs no minutes of installing, and the ratchet of the streams.

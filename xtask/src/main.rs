@@ -37,6 +37,15 @@ enum Task {
     },
     /// Run every test: Rust, documentation, Python, and the stubs against the module.
     Test,
+    /// Run every test again and again; property tests try other examples each time.
+    Soak {
+        /// How often.
+        #[arg(long, default_value_t = 10)]
+        rounds: u64,
+        /// The seed of the first round; the time by default.
+        #[arg(long)]
+        seed: Option<u64>,
+    },
     /// Compare with other libraries, side by side in one run; writes target/bench/NAME.json (and NAME.md).
     Bench {
         /// A benchmark (see `benchmarks/`); without one, all of them.
@@ -74,6 +83,7 @@ fn run(task: Task) -> Result<()> {
         Task::Setup { python } => venv::setup(&python),
         Task::Demo { args } => ci::demo(&args),
         Task::Test => ci::test(),
+        Task::Soak { rounds, seed } => ci::soak(rounds, seed),
         Task::Bench { name, profile, record, args } => {
             bench::run_all(name.as_deref(), &profile, record, &args)
         }
