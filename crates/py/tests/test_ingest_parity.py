@@ -223,3 +223,26 @@ def test_decimals_keep_their_digits() -> None:
         with pytest.raises(IngestError) as caught:
             store.ingest_nodes_msgspec([{"id": 3, "amount": bad}])
         assert (caught.value.row, caught.value.column) == (0, "amount")
+
+
+def test_what_stands_below_a_null_is_no_value() -> None:
+    """Below a null list or record the keys of a dictionary may be anything; a layout of its own for each."""
+    key = pa.DictionaryArray.from_arrays(pa.array([0, 7, 0, 7], pa.int32()), pa.array(["a"]), safe=False)
+    absent = pa.array([False, True, False, True])
+    offsets, sizes = pa.array([0, 1, 2, 3, 4], pa.int32()), pa.array([1] * 4, pa.int32())
+    columns = [
+        pa.FixedSizeListArray.from_arrays(key, 1, mask=absent),
+        pa.ListArray.from_arrays(offsets, key, mask=absent),
+        pa.LargeListArray.from_arrays(offsets.cast(pa.int64()), key, mask=absent),
+        pa.ListViewArray.from_arrays(offsets[:4], sizes, key, mask=absent),
+        pa.LargeListViewArray.from_arrays(offsets[:4].cast(pa.int64()), sizes.cast(pa.int64()), key, mask=absent),
+    ]
+    for column in columns:
+        inside = pa.StructArray.from_arrays([column], ["list"])
+        for made, rows in [(column, [["a"], None, ["a"], None]), (inside, [{"list": row} for row in [["a"], None, ["a"], None]])]:
+            given = pa.table({"id": pa.array(range(4)), "value": made})
+            listed = [{"id": id, "value": row} for id, row in enumerate(rows)]
+            stores = [TokenStore(Schema.from_arrow(given.schema)) for _ in range(2)]
+            stores[0].ingest_nodes_arrow(given)
+            stores[1].ingest_nodes_msgspec(listed)
+            assert stores[0].equals(stores[1]) and stores[1].equals(stores[0])

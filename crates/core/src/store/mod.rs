@@ -38,6 +38,7 @@ mod ingest;
 mod plan;
 mod show;
 mod snapshot;
+mod sunk;
 mod symbols;
 mod table;
 mod text;

@@ -3,10 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
-use arrow_array::cast::AsArray;
 use arrow_array::{
-    Array, ArrayRef, BooleanArray, GenericListArray, OffsetSizeTrait, RecordBatch,
-    RecordBatchOptions, StructArray, new_empty_array, new_null_array,
+    Array, ArrayRef, RecordBatch, RecordBatchOptions, new_empty_array, new_null_array,
 };
 use arrow_cast::cast;
 use arrow_schema::{
@@ -14,7 +12,6 @@ use arrow_schema::{
 };
 use arrow_select::concat::concat;
 use arrow_select::interleave::interleave;
-use arrow_select::nullif::nullif;
 
 use crate::schema::Declaration;
 
@@ -22,6 +19,7 @@ use super::check::{arrow_error, takes_null};
 use super::chunk::{Chunk, locate};
 use super::error::StoreError;
 use super::plan::is_text;
+use super::sunk::sunk;
 use super::table::Column;
 
 /// The records of a store at one moment.
@@ -198,39 +196,6 @@ impl Snapshot {
             concat(&arrays).map_err(failed)
         }
     }
-}
-
-/// The array with the nulls of a record on its fields, too: what stands below them may be no proper value, such as a key that its
-/// dictionary does not have.
-fn sunk(array: &ArrayRef) -> ArrayRef {
-    let made: Option<ArrayRef> = match array.data_type() {
-        DataType::List(_) => sunk_items::<i32>(array),
-        DataType::LargeList(_) => sunk_items::<i64>(array),
-        DataType::Struct(_) => {
-            let records = array.as_struct();
-            let absent = records.nulls().map(|nulls| BooleanArray::new(!nulls.inner(), None));
-            let sink = |field: &ArrayRef| match &absent {
-                Some(absent) => sunk(&nullif(field, absent).unwrap_or_else(|_| field.clone())),
-                None => sunk(field),
-            };
-            let named = records.fields().iter();
-            let fields: Fields = named.map(|f| f.as_ref().clone().with_nullable(true)).collect();
-            let columns = records.columns().iter().map(sink).collect();
-            let (nulls, rows) = (records.nulls().cloned(), records.len());
-            let made = StructArray::try_new_with_length(fields, columns, nulls, rows);
-            made.ok().map(|made| Arc::new(made) as ArrayRef)
-        }
-        _ => None,
-    };
-    made.unwrap_or_else(|| array.clone())
-}
-
-fn sunk_items<O: OffsetSizeTrait>(array: &ArrayRef) -> Option<ArrayRef> {
-    let lists = array.as_list::<O>();
-    let items = sunk(lists.values());
-    let field = Arc::new(ArrowField::new("item", items.data_type().clone(), true));
-    let (offsets, nulls) = (lists.offsets().clone(), lists.nulls().cloned());
-    Some(Arc::new(GenericListArray::<O>::try_new(field, offsets, items, nulls).ok()?))
 }
 
 /// The layout for chunks of these types; `None` if there are none.
