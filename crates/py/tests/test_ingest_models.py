@@ -229,3 +229,26 @@ def test_rows_of_many_shapes_are_the_same_rows() -> None:
     with pytest.raises(IngestError) as caught:
         store.ingest_nodes_msgspec([{"id": 20}, {"id": 21, "size": "x"}])
     assert (caught.value.row, caught.value.column, caught.value.value) == (1, "size", "'x'")
+
+
+class Pair(ottava.Model):
+    id: int
+    at: tuple[int, str]
+    more: tuple[float, ...] = ()
+
+
+def test_tuples_by_every_way() -> None:
+    listed = [{"id": 1, "at": [1, "a"], "more": [0.5, 1.5]}, {"id": 2, "at": [2, "b"], "more": []}]
+    stores = [TokenStore(Pair) for _ in range(6)]
+    for store, source in zip(stores, [*flexible(listed), [Pair(id=1, at=(1, "a"), more=(0.5, 1.5)), Pair(id=2, at=(2, "b"))]]):
+        store.ingest_nodes_msgspec(source)
+        assert store.equals(stores[0])
+    again = TokenStore(Pair)
+    again.ingest_nodes_arrow(stores[0])
+    assert again.equals(stores[0])
+    for bad in ([1, None], [1], [1, "a", 2], ["x", "a"]):
+        for data in ([{"id": 3, "at": bad}], json.dumps({"id": 3, "at": bad})):
+            with pytest.raises(IngestError) as caught:
+                again.ingest_nodes_msgspec(data)
+            assert caught.value.row == 0 and str(caught.value.column).startswith("at")
+    assert len(again) == 2

@@ -86,6 +86,24 @@ impl Checker<'_> {
             | Kind::Set(item)
             | Kind::FrozenSet(item)
             | Kind::FixedList(item, _) => self.items(part, item, array),
+            Kind::Tuple { items, rest: Some(rest) } if items.is_empty() => {
+                self.items(part, rest, array)
+            }
+            Kind::Tuple { items, rest: None } => {
+                let Some(structs) = array.as_struct_opt() else { return Ok(()) };
+                for (at, (item, column)) in items.iter().zip(structs.columns()).enumerate() {
+                    let path = format!("{}.{at}", part.path);
+                    let child = Part {
+                        path: &path,
+                        array: column,
+                        present: structs.nulls(),
+                        row: part.row,
+                        nested: true,
+                    };
+                    self.part(&child, item)?;
+                }
+                Ok(())
+            }
             Kind::Record(record) => {
                 let Some(structs) = array.as_struct_opt() else { return Ok(()) };
                 for field in &record.fields {
@@ -138,7 +156,11 @@ impl Checker<'_> {
         let ty = resolve(self.declaration, ty);
         has_rules(&ty.rules)
             || match &ty.kind {
-                Kind::Enum(_) | Kind::Literal(_) | Kind::Record(_) | Kind::Dict(..) => true,
+                Kind::Enum(_)
+                | Kind::Literal(_)
+                | Kind::Record(_)
+                | Kind::Tuple { .. }
+                | Kind::Dict(..) => true,
                 Kind::List(item)
                 | Kind::Set(item)
                 | Kind::FrozenSet(item)

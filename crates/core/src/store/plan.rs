@@ -242,8 +242,7 @@ impl<'a> Fit<'a> {
     /// Kinds that Arrow has no type of its own for are taken in the layout that they are given out in.
     fn same_layout(&mut self, path: &str, ty: &Type, found: &DataType) -> Step {
         match data_type(self.declaration, ty) {
-            Ok(target) if target.equals_datatype(found) => Step::Keep,
-            Ok(target) if is_text(&target) && is_text(found) => Step::Keep,
+            Ok(target) if alike(&target, found) => Step::Keep,
             _ => self.refuse(path, ty, words::arrow(found)),
         }
     }
@@ -375,6 +374,20 @@ pub(super) fn resolve<'t>(declaration: &'t Declaration, ty: &'t Type) -> &'t Typ
         }
     }
     at
+}
+
+/// Whether two types are the same but for layouts of text, and for fields that may be null, which is seen where values are checked.
+fn alike(a: &DataType, b: &DataType) -> bool {
+    match (a, b) {
+        (DataType::Struct(a), DataType::Struct(b)) => {
+            let field = |(a, b): (&FieldRef, &FieldRef)| {
+                a.name() == b.name() && alike(a.data_type(), b.data_type())
+            };
+            a.len() == b.len() && a.iter().zip(b).all(field)
+        }
+        (DataType::List(a), DataType::List(b)) => alike(a.data_type(), b.data_type()),
+        _ => a.equals_datatype(b) || (is_text(a) && is_text(b)),
+    }
 }
 
 /// The field of a list's items, in any layout of lists.
