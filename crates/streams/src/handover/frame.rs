@@ -284,10 +284,9 @@ mod tests {
         }
 
         #[test]
-        fn a_cut_frame_is_refused(frame in frames(), cut in 0usize..128) {
+        fn a_cut_frame_is_refused(frame in frames(), cut in any::<prop::sample::Index>()) {
             let bytes = frame.encode();
-            prop_assume!(cut < bytes.len());
-            if let Ok(other) = Frame::decode(&bytes[..cut]) {
+            if let Ok(other) = Frame::decode(&bytes[..cut.index(bytes.len())]) {
                 // Only the directory of a welcome may be shorter.
                 let welcome = matches!(other, Frame::Welcome { .. });
                 prop_assert!(welcome);
