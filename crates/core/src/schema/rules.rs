@@ -37,7 +37,7 @@ pub struct Rules {
     /// A well-known shape of a string.
     #[cfg_attr(feature = "serde", serde(skip_serializing_if = "Option::is_none"))]
     pub format: Option<Format>,
-    /// No two items of a list are equal.
+    /// No two items of a list are equal, as they are after conversion: without what their records ignore, and with defaults.
     #[cfg_attr(feature = "serde", serde(skip_serializing_if = "is_false"))]
     pub unique_items: bool,
     /// White space is removed from both ends of a string before other rules are checked.

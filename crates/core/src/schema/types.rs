@@ -357,7 +357,7 @@ impl Type {
         self
     }
 
-    /// Lists without two equal items.
+    /// Lists without two items that are equal after conversion.
     #[must_use]
     pub fn unique_items(mut self) -> Self {
         self.rules.unique_items = true;

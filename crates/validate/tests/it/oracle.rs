@@ -48,7 +48,7 @@ fn is_right(ty: &Type, value: &Json) -> bool {
         }),
         (Kind::List(item), Json::Array(items)) => {
             let unique = !rules.unique_items
-                || items.iter().enumerate().all(|(at, item)| !items[..at].contains(item));
+                || (0..items.len()).all(|at| !items[..at].iter().any(|x| equal(x, &items[at])));
             sized(items.len()) && unique && items.iter().all(|value| is_right(item, value))
         }
         (Kind::Dict(key, item), Json::Object(entries)) => {
@@ -68,6 +68,21 @@ fn is_right(ty: &Type, value: &Json) -> bool {
     }
 }
 
+/// Equality of what is made of values: numbers of the same value are equal, whatever their type.
+fn equal(a: &Json, b: &Json) -> bool {
+    match (a, b) {
+        (Json::Number(a), Json::Number(b)) => a.as_f64() == b.as_f64(),
+        (Json::Array(a), Json::Array(b)) => {
+            a.len() == b.len() && a.iter().zip(b).all(|(a, b)| equal(a, b))
+        }
+        (Json::Object(a), Json::Object(b)) => {
+            let same = |(key, a): (&String, &Json)| b.get(key).is_some_and(|b| equal(a, b));
+            a.len() == b.len() && a.iter().all(same)
+        }
+        (a, b) => a == b,
+    }
+}
+
 fn types() -> impl Strategy<Value = Type> {
     let leaf = prop_oneof![
         Just(Type::any()),
@@ -83,11 +98,13 @@ fn types() -> impl Strategy<Value = Type> {
         Just(Type::one_of(["a", "b"])),
         Just(Type::new(Kind::Literal(vec![1.into(), "a".into()]))),
     ];
+    // Not of records: these leave out what they do not know, and are compared without.
+    let unique = leaf.clone().prop_map(|item| Type::list(item).unique_items());
+    let leaf = prop_oneof![12 => leaf, 1 => unique];
     leaf.prop_recursive(3, 12, 3, |inner| {
         prop_oneof![
             inner.clone().prop_map(Type::list),
             inner.clone().prop_map(|item| Type::list(item).max_length(2)),
-            inner.clone().prop_map(|item| Type::list(item).unique_items()),
             inner.clone().prop_map(|item| Type::dict(Type::str(), item)),
             inner.clone().prop_map(Type::nullable),
             prop::collection::vec(inner.clone(), 1..3).prop_map(Type::union),
@@ -373,6 +390,18 @@ fn options_widen_and_narrow_what_is_json() {
     assert!(narrow.is_valid_json(b"{\"a\":{\"a\":1},\"b\":2}"));
     let issues = narrow.issues_json(b"{\"a\":1,\"\\u0061\":2}");
     assert_eq!(issues[0].message(), "Invalid JSON: duplicate key at line 1 column 8");
+}
+
+#[test]
+fn unique_items_are_compared_as_they_are_after_conversion() {
+    let part = Record::new("Part").field(Field::new("a", Type::int()).default(0));
+    let schema = Schema::compile(Declaration::new("t", Type::list(part.into()).unique_items()));
+    let schema = schema.unwrap();
+    assert!(schema.is_valid_json(br#"[{"a":1},{"a":2},{}]"#));
+    for same in [r#"[{"a":1},{"a":1,"b":2}]"#, r#"[{"a":0},{}]"#, r#"[{"a":1},{"a":"1"}]"#] {
+        assert!(!schema.is_valid_json(same.as_bytes()), "{same}");
+        assert!(!schema.issues_json(same.as_bytes()).is_empty(), "{same}");
+    }
 }
 
 #[test]
