@@ -78,7 +78,7 @@ def embeddings(rows: int) -> Any:
     return pa.FixedSizeListArray.from_arrays(pa.array(values), EMBEDDING)
 
 
-def flat_model() -> Any:
+def flat_model(embedding: bool = False) -> Any:
     import datetime as dt
 
     import ottava
@@ -96,7 +96,10 @@ def flat_model() -> Any:
         title: str
         created_at: dt.datetime
 
-    return Node
+    class Embedded(Node):
+        embedding: list[float]
+
+    return Embedded if embedding else Node
 
 
 def paragon_rows(rows: int, embedding: bool) -> list[dict[str, Any]]:
@@ -293,6 +296,27 @@ def row_ndjson_flat(rows: int) -> bytes:
     return cached(f"flat-{rows}.ndjson", lambda: ndjson(flat_table(rows).to_pylist()))
 
 
+def row_ndjson_embedded(rows: int) -> bytes:
+    """Lines with a list of 384 floats, of which a thousand are different."""
+
+    def make() -> bytes:
+        texts = [json.dumps([round(x, 6) for x in values]).encode() for values in vectors(min(rows, 1000))]
+        lines = row_ndjson_flat(rows).split(b"\n")
+        return b"\n".join(line[:-1] + b', "embedding": ' + texts[at % len(texts)] + b"}" for at, line in enumerate(lines))
+
+    return cached(f"embedded-{rows}.ndjson", make)
+
+
+def vectors(rows: int) -> list[list[float]]:
+    import numpy as np
+
+    return list(np.random.default_rng(2).random((rows, EMBEDDING)).tolist())
+
+
+def embedded_dicts(rows: int) -> list[dict[str, Any]]:
+    return [{**row, "embedding": vector} for row, vector in zip(flat_table(rows).to_pylist(), vectors(rows))]
+
+
 def row_ndjson_paragon(rows: int) -> bytes:
     return cached(f"paragon-{rows}.ndjson", lambda: ndjson(paragon_rows(rows, False)))
 
@@ -319,6 +343,8 @@ ROWS: list[Row] = [
     ("NDJSON to store, flat, 1 thread", lambda n: (flexible(flat_model()), row_ndjson_flat(n))),
     ("NDJSON to store, flat, all threads", lambda n: (flexible(flat_model(), None), row_ndjson_flat(n))),
     ("NDJSON to store, paragon, 1 thread", lambda n: (flexible(paragon_model()), row_ndjson_paragon(n))),
+    ("NDJSON to store, flat, with embeddings, 1 thread", lambda n: (flexible(flat_model(True)), row_ndjson_embedded(n))),
+    ("dicts to store, flat, with embeddings", lambda n: (flexible(flat_model(True)), embedded_dicts(n))),
     ("dicts to store, flat", lambda n: (flexible(flat_model()), flat_table(n).to_pylist())),
     ("Structs to store, flat", lambda n: (flexible(flat_model()), structs(n))),
     ("peer: msgspec to rustworkx with id dicts, flat", lambda n: (into_rustworkx(_flat_struct()), row_ndjson_flat(n))),
@@ -326,11 +352,20 @@ ROWS: list[Row] = [
         "peer: msgspec to rustworkx with id dicts, paragon",
         lambda n: (into_rustworkx(msgspec_struct(paragon_rows(1, False)[0])), row_ndjson_paragon(n)),
     ),
+    (
+        "peer: msgspec to rustworkx with id dicts, flat, with embeddings",
+        lambda n: (into_rustworkx(msgspec_struct(embedded_dicts(1)[0])), row_ndjson_embedded(n)),
+    ),
     ("peer: polars.read_ndjson, flat", lambda n: (polars_ndjson(None), row_ndjson_flat(n))),
     ("peer: polars.read_ndjson, then Arrow to store, flat", lambda n: (polars_ndjson(store(None)), row_ndjson_flat(n))),
     ("peer: pyarrow checks without an index, flat", lambda n: (pyarrow_checks, flat_table(n))),
     ("peer: pyarrow.json and the same checks, flat", lambda n: (pyarrow_json, row_ndjson_flat(n))),
 ]
+
+
+# These make hundreds of megabytes of text or of Python objects for 100,000 nodes, and are not measured with more.
+LARGE = frozenset(name for name, _ in ROWS if "with embeddings" in name and "Arrow" not in name)
+MOST_LARGE = 100_000
 
 
 def paragon_schema() -> Any:
@@ -407,6 +442,10 @@ def compare_answers(rows: int) -> None:
             assert answer(name).equals(first), name
     paragon = answer("Arrow to store, paragon, 1 thread")
     assert answer("NDJSON to store, paragon, 1 thread").equals(paragon)
+    embedded = answer("NDJSON to store, flat, with embeddings, 1 thread").to_pyarrow()["embedding"].to_pylist()
+    graph = answer("peer: msgspec to rustworkx with id dicts, flat, with embeddings")[0]
+    assert embedded == [node.embedding for node in graph.nodes()]
+    assert answer("dicts to store, flat, with embeddings").to_pyarrow()["embedding"].to_pylist() == vectors(rows)
     assert {row["id"] for row in first.to_pyarrow().select(["id"]).to_pylist()} == ids
     assert answer("peer: msgspec to rustworkx with id dicts, flat")[1].keys() == ids
     assert answer("peer: msgspec to rustworkx with id dicts, paragon")[1].keys() == set(paragon.to_pyarrow()["id"].to_pylist())
@@ -430,6 +469,7 @@ PEAK = 0.3
 VERSUS: list[tuple[str, str, float | None]] = [
     ("NDJSON to store, flat, 1 thread", "peer: msgspec to rustworkx with id dicts, flat", 7.0),
     ("NDJSON to store, paragon, 1 thread", "peer: msgspec to rustworkx with id dicts, paragon", None),
+    ("NDJSON to store, flat, with embeddings, 1 thread", "peer: msgspec to rustworkx with id dicts, flat, with embeddings", None),
     ("NDJSON to store, flat, all threads", "peer: polars.read_ndjson, flat", None),
     ("NDJSON to store, flat, all threads", "peer: polars.read_ndjson, then Arrow to store, flat", None),
     ("NDJSON to store, flat, 1 thread", "peer: pyarrow.json and the same checks, flat", None),
@@ -514,6 +554,8 @@ def main() -> None:
             if arguments.only not in name:
                 continue
             for size in sizes:
+                if name in LARGE and size > MOST_LARGE:
+                    continue
                 child = [sys.executable, __file__, "--one", name, str(size)]
                 done = subprocess.run(child, capture_output=True, text=True, env=environment)
                 if done.returncode:
