@@ -99,6 +99,8 @@ impl CompactRows {
             strict,
             &mut store,
             |_| (),
+            // What a row has left behind does no harm.
+            |_| (),
             |_, row, checked, found| {
                 let made = match checked {
                     Ok(cell) => CompactRow::Good(Made(cell)),

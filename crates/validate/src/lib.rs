@@ -46,6 +46,7 @@ mod code;
 mod columns;
 mod compact;
 mod compile;
+mod direct;
 mod distinct;
 mod error;
 mod input;

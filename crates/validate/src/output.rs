@@ -241,6 +241,10 @@ pub trait Output: Sized {
     /// # Errors
     /// As [`Output::host`].
     fn extra(&mut self, record: &mut Self::Record, key: &str, value: Self::Value) -> Checked<()>;
+    /// Forgets a record, which is read once more from the start because a key of it came twice. Outputs that fill places forget what they were
+    /// given of it; for all others this is nothing.
+    #[cold]
+    fn forget_record(&mut self, _at: Self::Place, _record: Self::Record) {}
     /// Ends a record. `given` says which fields the input had, for hosts that keep it.
     ///
     /// # Errors

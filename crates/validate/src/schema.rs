@@ -1,10 +1,13 @@
 //! The compiled schema, and the ways to run it.
 
+use std::sync::OnceLock;
+
 use ottava_core::limits::Limits;
 use ottava_core::schema::{Declaration, Value};
 
 use crate::check::Run;
 use crate::compile::compile;
+use crate::direct::Direct;
 use crate::error::SchemaError;
 use crate::input::Input;
 use crate::issue::{Code, Echo, Issue, Issues, Param};
@@ -22,6 +25,8 @@ pub struct Schema {
     program: Program,
     json: JsonOptions,
     limits: Limits,
+    /// Made when rows are first read.
+    direct: OnceLock<Option<Direct>>,
 }
 
 /// How to compile a declaration.
@@ -53,7 +58,13 @@ impl Schema {
         options: &CompileOptions<'_>,
     ) -> Result<Self, SchemaError> {
         let program = compile(&declaration, options.pattern_engine)?;
-        Ok(Self { declaration, program, json: options.json, limits: options.limits })
+        Ok(Self {
+            declaration,
+            program,
+            json: options.json,
+            limits: options.limits,
+            direct: OnceLock::new(),
+        })
     }
 
     /// The declaration it was compiled from.
@@ -78,6 +89,11 @@ impl Schema {
     #[must_use]
     pub fn json_options(&self) -> JsonOptions {
         self.json
+    }
+
+    /// How rows of JSON are read without a run, if they can be.
+    pub(crate) fn direct(&self) -> Option<&Direct> {
+        self.direct.get_or_init(|| Direct::compile(&self.program)).as_ref()
     }
 
     /// Runs the program over one value of any input, into any output. `strict` overrides the declaration.

@@ -52,6 +52,7 @@ pub(super) fn check_chunk(
         options.strict,
         &mut output,
         ColumnOutput::root,
+        ColumnOutput::forget_row,
         |output, row, checked, found| match checked {
             Ok(_) => output.end_row(),
             Err(_) => {

@@ -61,7 +61,7 @@ pub struct ColumnRecord(RecordState);
 
 #[derive(Debug)]
 enum RecordState {
-    Columns { column: usize, extra: Option<TreeEntries> },
+    Columns { column: usize, extra: Option<Box<TreeEntries>> },
     Tree(TreeRecord),
 }
 
@@ -116,7 +116,7 @@ impl ColumnOutput {
         RecordBatch::try_new_with_options(self.schema.clone(), arrays, &options)
     }
 
-    #[inline]
+    #[inline(always)]
     fn data(&mut self, at: usize) -> Option<&mut Data> {
         self.table.columns.get_mut(at).map(|column| &mut column.data)
     }
@@ -142,7 +142,7 @@ impl ColumnOutput {
     }
 
     /// Puts a finished value into its column, if it is not there yet.
-    #[inline]
+    #[inline(always)]
     fn settle(&mut self, column: usize, value: Option<Box<Value>>) -> Checked<()> {
         match value {
             None => Ok(()),
@@ -227,7 +227,7 @@ impl ColumnOutput {
     }
 
     /// The column of a record's field.
-    #[inline]
+    #[inline(always)]
     fn child(&self, column: usize, field: usize) -> usize {
         if column == ROOT {
             return self.table.roots[field];
@@ -270,7 +270,7 @@ impl Output for ColumnOutput {
         Ok(None)
     }
 
-    #[inline]
+    #[inline(always)]
     fn int(&mut self, at: usize, value: i64) -> Checked<Self::Value> {
         // The width of the column is a rule of the type, so it has been checked.
         match self.data(at) {
@@ -304,7 +304,7 @@ impl Output for ColumnOutput {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn float(&mut self, at: usize, value: f64) -> Checked<Self::Value> {
         match self.data(at) {
             Some(Data::F64(values)) => values.push(value),
@@ -318,7 +318,7 @@ impl Output for ColumnOutput {
         Ok(None)
     }
 
-    #[inline]
+    #[inline(always)]
     fn str(&mut self, at: usize, value: &str) -> Checked<Self::Value> {
         match self.data(at) {
             Some(Data::Str(values)) => {
@@ -368,7 +368,7 @@ impl Output for ColumnOutput {
         Ok(None)
     }
 
-    #[inline]
+    #[inline(always)]
     fn datetime(&mut self, at: usize, value: DateTime) -> Checked<Self::Value> {
         match self.data(at) {
             Some(Data::Instant(values, scale)) => {
@@ -440,25 +440,25 @@ impl Output for ColumnOutput {
         Ok(None)
     }
 
-    #[inline]
+    #[inline(always)]
     fn enum_member(&mut self, at: usize, plan: &EnumPlan, index: usize) -> Checked<Self::Value> {
         let value = &plan.members[index].value;
         match self.data(at) {
             Some(Data::Symbol(values, _)) if *value != Value::Null => {
                 let members = plan.members.iter().map(|member| &member.value);
-                values.push(symbol_index(members, index));
+                values.push(symbol_index(plan.choices.null, members, index));
                 Ok(None)
             }
             _ => plain(self, at, value),
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn literal(&mut self, at: usize, plan: &LiteralPlan, index: usize) -> Checked<Self::Value> {
         let value = &plan.values[index];
         match self.data(at) {
             Some(Data::Symbol(values, _)) if *value != Value::Null => {
-                values.push(symbol_index(plan.values.iter(), index));
+                values.push(symbol_index(plan.choices.null, plan.values.iter(), index));
                 Ok(None)
             }
             _ => plain(self, at, value),
@@ -575,7 +575,7 @@ impl Output for ColumnOutput {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn record(&mut self, at: usize, plan: &RecordPlan) -> Checked<ColumnRecord> {
         let state = match self.data(at) {
             _ if at == ROOT => RecordState::Columns { column: at, extra: None },
@@ -585,7 +585,7 @@ impl Output for ColumnOutput {
         Ok(ColumnRecord(state))
     }
 
-    #[inline]
+    #[inline(always)]
     fn field_place(&mut self, _at: usize, record: &ColumnRecord, field: usize) -> usize {
         match &record.0 {
             RecordState::Columns { column, .. } => self.child(*column, field),
@@ -593,7 +593,7 @@ impl Output for ColumnOutput {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn field(
         &mut self,
         record: &mut ColumnRecord,
@@ -601,6 +601,8 @@ impl Output for ColumnOutput {
         value: Self::Value,
     ) -> Checked<()> {
         match &mut record.0 {
+            // What is in its column already needs no more.
+            RecordState::Columns { .. } if value.is_none() => Ok(()),
             RecordState::Columns { column, .. } => {
                 let child = self.child(*column, field);
                 self.settle(child, value)
@@ -626,7 +628,18 @@ impl Output for ColumnOutput {
         }
     }
 
-    #[inline]
+    #[cold]
+    fn forget_record(&mut self, at: usize, record: ColumnRecord) {
+        let RecordState::Columns { column, .. } = record.0 else { return };
+        let (children, rows) = match self.data(at) {
+            Some(Data::Struct { rows, children }) => (children.clone(), *rows),
+            _ if column == ROOT => (self.table.roots.clone(), self.rows),
+            _ => return,
+        };
+        children.into_iter().for_each(|child| self.table.truncate(child, rows));
+    }
+
+    #[inline(always)]
     fn end_record(
         &mut self,
         at: usize,

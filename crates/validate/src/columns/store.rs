@@ -83,9 +83,35 @@ impl Bytes {
     #[inline]
     pub(super) fn push(&mut self, value: &[u8]) -> bool {
         let Ok(end) = i32::try_from(self.bytes.len() + value.len()) else { return false };
-        self.bytes.extend_from_slice(value);
+        self.copy(value);
         self.ends.push(end);
         true
+    }
+
+    /// Adds bytes; a few of them, as most values are, without a call.
+    #[inline(always)]
+    fn copy(&mut self, value: &[u8]) {
+        let start = self.bytes.len();
+        if let (Some(first), Some(last)) = (value.first_chunk::<16>(), value.last_chunk::<16>())
+            && value.len() <= 32
+        {
+            self.bytes.extend_from_slice(first);
+            self.bytes.extend_from_slice(&[0; 16]);
+            let end = start + value.len();
+            self.bytes[end - 16..end].copy_from_slice(last);
+            self.bytes.truncate(end);
+        } else if let (Some(first), Some(last)) =
+            (value.first_chunk::<8>(), value.last_chunk::<8>())
+            && value.len() <= 16
+        {
+            // Where they overlap, they are the same.
+            let low = u128::from(u64::from_le_bytes(*first));
+            let high = u128::from(u64::from_le_bytes(*last)) << (8 * (value.len() - 8));
+            self.bytes.extend_from_slice(&(low | high).to_le_bytes());
+            self.bytes.truncate(start + value.len());
+        } else {
+            self.bytes.extend_from_slice(value);
+        }
     }
 
     fn truncate(&mut self, rows: usize) {

@@ -39,8 +39,18 @@ pub(super) fn symbols(declaration: &Declaration, path: &[&str]) -> Option<Vec<St
     }
 }
 
-/// The index of a choice among the symbols of its column, which leave out null.
-pub(super) fn symbol_index<'v>(mut values: impl Iterator<Item = &'v Value>, index: usize) -> i32 {
-    let nulls = values.by_ref().take(index).filter(|value| **value == Value::Null).count();
+/// The index of a choice among the symbols of its column, which leave out null; `null` is the index of the first null.
+#[inline(always)]
+pub(super) fn symbol_index<'v>(
+    null: Option<u32>,
+    mut values: impl Iterator<Item = &'v Value>,
+    index: usize,
+) -> i32 {
+    let nulls = match null {
+        Some(first) if (first as usize) < index => {
+            values.by_ref().take(index).filter(|value| **value == Value::Null).count()
+        }
+        _ => 0,
+    };
     i32::try_from(index - nulls).unwrap_or(0)
 }

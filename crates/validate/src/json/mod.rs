@@ -3,11 +3,14 @@
 mod key;
 mod number;
 mod reader;
+pub(crate) mod scan;
 mod string;
 mod write;
 
 pub(crate) use key::QuotedKey;
+pub(crate) use number::TENS;
 pub use reader::{JsonError, JsonInput, JsonOptions};
+pub(crate) use string::{find_special, special_in};
 pub use write::write;
 
 use ottava_core::limits::Limits;

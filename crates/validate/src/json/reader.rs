@@ -152,6 +152,18 @@ impl<'j> JsonInput<'j> {
         self.work = 0;
     }
 
+    /// Where reading has come to.
+    #[inline]
+    pub(crate) fn position(&self) -> usize {
+        self.pos
+    }
+
+    /// The text lies inside that many containers.
+    #[inline]
+    pub(crate) fn enter_from(&mut self, depth: usize) {
+        self.depth = depth;
+    }
+
     /// Makes sure that nothing but white space follows.
     ///
     /// # Errors

@@ -1,37 +1,31 @@
 //! Strings: where they end, and what their escapes mean.
 
-const ONES: u64 = 0x0101_0101_0101_0101;
-const HIGHS: u64 = 0x8080_8080_8080_8080;
+use wide::u8x16;
 
-/// Whether one of eight bytes is a quote, a backslash or a control character.
-#[inline]
-fn special(word: u64) -> u64 {
-    let zero_in = |word: u64| word.wrapping_sub(ONES) & !word & HIGHS;
-    let control = word.wrapping_sub(ONES * 0x20) & !word & HIGHS;
-    control | zero_in(word ^ (ONES * b'"' as u64)) | zero_in(word ^ (ONES * b'\\' as u64))
+use super::scan::sixteen;
+
+/// The index of the first quote, backslash or control character among sixteen bytes; 16 if there is none.
+#[inline(always)]
+pub(crate) fn special_in(near: u128) -> usize {
+    let near = u8x16::new(near.to_le_bytes());
+    let special = near.simd_le(u8x16::splat(0x1f))
+        | near.simd_eq(u8x16::splat(b'"'))
+        | near.simd_eq(u8x16::splat(b'\\'));
+    (special.to_bitmask() | 0x1_0000).trailing_zeros() as usize
 }
 
 /// The index of the first quote, backslash or control character at or after `from`; the length if there is none.
-#[inline]
-pub(super) fn find_special(bytes: &[u8], from: usize) -> usize {
+#[inline(always)]
+pub(crate) fn find_special(bytes: &[u8], from: usize) -> usize {
     let mut at = from;
-    while let Some(chunk) = bytes.get(at..at + 8) {
-        // A slice of eight bytes is an array of eight bytes.
-        let word = u64::from_le_bytes(chunk.try_into().unwrap_or_default());
-        let mask = special(word);
-        if mask != 0 {
-            // Only bytes above the lowest hit may be false alarms (a borrow runs upwards).
-            return at + (mask.trailing_zeros() / 8) as usize;
+    loop {
+        // What is behind the end counts as a control character.
+        let found = special_in(sixteen(bytes, at));
+        if found < 16 {
+            return (at + found).min(bytes.len());
         }
-        at += 8;
+        at += 16;
     }
-    while let Some(byte) = bytes.get(at) {
-        if *byte < 0x20 || *byte == b'"' || *byte == b'\\' {
-            break;
-        }
-        at += 1;
-    }
-    at
 }
 
 /// Reads the escape whose backslash stands at `at`, appends its character, and returns the index after it.

@@ -89,6 +89,7 @@ impl<I: Input, O: Output> Run<'_, I, O> {
         };
         if repeated {
             self.issues.truncate(start);
+            self.output.forget_record(at, record);
             (self.fit, self.fields) = before;
             return self.read_gathered(plan, at, value);
         }

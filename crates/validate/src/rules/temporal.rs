@@ -126,7 +126,54 @@ fn parse_datetime(text: &[u8]) -> Result<DateTime, ParseError> {
 }
 
 pub(crate) fn parse_rfc3339(text: &[u8]) -> Result<DateTime, ParseError> {
+    if let Some(usual) = usual_datetime(text) {
+        return Ok(usual);
+    }
     speedate::DateTime::parse_bytes_rfc3339_with_config(text, &TIME_CONFIG).map(datetime_of)
+}
+
+/// A date and time as most programs write it: `2026-01-02T03:04:05`, or a space instead of the `T`, with up to six digits of a fraction,
+/// and `Z` or `+00:00` behind it or nothing. Anything else is not known here.
+pub(crate) fn usual_datetime(text: &[u8]) -> Option<DateTime> {
+    let head: &[u8; 19] = text.first_chunk()?;
+    let digit = |at: usize| head[at].wrapping_sub(b'0');
+    let digits = [0, 1, 2, 3, 5, 6, 8, 9, 11, 12, 14, 15, 17, 18].iter();
+    let plain = digits.fold(true, |plain, at| plain & (digit(*at) < 10));
+    let marks =
+        [head[4], head[7], head[13], head[16]] == *b"--::" && matches!(head[10], b'T' | b' ');
+    if !plain || !marks {
+        return None;
+    }
+    let pair = |at: usize| digit(at) * 10 + digit(at + 1);
+    let year = u16::from(pair(0)) * 100 + u16::from(pair(2));
+    let (month, day, hour, minute, second) = (pair(5), pair(8), pair(11), pair(14), pair(17));
+    let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    let days = match month {
+        2 => 28 + u8::from(leap),
+        4 | 6 | 9 | 11 => 30,
+        1..=12 => 31,
+        _ => return None,
+    };
+    if year == 0 || day == 0 || day > days || hour > 23 || minute > 59 || second > 59 {
+        return None;
+    }
+    let mut at = 19;
+    let mut micros = 0;
+    if text.get(at) == Some(&b'.') {
+        let (count, number) = crate::json::scan::digits(crate::json::scan::eight(text, at + 1));
+        if !(1..=6).contains(&count) {
+            return None;
+        }
+        micros = number as u32 * 10_u32.pow(6 - count as u32);
+        at += 1 + count;
+    }
+    let offset = match &text[at..] {
+        b"" => None,
+        b"Z" | b"+00:00" => Some(0),
+        _ => return None,
+    };
+    let time = Time { hour, minute, second, micros, offset };
+    Some(DateTime { date: Date { year, month, day }, time })
 }
 
 pub(crate) fn parse_date(text: &[u8]) -> Result<Date, ParseError> {
@@ -441,5 +488,48 @@ pub(crate) fn is_format(format: &str, text: &str) -> bool {
         "uri" => url::Url::parse(text).is_ok(),
         "uuid" => bytes.len() == 36 && super::format::parse_uuid(text).is_ok(),
         _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn the_usual_form_reads_as_any_form(
+            text in "(0000|[0-9]{4}|2000|2100|2024)-(0[0-9]|1[0-3]|02)-([0-3][0-9]|2[89])[T ]([01][0-9]|2[0-4]):[0-6][0-9]:[0-6][0-9](\\.[0-9]{0,8})?(Z|\\+00:00|\\+01:00|-00:00| )?",
+            change in any::<proptest::sample::Index>(),
+            byte in prop_oneof![4 => Just(0_u8), 1 => any::<u8>()],
+        ) {
+            let mut text = text.into_bytes();
+            if byte > 0 {
+                let at = change.index(text.len());
+                text[at] = byte;
+            }
+            let expected = speedate::DateTime::parse_bytes_rfc3339_with_config(&text, &TIME_CONFIG);
+            if let Some(found) = usual_datetime(&text) {
+                prop_assert_eq!(Some(found), expected.map(datetime_of).ok());
+            }
+        }
+    }
+
+    #[test]
+    fn the_usual_form_is_known() {
+        for text in
+            ["2026-01-02T03:04:05Z", "2024-02-29 23:59:59.123456+00:00", "1999-12-31T00:00:00.5"]
+        {
+            assert!(usual_datetime(text.as_bytes()).is_some(), "{text}");
+        }
+        for text in [
+            "2023-02-29T00:00:00",
+            "2026-01-02",
+            "2026-01-02T24:00:00",
+            "2026-01-02T03:04:05+01:00",
+        ] {
+            assert!(usual_datetime(text.as_bytes()).is_none(), "{text}");
+        }
     }
 }

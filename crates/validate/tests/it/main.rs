@@ -5,6 +5,7 @@
 #[cfg(feature = "arrow")]
 mod batches;
 mod conversion;
+mod direct;
 mod hostile;
 mod json_schema;
 mod oracle;

@@ -1,0 +1,76 @@
+//! Eight and sixteen bytes at a time.
+
+/// The eight bytes at `at`, with zeros for those that are not there.
+#[inline(always)]
+pub(crate) fn eight(bytes: &[u8], at: usize) -> u64 {
+    match bytes.get(at..at.wrapping_add(8)).and_then(<[u8]>::first_chunk) {
+        Some(chunk) => u64::from_le_bytes(*chunk),
+        None => rest(bytes, at) as u64,
+    }
+}
+
+/// The sixteen bytes at `at`, with zeros for those that are not there.
+#[inline(always)]
+pub(crate) fn sixteen(bytes: &[u8], at: usize) -> u128 {
+    match bytes.get(at..at.wrapping_add(16)).and_then(<[u8]>::first_chunk) {
+        Some(chunk) => u128::from_le_bytes(*chunk),
+        None => rest(bytes, at),
+    }
+}
+
+/// As [`sixteen`], at the end of the text.
+#[cold]
+fn rest(bytes: &[u8], at: usize) -> u128 {
+    let rest = bytes.get(at..).unwrap_or_default();
+    let mut padded = [0; 16];
+    let length = rest.len().min(16);
+    padded[..length].copy_from_slice(&rest[..length]);
+    u128::from_le_bytes(padded)
+}
+
+/// How many of the eight bytes are digits, up to the first that is none, and the number that they are.
+#[inline(always)]
+pub(crate) fn digits(word: u64) -> (usize, u64) {
+    let digits = word ^ 0x3030_3030_3030_3030;
+    // A carry runs into bytes above the first that is no digit, which are not looked at.
+    let others = (digits.wrapping_add(0x7676_7676_7676_7676) | digits) & 0x8080_8080_8080_8080;
+    let count = others.trailing_zeros() / 8;
+    if count == 0 {
+        return (0, 0);
+    }
+    // Pairs, then fours, then all eight.
+    let word = digits << (64 - 8 * count);
+    let word = (word & 0x0f0f_0f0f_0f0f_0f0f).wrapping_mul(2_561) >> 8;
+    let word = (word & 0x00ff_00ff_00ff_00ff).wrapping_mul(6_553_601) >> 16;
+    let word = (word & 0x0000_ffff_0000_ffff).wrapping_mul(42_949_672_960_001) >> 32;
+    (count as usize, word)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn digits_are_counted_and_read() {
+        for text in ["", "7", "00000000", "12345678", "9", "120", "7654321", "99999999"] {
+            for after in [0, b',', b'.', b'/', b':', b'e', b' ', 0x7f, 0x80, 0xff] {
+                let mut bytes = text.as_bytes().to_vec();
+                bytes.resize(24, after);
+                let number = text.parse().unwrap_or(0);
+                assert_eq!(digits(eight(&bytes, 0)), (text.len(), number), "{text} {after}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_not_there_is_zero() {
+        let bytes: Vec<u8> = (1..=20).collect();
+        for at in 0..40 {
+            let mut padded = bytes.clone();
+            padded.resize(64, 0);
+            let near: [u8; 16] = padded[at..at + 16].try_into().expect("sixteen");
+            assert_eq!(sixteen(&bytes, at), u128::from_le_bytes(near));
+            assert_eq!(eight(&bytes, at), u128::from_le_bytes(near) as u64);
+        }
+    }
+}

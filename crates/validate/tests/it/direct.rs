@@ -1,0 +1,315 @@
+//! Rows that are read the direct way are those that the engine makes, one by one.
+
+use arrow_array::RecordBatch;
+use ottava_core::schema::{
+    Config, Declaration, Extra, Field, FieldDefault, Kind, Record, TimeUnit, Type, Value,
+};
+use ottava_validate::{
+    BatchOptions, ColumnOutput, CompactRow, CompactRows, Issues, Schema, TreeOutput,
+};
+use proptest::prelude::*;
+use proptest::sample::Index;
+
+fn schema(extra: Extra) -> Schema {
+    let when = Type::new(Kind::DateTime { unit: TimeUnit::Micro, aware: None });
+    let mut inner = Record::new("Inner")
+        .field(Field::new("turn", Type::int().ge(0)))
+        .field(
+            Field::new("a rather long name of a field", Type::str())
+                .default(Value::Str("none".into())),
+        )
+        .field(Field::new("more", Type::float().nullable()).default_null());
+    inner.config = Config { extra: Extra::Ignore, ..Config::default() };
+    let mut node = Record::new("Node")
+        .field(Field::new("id", Type::int().gt(0)))
+        .field(Field::new("name", Type::str().min_length(1).max_length(20)))
+        .field(Field::new("mail", Type::str().pattern("^[a-z]+@[a-z]+$").nullable()))
+        .field(Field::new("kind", Type::one_of(["REQ", "CODE", "", "DECISION", "fifteen letters"])))
+        .field(Field::new("cost", Type::float()))
+        .field(Field::new("flag", Type::bool()).default(Value::Bool(true)))
+        .field(Field::new("when", when))
+        .field(Field::new("scores", Type::list(Type::float()).max_length(3)))
+        .field(Field::new("words", Type::list(Type::str().min_length(1)).nullable()))
+        .field(Field { default: FieldDefault::Absent, ..Field::new("inner", Type::from(inner)) })
+        .field(Field::new("key", Type::uuid().nullable()).default_null());
+    node.config = Config { extra, ..Config::default() };
+    Schema::compile(Declaration::from(node)).expect("a right schema")
+}
+
+/// Values of each field, right and wrong, as a program or a person may write them.
+const VALUES: [(&str, &[&str]); 13] = [
+    (
+        "id",
+        &[
+            "1",
+            "12345678",
+            "123456789012345678",
+            "9223372036854775807",
+            "0",
+            "-4",
+            "007",
+            "1.0",
+            "\"5\"",
+            "12345678901234567890",
+            "true",
+            "1e2",
+            "-0",
+            "",
+        ],
+    ),
+    (
+        "name",
+        &[
+            "\"a\"",
+            "\"user number 17\"",
+            "\"exactly sixteen!\"",
+            "\"Zo\\u00eb\"",
+            "\"Zoë\"",
+            "\"\"",
+            "\"twenty-one characters\"",
+            "7",
+            "null",
+            "\"tab\tin\"",
+            "\"open",
+        ],
+    ),
+    ("mail", &["\"ann@example\"", "null", "\"nobody\"", "nul", "nullx"]),
+    (
+        "kind",
+        &[
+            "\"REQ\"",
+            "\"CODE\"",
+            "\"\"",
+            "\"DECISION\"",
+            "\"fifteen letters\"",
+            "\"fifteen letters!\"",
+            "\"R\\u0045Q\"",
+            "\"REQ \"",
+            "null",
+            "\"NONE\"",
+        ],
+    ),
+    (
+        "cost",
+        &[
+            "0.5",
+            "-0.6369616873214543",
+            "0.012345678901234567",
+            "17",
+            "-0.0",
+            "-0",
+            "1e3",
+            "1.5E-7",
+            "123456789.123456789123",
+            "9007199254740993.0",
+            "1e999",
+            "1.",
+            ".5",
+            "01.5",
+            "NaN",
+            "\"2.5\"",
+            "9007199254740993",
+        ],
+    ),
+    ("flag", &["true", "false", "1", "\"yes\"", "truth", "fals", "null"]),
+    (
+        "when",
+        &[
+            "\"2013-01-01T05:00:00Z\"",
+            "\"2013-01-01 05:00:00.123456+00:00\"",
+            "\"2013-01-01T05:00:00.1\"",
+            "\"2013-02-29T05:00:00\"",
+            "\"2013-01-01T05:00:00-05:00\"",
+            "\"2013-01-01\"",
+            "1357016400",
+            "\"soon\"",
+        ],
+    ),
+    (
+        "scores",
+        &[
+            "[]",
+            "[1.5, 2]",
+            "[1,2,3]",
+            "[1,2,3,4]",
+            "[1,]",
+            "[1 ,2]",
+            "[null]",
+            "[\"1\"]",
+            "[[1]]",
+            "{}",
+            "[1",
+        ],
+    ),
+    ("words", &["null", "[\"a\",\"b\"]", "[\"\"]", "[ \"a\" ]", "[\"\\n\"]", "[1]"]),
+    (
+        "inner",
+        &[
+            "{\"turn\":3}",
+            "{\"turn\": 3, \"a rather long name of a field\": \"x\", \"more\": 1.5}",
+            "{\"more\":null,\"turn\":4,\"other\":{\"a\":[1]}}",
+            "{}",
+            "{\"turn\":-1}",
+            "{\"turn\":1,\"turn\":2}",
+            "null",
+            "{\"turn\":1",
+        ],
+    ),
+    ("key", &["null", "\"00000000-0000-0000-0000-000000000001\"", "\"no\""]),
+    ("other", &["1", "\"x\"", "{\"a\":[1,{}]}", "[1,", "nan"]),
+    ("na\\u006de", &["\"b\"", "1"]),
+];
+
+/// Fields of a row, in order: which, and which of its values.
+type Picked = Vec<(usize, usize)>;
+
+fn written(fields: &Picked, style: usize) -> String {
+    let (comma, colon, open, close) = [
+        (",", ":", "{", "}"),
+        (", ", ": ", "{", "}"),
+        (" ,", " : ", "{ ", " }"),
+        (",\r", ":\t", "{", "}\r"),
+    ][style];
+    let parts: Vec<String> = fields
+        .iter()
+        .map(|(field, value)| {
+            let (name, values) = VALUES[*field];
+            format!("\"{name}\"{colon}{}", values[value % values.len()])
+        })
+        .collect();
+    format!("{open}{}{close}", parts.join(comma))
+}
+
+/// Rows that are mostly as programs write them.
+fn rows() -> impl Strategy<Value = String> {
+    let value = prop_oneof![20 => 0..2_usize, 1 => 0..1000_usize];
+    let ordered = proptest::collection::vec(value, 11)
+        .prop_map(|values| values.into_iter().enumerate().collect::<Picked>());
+    let fields = prop_oneof![
+        4 => ordered.clone(),
+        1 => ordered.clone().prop_shuffle(),
+        1 => (ordered.clone(), any::<Index>()).prop_map(|(mut fields, at)| {
+            fields.remove(at.index(fields.len()));
+            fields
+        }),
+        1 => (ordered, any::<Index>(), 0..VALUES.len(), 0..1000_usize).prop_map(
+            |(mut fields, at, field, value)| {
+                fields.insert(at.index(fields.len() + 1), (field, value));
+                fields
+            }
+        ),
+    ];
+    let row =
+        (fields, 0..8_usize).prop_map(|(fields, style)| written(&fields, style.saturating_sub(4)));
+    let broken = (row.clone(), any::<Index>(), any::<u8>()).prop_map(|(row, at, byte)| {
+        let mut bytes = row.into_bytes();
+        let at = at.index(bytes.len());
+        match byte {
+            0..60 => bytes.truncate(at),
+            60..120 => drop(bytes.remove(at)),
+            byte => bytes[at] = byte & 0x7f,
+        }
+        String::from_utf8_lossy(&bytes).into_owned()
+    });
+    prop_oneof![8 => row, 2 => broken, 1 => "[ \\t\\r]{0,3}"]
+}
+
+/// What the engine makes of lines, one after another: columns, and what is wrong by row.
+fn by_the_engine(
+    schema: &Schema,
+    lines: &[&str],
+    strict: Option<bool>,
+) -> (RecordBatch, Vec<String>) {
+    let mut output = ColumnOutput::new(schema.declaration()).expect("columns");
+    let mut wrong = Vec::new();
+    for (row, line) in lines.iter().enumerate() {
+        let mut issues = Issues::new(1000);
+        let root = output.root();
+        match schema.run_json(line.as_bytes(), &mut output, root, &mut issues, strict) {
+            Ok(_) => output.end_row(),
+            Err(_) => {
+                output.forget_row();
+                wrong.extend(issues.take().iter().map(|issue| format!("{row} {issue}")));
+            }
+        }
+    }
+    (output.take().expect("columns"), wrong)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1500))]
+
+    #[test]
+    fn columns_are_those_of_the_engine(
+        rows in proptest::collection::vec(rows(), 1..12),
+        extra in prop_oneof![Just(Extra::Ignore), Just(Extra::Forbid), Just(Extra::Allow)],
+        strict in prop_oneof![Just(None), Just(Some(true)), Just(Some(false))],
+        end in prop_oneof![Just(""), Just("\n"), Just("\r\n")],
+    ) {
+        let schema = schema(extra);
+        let text = rows.join("\n") + end;
+        let lines: Vec<&str> = text
+            .split('\n')
+            .filter(|line| !line.bytes().all(|byte| byte.is_ascii_whitespace()))
+            .collect();
+        let (expected, wrong) = by_the_engine(&schema, &lines, strict);
+        let options = BatchOptions { threads: 1, strict, ..BatchOptions::default() };
+        let found = schema.ndjson_to_arrow(text.as_bytes(), &options).expect("columns");
+        let issues: Vec<String> =
+            found.issues.list.iter().map(|found| format!("{} {}", found.row, found.issue)).collect();
+        prop_assert_eq!(issues, wrong);
+        prop_assert_eq!(found.rows_read, lines.len() as u64);
+        let made = found.batches.first().cloned();
+        prop_assert_eq!(made.unwrap_or_else(|| RecordBatch::new_empty(expected.schema())), expected);
+    }
+
+    #[test]
+    fn compact_rows_are_those_of_the_engine(
+        rows in proptest::collection::vec(rows(), 1..8),
+        extra in prop_oneof![Just(Extra::Ignore), Just(Extra::Forbid), Just(Extra::Allow)],
+    ) {
+        let schema = schema(extra);
+        let text = rows.join("\n");
+        let checked = CompactRows::check(&schema, text.as_bytes(), None);
+        for (row, place) in checked.rows() {
+            let expected = schema.json_to_value(text[place].as_bytes());
+            match row {
+                CompactRow::Good(made) => {
+                    let made = checked.make(schema.program(), *made, &mut TreeOutput);
+                    prop_assert_eq!(made.ok(), expected.ok());
+                }
+                CompactRow::Bad(issues) => prop_assert_eq!(Err(issues.clone()), expected),
+                CompactRow::Other => prop_assert!(false, "these rows all fit"),
+            }
+        }
+    }
+}
+
+#[test]
+fn nesting_is_limited_by_all_ways() {
+    let text = format!(
+        "{{\"id\":1,\"name\":\"a\",\"mail\":null,\"kind\":\"REQ\",\"cost\":1,\"flag\":true,\"when\":\"2013-01-01T05:00:00Z\",\"scores\":[1],\"words\":null,\"inner\":{{\"turn\":1,\"x\":{}1{}}},\"key\":null}}",
+        "[".repeat(126),
+        "]".repeat(126)
+    );
+    let deeper = text.replacen("[[", "[[[", 1).replacen("]]", "]]]", 1);
+    let schema = schema(Extra::Ignore);
+    for (line, good) in [(&text, true), (&deeper, false)] {
+        let found =
+            schema.ndjson_to_arrow(line.as_bytes(), &BatchOptions::default()).expect("columns");
+        assert_eq!(found.rows_good == 1, good);
+        assert_eq!(by_the_engine(&schema, &[line], None).1.is_empty(), good);
+    }
+}
+
+#[test]
+fn what_a_default_stands_for_is_filled_in() {
+    let record = Record::new("Row")
+        .field(Field::new("a", Type::int()))
+        .field(Field { default: FieldDefault::Absent, ..Field::new("b", Type::str()) });
+    let schema = Schema::compile(Declaration::from(record)).expect("a right schema");
+    let text = "{\"a\":1}\n{\"b\":\"x\",\"a\":2}\n";
+    let lines: Vec<&str> = text.lines().collect();
+    let found = schema.ndjson_to_arrow(text.as_bytes(), &BatchOptions::default()).expect("columns");
+    assert_eq!(found.batches, [by_the_engine(&schema, &lines, None).0]);
+}
