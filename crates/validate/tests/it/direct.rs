@@ -1,6 +1,8 @@
 //! Rows that are read the direct way are those that the engine makes, one by one.
 
 use arrow_array::RecordBatch;
+use arrow_array::cast::AsArray;
+use arrow_array::types::Int64Type;
 use ottava_core::schema::{
     Config, Declaration, Extra, Field, FieldDefault, Kind, Record, TimeUnit, Type, Value,
 };
@@ -312,4 +314,20 @@ fn what_a_default_stands_for_is_filled_in() {
     let lines: Vec<&str> = text.lines().collect();
     let found = schema.ndjson_to_arrow(text.as_bytes(), &BatchOptions::default()).expect("columns");
     assert_eq!(found.batches, [by_the_engine(&schema, &lines, None).0]);
+}
+
+#[test]
+fn a_key_that_comes_twice_leaves_no_column_out_of_step() {
+    let rows = concat!(
+        r#"{"id":1,"id":2,"name":"a","mail":null,"kind":"REQ","cost":1,"when":"2013-01-01T05:00:00Z","scores":[1],"words":["x"]}"#,
+        "\n",
+        r#"{"id":3,"name":"b","mail":null,"kind":"REQ","cost":1,"when":"2013-01-01T05:00:00Z","scores":[2],"words":["y"],"inner":{"turn":1,"more":2,"turn":3}}"#,
+    );
+    let schema = schema(Extra::Ignore);
+    let found = schema.ndjson_to_arrow(rows.as_bytes(), &BatchOptions::default()).expect("columns");
+    assert_eq!((found.rows_good, found.issues.list.len()), (2, 0));
+    let ids = found.batches[0].column(0);
+    assert_eq!(ids.as_primitive::<Int64Type>().values(), &[2, 3]);
+    let inner = found.batches[0].column_by_name("inner").expect("a column").as_struct();
+    assert_eq!(inner.column(0).as_primitive::<Int64Type>().values()[1], 3);
 }
