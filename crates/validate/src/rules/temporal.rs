@@ -18,6 +18,7 @@ const TIME_CONFIG: TimeConfig = TimeConfig {
     unix_timestamp_offset: Some(0),
 };
 
+const MIDNIGHT: Time = Time { hour: 0, minute: 0, second: 0, micros: 0, offset: None };
 const NAN: &str = "NaN values not permitted";
 
 type Broken = (Code, Vec<(&'static str, Param)>);
@@ -207,7 +208,6 @@ fn datetime_from_number(found: Found<'_>) -> Result<DateTime, Cow<'static, str>>
 
 /// Reads a date and time, in lax mode also from a date or a number of seconds or milliseconds since 1970.
 fn read_datetime(found: Found<'_>, strict: bool, json: bool) -> Result<(DateTime, Fit), Broken> {
-    let midnight = Time { hour: 0, minute: 0, second: 0, micros: 0, offset: None };
     match found {
         Found::DateTime(value) => Ok((value, Fit::Exact)),
         Found::Str(text) if strict && json => match parse_datetime(text.as_bytes()) {
@@ -217,7 +217,7 @@ fn read_datetime(found: Found<'_>, strict: bool, json: bool) -> Result<(DateTime
         _ if strict => Err((Code::DatetimeType, Vec::new())),
         Found::Str(text) => datetime_or_date(text.as_bytes()).map(|value| (value, Fit::Lax)),
         Found::Bytes(bytes) => datetime_or_date(bytes).map(|value| (value, Fit::Lax)),
-        Found::Date(date) => Ok((DateTime { date, time: midnight }, Fit::Lax)),
+        Found::Date(date) => Ok((DateTime { date, time: MIDNIGHT }, Fit::Lax)),
         Found::Int(_) | Found::BigInt(_) | Found::Float(_) => match datetime_from_number(found) {
             Ok(value) => Ok((value, Fit::Lax)),
             Err(reason) => Err(parsing(Code::DatetimeParsing, reason)),
@@ -231,10 +231,7 @@ fn datetime_or_date(text: &[u8]) -> Result<DateTime, Broken> {
         return Ok(value);
     }
     match speedate::Date::parse_bytes(text) {
-        Ok(date) => Ok(DateTime {
-            date: date_of(date),
-            time: Time { hour: 0, minute: 0, second: 0, micros: 0, offset: None },
-        }),
+        Ok(date) => Ok(DateTime { date: date_of(date), time: MIDNIGHT }),
         Err(error) => Err(parsing(Code::DatetimeFromDateParsing, reason(&error))),
     }
 }
@@ -368,24 +365,8 @@ impl<I: Input, O: Output> Run<'_, I, O> {
             (Some(false), Some(_)) => Err((Code::TimezoneNaive, Vec::new())),
             _ => Ok((parsed, fit)),
         });
-        match read {
-            Ok((parsed, fit)) => {
-                if !rules.bounds.is_empty()
-                    && let Some(broken) = rules.broken(parsed.micros_since_epoch().into())
-                {
-                    return self.fail(value, broken.0, broken.1);
-                }
-                if O::TAKES_HOST
-                    && fit == Fit::Exact
-                    && let Some(host) = self.input.host(value)
-                {
-                    return self.output.host(at, host);
-                }
-                self.fit = self.fit.max(fit);
-                self.output.datetime(at, parsed)
-            }
-            Err(broken) => self.fail(value, broken.0, broken.1),
-        }
+        let rank = |value: DateTime| value.micros_since_epoch().into();
+        self.put_time(rules, at, value, read, rank, O::datetime)
     }
 
     pub(crate) fn check_date(
@@ -395,23 +376,8 @@ impl<I: Input, O: Output> Run<'_, I, O> {
         at: O::Place,
         value: &I::Value,
     ) -> Checked<O::Value> {
-        let found = self.input.get(value)?;
-        match read_date(found, strict, I::IS_JSON) {
-            Ok((parsed, fit)) => {
-                if let Some(broken) = rules.broken(parsed.days_since_epoch().into()) {
-                    return self.fail(value, broken.0, broken.1);
-                }
-                if O::TAKES_HOST
-                    && fit == Fit::Exact
-                    && let Some(host) = self.input.host(value)
-                {
-                    return self.output.host(at, host);
-                }
-                self.fit = self.fit.max(fit);
-                self.output.date(at, parsed)
-            }
-            Err(broken) => self.fail(value, broken.0, broken.1),
-        }
+        let read = read_date(self.input.get(value)?, strict, I::IS_JSON);
+        self.put_time(rules, at, value, read, |date| date.days_since_epoch().into(), O::date)
     }
 
     pub(crate) fn check_time(
@@ -421,23 +387,8 @@ impl<I: Input, O: Output> Run<'_, I, O> {
         at: O::Place,
         value: &I::Value,
     ) -> Checked<O::Value> {
-        let found = self.input.get(value)?;
-        match read_time(found, strict, I::IS_JSON) {
-            Ok((parsed, fit)) => {
-                if let Some(broken) = rules.broken(time_rank(parsed).into()) {
-                    return self.fail(value, broken.0, broken.1);
-                }
-                if O::TAKES_HOST
-                    && fit == Fit::Exact
-                    && let Some(host) = self.input.host(value)
-                {
-                    return self.output.host(at, host);
-                }
-                self.fit = self.fit.max(fit);
-                self.output.time(at, parsed)
-            }
-            Err(broken) => self.fail(value, broken.0, broken.1),
-        }
+        let read = read_time(self.input.get(value)?, strict, I::IS_JSON);
+        self.put_time(rules, at, value, read, |time| time_rank(time).into(), O::time)
     }
 
     pub(crate) fn check_duration(
@@ -447,23 +398,38 @@ impl<I: Input, O: Output> Run<'_, I, O> {
         at: O::Place,
         value: &I::Value,
     ) -> Checked<O::Value> {
-        let found = self.input.get(value)?;
-        match read_duration(found, strict, I::IS_JSON) {
-            Ok((parsed, fit)) => {
-                if let Some(broken) = rules.broken(parsed.micros) {
-                    return self.fail(value, broken.0, broken.1);
-                }
-                if O::TAKES_HOST
-                    && fit == Fit::Exact
-                    && let Some(host) = self.input.host(value)
-                {
-                    return self.output.host(at, host);
-                }
-                self.fit = self.fit.max(fit);
-                self.output.duration(at, parsed)
-            }
-            Err(broken) => self.fail(value, broken.0, broken.1),
+        let read = read_duration(self.input.get(value)?, strict, I::IS_JSON);
+        self.put_time(rules, at, value, read, |span| span.micros, O::duration)
+    }
+
+    /// Holds what was read against the bounds, and gives it out; `rank` is what the bounds are compared with.
+    #[inline]
+    fn put_time<T: Copy>(
+        &mut self,
+        rules: &TimeBounds,
+        at: O::Place,
+        value: &I::Value,
+        read: Result<(T, Fit), Broken>,
+        rank: impl Fn(T) -> i128,
+        put: impl Fn(&mut O, O::Place, T) -> Checked<O::Value>,
+    ) -> Checked<O::Value> {
+        let (parsed, fit) = match read {
+            Ok(read) => read,
+            Err((code, ctx)) => return self.fail(value, code, ctx),
+        };
+        if !rules.bounds.is_empty()
+            && let Some((code, ctx)) = rules.broken(rank(parsed))
+        {
+            return self.fail(value, code, ctx);
         }
+        if O::TAKES_HOST
+            && fit == Fit::Exact
+            && let Some(host) = self.input.host(value)
+        {
+            return self.output.host(at, host);
+        }
+        self.fit = self.fit.max(fit);
+        put(self.output, at, parsed)
     }
 }
 
