@@ -286,7 +286,7 @@ impl TokenGrid {
 
     /// Whether the ball of keys up to `bound` may reach into a cell; never no if it does.
     fn ball_touches(&self, center: &[f32; 8], measure: &Measure, bound: f32, cell: &Cell) -> bool {
-        let size = f64::from(self.cell_size);
+        let size = f64::from(self.cell_size());
         let mut key = 0.0_f64;
         for axis in 0..8 {
             // A cell covers `[n, n + 1) * size` in coordinates scaled by the grid.

@@ -9,7 +9,7 @@ use ottava_core::point::check_coordinates;
 use ottava_core::{AxisNames, AxisSet, MAX_MAGNITUDE, Point8, Scales, Token, TokenBatch, TokenId};
 use rayon::prelude::*;
 
-use crate::cells::{Cells, choose_cell_size};
+use crate::cells::{Cells, Side, choose_cell_size};
 use crate::connections::Cache;
 use crate::error::Error;
 use crate::forest::Forest;
@@ -71,7 +71,7 @@ pub struct TokenGrid {
     pub(crate) options: GridOptions,
     /// The scales of the grid on its axes.
     pub(crate) measure: Measure,
-    pub(crate) cell_size: f32,
+    pub(crate) side: Side,
     pub(crate) store: Store,
     pub(crate) forest: Forest,
     pub(crate) cells: OnceLock<Cells>,
@@ -106,7 +106,7 @@ impl TokenGrid {
         Ok(Self {
             options,
             measure,
-            cell_size,
+            side: Side::new(cell_size, &measure.scales),
             store: Store::new(),
             forest: Forest::new(measure.scales),
             cells: OnceLock::new(),
@@ -150,7 +150,8 @@ impl TokenGrid {
             tree.bounds.iter().for_each(|corner| widen(&mut grid.extent, corner));
         }
         if grid.options.cell_size.is_none() {
-            grid.cell_size = choose_cell_size(&grid.forest, &grid.measure.scales);
+            let scales = &grid.measure.scales;
+            grid.side = Side::new(choose_cell_size(&grid.forest, scales), scales);
         }
         Ok(grid)
     }
@@ -501,7 +502,7 @@ impl std::fmt::Debug for TokenGrid {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("TokenGrid")
             .field("len", &self.len())
-            .field("cell_size", &self.cell_size)
+            .field("cell_size", &self.cell_size())
             .field("metric", &self.options.metric)
             .finish_non_exhaustive()
     }

@@ -72,7 +72,13 @@ pub(crate) struct Shards<T> {
     tables: Vec<HashTable<T>>,
 }
 
-const SHARDS: usize = 256;
+pub(crate) const SHARDS: usize = 256;
+
+/// The shard of a hash; its table uses the lowest and the topmost bits.
+#[inline]
+pub(crate) fn shard(hash: u64) -> usize {
+    (hash >> 40) as usize % SHARDS
+}
 
 impl<T> Shards<T> {
     pub(crate) fn new() -> Self {
@@ -86,32 +92,13 @@ impl<T> Shards<T> {
     }
 
     #[inline]
-    fn shard(hash: u64) -> usize {
-        // The table uses the low and the topmost bits.
-        (hash >> 40) as usize % SHARDS
-    }
-
-    #[inline]
     pub(crate) fn table(&self, hash: u64) -> &HashTable<T> {
-        &self.tables[Self::shard(hash)]
+        &self.tables[shard(hash)]
     }
 
     #[inline]
     pub(crate) fn table_mut(&mut self, hash: u64) -> &mut HashTable<T> {
-        &mut self.tables[Self::shard(hash)]
-    }
-
-    /// What hashes a key, and the table of a hash.
-    pub(crate) fn parts_mut<K: std::hash::Hash>(
-        &mut self,
-        hash: u64,
-    ) -> (impl Fn(&K) -> u64 + '_, &mut HashTable<T>) {
-        let hasher = &self.hasher;
-        (move |key: &K| hasher.hash_one(key), &mut self.tables[Self::shard(hash)])
-    }
-
-    pub(crate) fn tables(&self) -> impl Iterator<Item = &HashTable<T>> {
-        self.tables.iter()
+        &mut self.tables[shard(hash)]
     }
 
     fn reserve(&mut self, additional: usize, hash: impl Fn(&DefaultHashBuilder, &T) -> u64) {
@@ -391,7 +378,7 @@ impl Store {
         for (row, &id) in ids.iter().enumerate() {
             let Shards { hasher, tables } = &mut store.by_id;
             let hash = hasher.hash_one(id);
-            let table = &mut tables[Shards::<u32>::shard(hash)];
+            let table = &mut tables[shard(hash)];
             if table.find(hash, |&slot| ids[slot as usize] == id).is_some() {
                 return Err(row);
             }
@@ -426,7 +413,7 @@ impl Store {
         let Self { by_id: Shards { hasher, tables }, ids, .. } = self;
         let hash_of = |slot: u32| hasher.hash_one(ids.get(slot).copied().unwrap_or(NO_TOKEN));
         let hash = hash_of(slot);
-        tables[Shards::<u32>::shard(hash)].insert_unique(hash, slot, |&other| hash_of(other));
+        tables[shard(hash)].insert_unique(hash, slot, |&other| hash_of(other));
     }
 
     /// Removes the token in a live slot. The slot stays dead until [`Store::reclaim`].

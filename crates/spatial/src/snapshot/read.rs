@@ -12,6 +12,7 @@ use memmap2::{Mmap, MmapMut};
 use super::format::{Section, decode};
 use super::options::Scalars;
 use super::{damaged, io};
+use crate::cells::Side;
 use crate::error::Error;
 use crate::forest::Forest;
 use crate::grid::TokenGrid;
@@ -211,7 +212,7 @@ impl File {
 
         let mut grid = TokenGrid::new(scalars.options)
             .map_err(|error| wrong("options", &error.to_string()))?;
-        grid.cell_size = scalars.cell_size;
+        grid.side = Side::new(scalars.cell_size, &grid.measure.scales);
         grid.extent = scalars.extent;
         grid.store = Store::mapped(ids, positions, weights, fields, ordered);
         grid.forest = Forest::with_tree(tree, grid.measure.scales);

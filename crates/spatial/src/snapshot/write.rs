@@ -69,7 +69,7 @@ impl TokenGrid {
         };
         let scalars = Scalars {
             options: self.options.clone(),
-            cell_size: self.cell_size,
+            cell_size: self.cell_size(),
             extent: self.extent,
             bounds: tree.bounds,
             len: slots.len() as u64,

@@ -4,13 +4,20 @@
 //! outermost cells reach to infinity. Only occupied cells take memory. The hash is made by the first
 //! question for a cell and kept up to date from then on.
 
-use hashbrown::hash_table::Entry;
+mod side;
+mod table;
+
+use std::hash::{BuildHasher, Hasher};
+
+use hashbrown::DefaultHashBuilder;
 use ottava_core::TokenId;
 
 use crate::error::Error;
 use crate::forest::Forest;
 use crate::grid::TokenGrid;
-use crate::store::{Shards, Store};
+use crate::store::{SHARDS, Store, shard};
+pub(crate) use side::Side;
+use table::Table;
 
 /// Leaves looked at to choose a cell size.
 const SAMPLE: usize = 1024;
@@ -24,14 +31,18 @@ const FEW: usize = 3;
 /// No list.
 const NO_LIST: u32 = u32::MAX;
 
-/// What is hashed of a cell: a tuple, because an array would hash its length, and go through a slice.
-#[inline]
-fn hashed(cell: &Cell) -> (u64, u64, u64, u64) {
-    let word = |i: usize| u64::from(cell[i] as u32) | u64::from(cell[i + 1] as u32) << 32;
-    (word(0), word(2), word(4), word(6))
+/// By words: an array would be hashed as a slice.
+#[inline(always)]
+fn hash(hasher: &DefaultHashBuilder, cell: &Cell) -> u64 {
+    let mut hasher = hasher.build_hasher();
+    for pair in cell.as_chunks::<2>().0 {
+        hasher.write_u64(u64::from(pair[0] as u32) | u64::from(pair[1] as u32) << 32);
+    }
+    hasher.finish()
 }
 
 /// An occupied cell: one cache line.
+#[derive(Clone, Copy)]
 #[repr(align(64))]
 struct Occupied {
     cell: Cell,
@@ -42,9 +53,16 @@ struct Occupied {
     list: u32,
 }
 
+impl Occupied {
+    /// A cell without a token.
+    const NONE: Self = Self { cell: [0; 8], few: [0; FEW], len: 0, list: NO_LIST };
+}
+
 /// Tokens by cell.
 pub(crate) struct Cells {
-    occupied: Shards<Occupied>,
+    hasher: DefaultHashBuilder,
+    /// In shards, so that growing one is a short pause.
+    tables: Vec<Table>,
     lists: Vec<Vec<TokenId>>,
     unused_lists: Vec<u32>,
     /// By slot: where in the list of its cell the token is, if that has one.
@@ -54,7 +72,8 @@ pub(crate) struct Cells {
 impl Cells {
     fn new() -> Self {
         Self {
-            occupied: Shards::new(),
+            hasher: DefaultHashBuilder::default(),
+            tables: (0..SHARDS).map(|_| Table::new()).collect(),
             lists: Vec::new(),
             unused_lists: Vec::new(),
             places: Vec::new(),
@@ -64,44 +83,37 @@ impl Cells {
     pub(crate) fn memory(&self) -> usize {
         let lists: usize =
             self.lists.iter().map(|list| size_of_val(list) + list.capacity() * 8).sum();
-        self.occupied.memory() + lists + self.places.capacity() * size_of::<u32>()
+        let tables: usize = self.tables.iter().map(Table::memory).sum();
+        tables + lists + self.places.capacity() * size_of::<u32>()
     }
 
     /// The ids in a cell, in no order.
     #[inline]
     fn ids(&self, cell: &Cell) -> &[TokenId] {
-        let hash = self.occupied.hash(hashed(cell));
-        let found = self.occupied.table(hash).find(hash, |occupied| occupied.cell == *cell);
-        found.map_or(&[], |occupied| self.ids_of(occupied))
-    }
-
-    #[inline]
-    fn ids_of<'a>(&'a self, occupied: &'a Occupied) -> &'a [TokenId] {
+        let hash = hash(&self.hasher, cell);
+        let occupied = self.tables[shard(hash)].get(hash, cell, &Occupied::NONE);
         if occupied.list == NO_LIST {
-            &occupied.few[..occupied.len as usize]
+            &occupied.few[..(occupied.len as usize).min(FEW)]
         } else {
             &self.lists[occupied.list as usize]
         }
     }
 
     fn iter(&self) -> impl Iterator<Item = &Occupied> {
-        self.occupied.tables().flatten()
+        self.tables.iter().flat_map(Table::iter)
     }
 
     /// Adds the token in a slot to a cell.
     pub(crate) fn insert(&mut self, slot: u32, id: TokenId, cell: &Cell) {
-        let Self { occupied, lists, unused_lists, places } = self;
-        let hash = occupied.hash(hashed(cell));
-        let (hasher, table) = occupied.parts_mut(hash);
-        let again = |other: &Occupied| hasher(&hashed(&other.cell));
-        let entry = table.entry(hash, |other| other.cell == *cell, again);
-        let occupied = match entry {
-            Entry::Occupied(found) => found.into_mut(),
-            Entry::Vacant(place) => {
-                let empty = Occupied { cell: *cell, few: [0; FEW], len: 0, list: NO_LIST };
-                place.insert(empty).into_mut()
-            }
+        let Self { hasher, tables, lists, unused_lists, places } = self;
+        let hash = hash(hasher, cell);
+        let table = &mut tables[shard(hash)];
+        let Some(found) = table.find(hash, cell) else {
+            let one = Occupied { cell: *cell, few: [id, 0, 0], len: 1, list: NO_LIST };
+            table.add(hash, one, |cell| self::hash(hasher, cell));
+            return;
         };
+        let occupied = table.at(found);
         let at = occupied.len as usize;
         occupied.len += 1;
         if at < FEW && occupied.list == NO_LIST {
@@ -124,10 +136,10 @@ impl Cells {
 
     /// Takes the token in a slot out of its cell; the store must still have it.
     pub(crate) fn remove(&mut self, slot: u32, id: TokenId, cell: &Cell, store: &Store) {
-        let hash = self.occupied.hash(hashed(cell));
-        let table = self.occupied.table_mut(hash);
-        let Ok(mut found) = table.find_entry(hash, |other| other.cell == *cell) else { return };
-        let occupied = found.get_mut();
+        let hash = hash(&self.hasher, cell);
+        let table = &mut self.tables[shard(hash)];
+        let Some(found) = table.find(hash, cell) else { return };
+        let occupied = table.at(found);
         let len = occupied.len as usize;
         if occupied.list == NO_LIST {
             let few = &mut occupied.few[..len];
@@ -157,7 +169,7 @@ impl Cells {
         }
         occupied.len -= 1;
         if occupied.len == 0 {
-            found.remove();
+            table.remove(found);
         }
     }
 }
@@ -165,7 +177,7 @@ impl Cells {
 impl TokenGrid {
     /// The side of a cell, in scaled coordinates.
     pub fn cell_size(&self) -> f32 {
-        self.cell_size
+        self.side.size()
     }
 
     /// The numbers of the cell that a position is in.
@@ -174,7 +186,21 @@ impl TokenGrid {
     /// [`Error::Core`] or [`Error::Scaled`] for a bad coordinate.
     #[inline]
     pub fn cell_of(&self, position: &[f32; 8]) -> Result<[i32; 8], Error> {
+        match self.quick_cell(position) {
+            Some(cell) => Ok(cell),
+            None => self.checked_cell(position),
+        }
+    }
+
+    #[cold]
+    fn checked_cell(&self, position: &[f32; 8]) -> Result<Cell, Error> {
         Ok(self.cell_at(&self.probe(0, position)?))
+    }
+
+    #[inline(always)]
+    fn quick_cell(&self, position: &[f32; 8]) -> Option<Cell> {
+        let whitened = self.options.metric.whitening().is_some();
+        if whitened { None } else { self.side.quick_cell(position) }
     }
 
     /// The ids of the tokens in the cell that a position is in, ascending.
@@ -191,7 +217,11 @@ impl TokenGrid {
     /// [`Error::Core`] or [`Error::Scaled`] for a bad coordinate.
     #[inline]
     pub fn cell_ids(&self, position: &[f32; 8]) -> Result<&[TokenId], Error> {
-        Ok(self.cells().ids(&self.cell_of(position)?))
+        let cell = match self.quick_cell(position) {
+            Some(cell) => cell,
+            None => self.checked_cell(position)?,
+        };
+        Ok(self.cells().ids(&cell))
     }
 
     /// The ids of the tokens in the cell with these numbers, ascending.
@@ -219,13 +249,7 @@ impl TokenGrid {
     /// The cell of measured coordinates.
     #[inline]
     pub(crate) fn cell_at(&self, position: &[f32; 8]) -> Cell {
-        let size = f64::from(self.cell_size);
-        let mut places = [0.0; 8];
-        for axis in 0..8 {
-            let scale = f64::from(self.measure.scales[axis]);
-            places[axis] = f64::from(position[axis]) * scale / size;
-        }
-        floor(places)
+        self.side.cell(position)
     }
 
     #[inline]
@@ -239,24 +263,6 @@ impl TokenGrid {
             cells
         })
     }
-}
-
-/// `x.floor() as i32` for each, without the calls that this is where the target has no instruction for it.
-#[inline(always)]
-fn floor(places: [f64; 8]) -> Cell {
-    // Added to a number of fewer than 32 bits, this leaves it in the lowest bits, rounded.
-    const SHIFT: f64 = 1.5 * (1_u64 << 52) as f64;
-    const LIMIT: f64 = (1_u64 << 31) as f64 - 1.0;
-    if !places.iter().fold(true, |fits, x| fits & (x.abs() <= LIMIT)) {
-        return places.map(|x| x.floor() as i32);
-    }
-    let mut cell = [0; 8];
-    for axis in 0..8 {
-        let shifted = places[axis] + SHIFT;
-        let above = shifted - SHIFT > places[axis];
-        cell[axis] = shifted.to_bits() as i32 - i32::from(above);
-    }
-    cell
 }
 
 /// A side such that a cell holds about two tokens where tokens are: from the boxes of a sample of
@@ -282,35 +288,4 @@ pub(crate) fn choose_cell_size(forest: &Forest, scales: &[f32; 8]) -> f32 {
     sides.sort_by(f64::total_cmp);
     let side = sides.get(sides.len() / 2).map_or(1.0, |&side| side as f32);
     if side.is_finite() && side > 0.0 { side } else { 1.0 }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn rounds_down_as_the_standard_library() {
-        let edges = [
-            0.0,
-            0.5,
-            1.0,
-            1.5,
-            2.5,
-            1e9,
-            2_147_483_646.0,
-            2_147_483_646.5,
-            2_147_483_647.0,
-            2_147_483_648.5,
-            1e300,
-            f64::INFINITY,
-        ];
-        let nudged = edges.iter().flat_map(|&x: &f64| [x.next_down(), x, x.next_up()]);
-        for x in nudged.flat_map(|x| [x, -x]) {
-            for others in [0.0, 1e300] {
-                let mut places = [others; 8];
-                places[3] = x;
-                assert_eq!(floor(places), places.map(|x| x.floor() as i32), "{x}");
-            }
-        }
-    }
 }

@@ -1,0 +1,104 @@
+//! From coordinates to the numbers of a cell.
+
+use ottava_core::MAX_MAGNITUDE;
+
+use super::Cell;
+
+/// The side of a cell, ready to divide by.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Side {
+    size: f32,
+    scales: [f32; 8],
+    /// `scale / size`
+    factors: [f64; 8],
+    /// No scaled coordinate above this is found by the factors.
+    limit: f32,
+}
+
+impl Side {
+    /// A finite side above 0, in coordinates with these scales.
+    pub(crate) fn new(size: f32, scales: &[f32; 8]) -> Self {
+        let factors = scales.map(|scale| f64::from(scale) / f64::from(size));
+        let limit = (size * (1_u32 << 30) as f32).min(MAX_MAGNITUDE);
+        Self { size, scales: *scales, factors, limit }
+    }
+
+    pub(crate) fn size(&self) -> f32 {
+        self.size
+    }
+
+    /// The cell of coordinates that are not too large.
+    #[inline]
+    pub(crate) fn cell(&self, position: &[f32; 8]) -> Cell {
+        self.quick_cell(position).unwrap_or_else(|| self.divide(position))
+    }
+
+    /// `floor(scale * coordinate / size)` on each axis, kept within `i32`.
+    #[cold]
+    fn divide(&self, position: &[f32; 8]) -> Cell {
+        let size = f64::from(self.size);
+        // The product is exact: two `f32` have half the digits of an `f64` each.
+        let scaled = |axis: usize| f64::from(self.scales[axis]) * f64::from(position[axis]);
+        std::array::from_fn(|axis| (scaled(axis) / size).floor() as i32)
+    }
+
+    /// The same by multiplication, for the usual coordinates: none if one is not finite or large, or so near to an edge of a
+    /// cell that the product may be rounded to the other side of it.
+    #[inline(always)]
+    pub(crate) fn quick_cell(&self, position: &[f32; 8]) -> Option<Cell> {
+        // Added to a product, this leaves 19 binary places of it, and the whole part in the 32 bits above them. Below the limit,
+        // the error of the product is a quarter of the last place.
+        const PLACES: u32 = 19;
+        const SHIFT: f64 = 1.5 * (1_u64 << (52 - PLACES)) as f64;
+        let (mut cell, mut usual) = ([0; 8], true);
+        for axis in 0..8 {
+            let x = position[axis].abs();
+            usual &= (x <= MAX_MAGNITUDE) & (self.scales[axis] * x <= self.limit);
+        }
+        let mut edge = false;
+        for axis in 0..8 {
+            let bits = (f64::from(position[axis]) * self.factors[axis] + SHIFT).to_bits();
+            cell[axis] = (bits >> PLACES) as i32;
+            edge |= bits as u32 & ((1 << PLACES) - 1) == 0;
+        }
+        (usual && !edge).then_some(cell)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn multiplication_rounds_as_division_or_gives_up() {
+        let mut found = 0;
+        for (size, scale) in [0.1_f32, 0.3, 1.0, 7.0, 1e-30, 1e18]
+            .into_iter()
+            .flat_map(|size| [(size, 1.0_f32), (size, 0.7), (size, 0.0)])
+        {
+            let side = Side::new(size, &[scale; 8]);
+            let steps =
+                (-500..500_i64).chain([1 << 29, (1 << 30) - 1, 1 << 30, 1 << 31, -(1 << 31)]);
+            for step in steps {
+                // On an edge of a cell, and beside it.
+                let edge = (step as f64 * f64::from(size) / f64::from(scale.max(0.1))) as f32;
+                let beside = [edge.next_down(), edge, edge.next_up(), edge + 0.4 * size];
+                for x in beside.into_iter().filter(|x| x.abs() <= MAX_MAGNITUDE) {
+                    let expected = f64::from(x) * f64::from(scale) / f64::from(size);
+                    let expected = [expected.floor() as i32; 8];
+                    assert_eq!(side.cell(&[x; 8]), expected, "{x} * {scale} by {size}");
+                    if let Some(cell) = side.quick_cell(&[x; 8]) {
+                        assert_eq!(cell, expected, "{x} * {scale} by {size}");
+                        found += 1;
+                    }
+                }
+            }
+            for wrong in [f32::NAN, f32::INFINITY, -3e18] {
+                let mut position = [0.05; 8];
+                position[3] = wrong;
+                assert_eq!(side.quick_cell(&position), None);
+            }
+        }
+        assert!(found > 10_000, "{found}");
+    }
+}
