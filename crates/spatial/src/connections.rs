@@ -16,7 +16,7 @@ use crate::error::Error;
 use crate::field::Falloff;
 use crate::grid::TokenGrid;
 use crate::metric::{Measure, Norm};
-use crate::queries::check_radius;
+use crate::queries::{Plan, check_radius};
 use crate::query::Query;
 
 /// The tokens near a token, in step; the token itself is not among them.
@@ -135,15 +135,11 @@ impl Cache {
 
     fn look_up(&mut self, key: &Key, touches: impl Fn(&Cell) -> bool) -> Option<Arc<Connections>> {
         let (version, forgotten) = (self.version, self.forgotten);
-        let Some(answer) = self.answers.get_mut(key) else {
-            self.stats.misses += 1;
-            return None;
-        };
+        let answer = self.answers.get_mut(key)?;
         if answer.checked < version {
             let since = self.log.iter().rev().take_while(|&&(at, _)| at > answer.checked);
             if answer.checked < forgotten || since.into_iter().any(|(_, cell)| touches(cell)) {
                 self.stats.invalidated += 1;
-                self.stats.misses += 1;
                 self.forget(key);
                 return None;
             }
@@ -217,25 +213,14 @@ impl TokenGrid {
         query: &Query<'_>,
     ) -> Result<Arc<Connections>, Error> {
         let slot = self.slot(id)?;
-        let radius = check_radius(radius)?;
-        let plan = self.plan(query)?;
-        let key = (query.filter.is_none() && query.exclude.is_empty()).then(|| Key {
-            id,
-            radius: radius.to_bits(),
-            scales: plan.measure.scales.map(f32::to_bits),
-            falloff,
-            limit: query.limit,
-            sort: query.sort,
-        });
-        if let Some(key) = &key {
-            let touches = |cell: &Cell| {
-                let bound = plan.measure.exact_key(radius);
-                self.ball_touches(&self.measured_slot(slot), &plan.measure, bound, cell)
-            };
-            if let Some(answer) = self.cache().look_up(key, touches) {
-                return Ok(answer);
-            }
+        let (radius, plan) = (check_radius(radius)?, self.plan(query)?);
+        let key = self.key(id, radius, falloff, query, &plan);
+        if let Some(key) = &key
+            && let Some(answer) = self.look_up(key, slot, radius, &plan)
+        {
+            return Ok(answer);
         }
+        self.cache().stats.misses += 1;
         let bound = plan.measure.exact_key(radius);
         let position = self.planned(0, self.store.position(slot), &plan)?;
         let mut answer = Connections::default();
@@ -251,6 +236,53 @@ impl TokenGrid {
             self.cache().keep(key, &answer);
         }
         Ok(answer)
+    }
+
+    /// The answer that [`TokenGrid::connections`] would give without a search; none if it is not in the cache.
+    ///
+    /// # Errors
+    /// As [`TokenGrid::connections`].
+    pub fn cached_connections(
+        &self,
+        id: TokenId,
+        radius: f32,
+        falloff: Falloff,
+        query: &Query<'_>,
+    ) -> Result<Option<Arc<Connections>>, Error> {
+        let slot = self.slot(id)?;
+        let (radius, plan) = (check_radius(radius)?, self.plan(query)?);
+        let key = self.key(id, radius, falloff, query, &plan);
+        Ok(key.and_then(|key| self.look_up(&key, slot, radius, &plan)))
+    }
+
+    /// What an answer is cached by; none if it is not to be cached.
+    #[inline]
+    fn key(
+        &self,
+        id: TokenId,
+        radius: f32,
+        falloff: Falloff,
+        query: &Query<'_>,
+        plan: &Plan<'_>,
+    ) -> Option<Key> {
+        let scales = plan.measure.scales.map(f32::to_bits);
+        let (radius, limit, sort) = (radius.to_bits(), query.limit, query.sort);
+        let cached = query.filter.is_none() && query.exclude.is_empty();
+        cached.then_some(Key { id, radius, scales, falloff, limit, sort })
+    }
+
+    #[inline]
+    fn look_up(
+        &self,
+        key: &Key,
+        slot: u32,
+        radius: f32,
+        plan: &Plan<'_>,
+    ) -> Option<Arc<Connections>> {
+        self.cache().look_up(key, |cell| {
+            let bound = plan.measure.exact_key(radius);
+            self.ball_touches(&self.measured_slot(slot), &plan.measure, bound, cell)
+        })
     }
 
     /// What the connection cache has done and holds.

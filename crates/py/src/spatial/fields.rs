@@ -91,17 +91,25 @@ impl TokenGrid {
     ) -> PyResult<Bound<'py, PyAny>> {
         let falloff = options::falloff(falloff)?;
         let plain = axes.is_none() && scales.is_none() && r#where.is_none() && exclude.is_none();
-        let found = if plain {
-            let query = Query::default();
-            self.shared.read(py, |state| state.grid.connections(id, radius, falloff, &query))?
+        let query = Query::default();
+        let cached = if plain {
+            let look_up =
+                |state: &State| state.grid.cached_connections(id, radius, falloff, &query);
+            self.shared.read(py, look_up)?.map_err(|err| raise(py, "connections", err))?
         } else {
-            let choices = Choices::read(self, axes, scales, r#where, exclude)?;
-            let asked = choices.asked();
-            self.shared.read(py, |state| {
-                asked.with(state, |query| state.grid.connections(id, radius, falloff, query))
-            })?
+            None
         };
-        let found = found.map_err(|err| raise(py, "connections", err))?;
+        let found = match cached {
+            Some(found) => found,
+            None => {
+                let choices = Choices::read(self, axes, scales, r#where, exclude)?;
+                let asked = choices.asked();
+                let found = self.shared.read_unbounded(py, |state| {
+                    asked.with(state, |query| state.grid.connections(id, radius, falloff, query))
+                })?;
+                found.map_err(|err| raise(py, "connections", err))?
+            }
+        };
         let key = (id, radius.to_bits(), falloff);
         if plain && let Some(object) = self.replies.get(py, &key, &found) {
             return Ok(object);

@@ -9,6 +9,7 @@ import sys
 import textwrap
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -65,10 +66,19 @@ def test_readers_and_writers(cloud: np.ndarray) -> None:
     assert min(progress) >= 20
 
 
-def test_other_threads_run_meanwhile() -> None:
+LONG_CALLS: dict[str, Callable[[TokenGrid, np.ndarray, int], object]] = {
+    "nearest": lambda grid, points, turn: grid.nearest(points, 50, threads=1),
+    # Each turn asks for another token, so that none is answered from the cache.
+    "connections": lambda grid, points, turn: grid.connections(turn, 10.0),
+    "connections of a choice": lambda grid, points, turn: grid.connections(turn, 10.0, axes=["x0", "x3"]),
+}
+
+
+@pytest.mark.parametrize("call", LONG_CALLS.values(), ids=LONG_CALLS)
+def test_other_threads_run_meanwhile(call: Callable[[TokenGrid, np.ndarray, int], object]) -> None:
     rng = np.random.default_rng(0)
-    grid = TokenGrid.from_arrays(np.arange(50_000), rng.random((50_000, 8), dtype=np.float32))
-    queries = rng.random((20_000, 8), dtype=np.float32)
+    points = rng.random((200_000, 8), dtype=np.float32)
+    grid = TokenGrid.from_arrays(np.arange(len(points)), points)
     done = threading.Event()
     ticks = 0
 
@@ -83,9 +93,9 @@ def test_other_threads_run_meanwhile() -> None:
     deadline = time.monotonic() + 120
     try:
         # With the lock held there would be two ticks at most: one before the call, one after it.
-        while True:
+        for turn in range(len(points)):
             before = ticks
-            grid.nearest(queries, 50, threads=1)
+            call(grid, points[:20_000], turn)
             if ticks - before > 5:
                 break
             assert time.monotonic() < deadline

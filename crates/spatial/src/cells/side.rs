@@ -34,12 +34,15 @@ impl Side {
     }
 
     /// `floor(scale * coordinate / size)` on each axis, kept within `i32`.
-    #[cold]
+    #[inline(never)]
     fn divide(&self, position: &[f32; 8]) -> Cell {
-        let size = f64::from(self.size);
-        // The product is exact: two `f32` have half the digits of an `f64` each.
-        let scaled = |axis: usize| f64::from(self.scales[axis]) * f64::from(position[axis]);
-        std::array::from_fn(|axis| (scaled(axis) / size).floor() as i32)
+        let mut places = [0.0; 8];
+        for axis in 0..8 {
+            // The product is exact: two `f32` have half the digits of an `f64` each.
+            let scaled = f64::from(self.scales[axis]) * f64::from(position[axis]);
+            places[axis] = scaled / f64::from(self.size);
+        }
+        floor(places)
     }
 
     /// The same by multiplication, for the usual coordinates: none if one is not finite or large, or so near to an edge of a
@@ -59,15 +62,59 @@ impl Side {
         for axis in 0..8 {
             let bits = (f64::from(position[axis]) * self.factors[axis] + SHIFT).to_bits();
             cell[axis] = (bits >> PLACES) as i32;
-            edge |= bits as u32 & ((1 << PLACES) - 1) == 0;
+            edge |= (bits as u32 & ((1 << PLACES) - 1) == 0) & (position[axis] != 0.0);
         }
         (usual && !edge).then_some(cell)
     }
 }
 
+/// `x.floor() as i32` for each, without the calls that this is where the target has no instruction for it.
+#[inline(always)]
+fn floor(places: [f64; 8]) -> Cell {
+    // Added to a number of fewer than 32 bits, this leaves it in the lowest bits, rounded.
+    const SHIFT: f64 = 1.5 * (1_u64 << 52) as f64;
+    const LIMIT: f64 = (1_u64 << 31) as f64 - 1.0;
+    if !places.iter().fold(true, |fits, x| fits & (x.abs() <= LIMIT)) {
+        return places.map(|x| x.floor() as i32);
+    }
+    let mut cell = [0; 8];
+    for axis in 0..8 {
+        let shifted = places[axis] + SHIFT;
+        let above = shifted - SHIFT > places[axis];
+        cell[axis] = shifted.to_bits() as i32 - i32::from(above);
+    }
+    cell
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn rounds_down_as_the_standard_library() {
+        let edges = [
+            0.0,
+            0.5,
+            1.0,
+            1.5,
+            2.5,
+            1e9,
+            2_147_483_646.0,
+            2_147_483_646.5,
+            2_147_483_647.0,
+            2_147_483_648.5,
+            1e300,
+            f64::INFINITY,
+        ];
+        let nudged = edges.iter().flat_map(|&x: &f64| [x.next_down(), x, x.next_up()]);
+        for x in nudged.flat_map(|x| [x, -x]) {
+            for others in [0.0, 1e300] {
+                let mut places = [others; 8];
+                places[3] = x;
+                assert_eq!(floor(places), places.map(|x| x.floor() as i32), "{x}");
+            }
+        }
+    }
 
     #[test]
     fn multiplication_rounds_as_division_or_gives_up() {

@@ -195,6 +195,10 @@ fn the_cache_is_disturbed_only_by_cells_that_the_ball_touches() {
     let mut grid = TokenGrid::from_arrays(&ids, view(&data), options).unwrap();
     let query = Query::default();
     let ask = |grid: &TokenGrid| grid.connections(50, 3.0, Falloff::Linear, &query).unwrap();
+    let cached = |grid: &TokenGrid| {
+        grid.cached_connections(50, 3.0, Falloff::Linear, &query).unwrap().map(|c| c.ids.clone())
+    };
+    assert_eq!(cached(&grid), None);
     assert_eq!(ask(&grid).ids, [49, 51]);
     for step in 0..500 {
         grid.insert(Token::new(1000 + step, [-(step as f32); 8])).unwrap();
@@ -203,7 +207,9 @@ fn the_cache_is_disturbed_only_by_cells_that_the_ball_touches() {
     }
     let stats = grid.cache_stats();
     assert_eq!((stats.hits, stats.misses, stats.invalidated), (500, 1, 0));
+    assert_eq!(cached(&grid), Some(vec![49, 51]));
     grid.move_to(7, &[50.5; 8]).unwrap();
+    assert_eq!(cached(&grid), None);
     assert_eq!(ask(&grid).ids, [7, 49, 51]);
     grid.remove(7).unwrap();
     assert_eq!(ask(&grid).ids, [49, 51]);

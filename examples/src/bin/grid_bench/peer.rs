@@ -11,6 +11,8 @@ pub(crate) trait Peer {
     fn bucket(&self) -> usize;
     /// Ids and squared distances.
     fn nearest(&self, query: &[f32; 8], k: usize) -> Vec<(u64, f32)>;
+    /// Ids and squared distances within a squared radius.
+    fn within(&self, query: &[f32; 8], square: f32) -> Vec<(u64, f32)>;
     /// One query after the other, or as a batch; the number of neighbors found.
     fn nearest_all(&self, queries: &[[f32; 8]], k: usize, batch: bool) -> usize;
     fn nearest_one(&self, queries: &[[f32; 8]]) -> u64;
@@ -31,6 +33,12 @@ impl<const B: usize> Peer for Tree<B> {
 
     fn nearest(&self, query: &[f32; 8], k: usize) -> Vec<(u64, f32)> {
         let found = self.query(query).nearest_n::<SquaredEuclidean<f32>>(at_least_one(k)).execute();
+        found.iter().map(|neighbor| (u64::from(neighbor.item), neighbor.distance)).collect()
+    }
+
+    fn within(&self, query: &[f32; 8], square: f32) -> Vec<(u64, f32)> {
+        let within = self.query(query).within::<SquaredEuclidean<f32>>(square);
+        let found = within.unsorted().execute();
         found.iter().map(|neighbor| (u64::from(neighbor.item), neighbor.distance)).collect()
     }
 

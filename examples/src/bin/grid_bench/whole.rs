@@ -1,14 +1,15 @@
 use std::path::Path;
 use std::time::Instant;
 
+use anyhow::ensure;
 use ottava_core::TokenBatch;
 use ottava_spatial::{
-    Connect, Falloff, GridOptions, Metric, OpenOptions, Query, TokenGrid, distances_into,
+    Connect, Falloff, Graph, GridOptions, Metric, OpenOptions, Query, TokenGrid, distances_into,
     pairwise_into,
 };
 
 use crate::data::{Data, Random, view};
-use crate::peer;
+use crate::peer::{self, Peer};
 use crate::report::{Figure, Report, Sides, cpu, wall};
 use crate::searches;
 
@@ -33,6 +34,7 @@ pub(crate) fn graphs(
     };
     let graph = connect(Connect::Nearest(10))?;
     if wants("nearest_graph") {
+        check_nearest(&graph, &few, &*tuned)?;
         let sides = report.turns(
             || cpu(|| connect(Connect::Nearest(10))),
             || {
@@ -48,6 +50,7 @@ pub(crate) fn graphs(
         let mut radii = graph.distances.clone();
         radii.sort_by(f32::total_cmp);
         let radius = radii[radii.len() / 2];
+        check_radius(&connect(Connect::Radius(radius))?, radius, &few, &*tuned)?;
         let sides = report.turns(
             || cpu(|| connect(Connect::Radius(radius))),
             || {
@@ -58,6 +61,53 @@ pub(crate) fn graphs(
             },
         );
         report.faster(("radius graph", name, n), "s", sides, &*kiddo, 4.0);
+    }
+    Ok(())
+}
+
+/// Where the connections of a row are.
+fn connections(graph: &Graph, row: usize) -> std::ops::Range<usize> {
+    graph.indptr[row] as usize..graph.indptr[row + 1] as usize
+}
+
+/// Whether two distances of the same pair are equal as far as the order of summation lets them.
+fn is_near(a: f32, b: f32) -> bool {
+    (a - b).abs() <= 1e-4 * b.max(1e-6)
+}
+
+/// Every token has the distances that the peer finds to its ten nearest; the peer finds the token itself, too, or one at its place.
+fn check_nearest(graph: &Graph, data: &Data, peer: &dyn Peer) -> anyhow::Result<()> {
+    ensure!(graph.ids.iter().copied().eq(data.ids()), "the graph has other tokens");
+    for (row, point) in data.points.iter().enumerate() {
+        let found = &graph.distances[connections(graph, row)];
+        let expected = peer.nearest(point, 11);
+        let same = expected.iter().skip(1).zip(found).all(|((_, d), &a)| is_near(a, d.sqrt()));
+        ensure!(same && expected.len() == found.len() + 1, "token {row}: not its nearest");
+    }
+    Ok(())
+}
+
+/// Every token is connected with the tokens that the peer finds, but for those that rounding may put on either side of the radius.
+fn check_radius(graph: &Graph, radius: f32, data: &Data, peer: &dyn Peer) -> anyhow::Result<()> {
+    ensure!(graph.ids.iter().copied().eq(data.ids()), "the graph has other tokens");
+    for (row, point) in data.points.iter().enumerate() {
+        let connected = connections(graph, row);
+        let mut found: Vec<u64> =
+            graph.indices[connected.clone()].iter().map(|&at| graph.ids[at as usize]).collect();
+        let mut expected: Vec<u64> = Vec::new();
+        for (id, square) in peer.within(point, (radius * 1.001).powi(2)) {
+            let distance = square.sqrt();
+            if is_near(distance, radius) {
+                found.retain(|&other| other != id);
+            } else if distance < radius && id != row as u64 {
+                expected.push(id);
+            }
+        }
+        found.sort_unstable();
+        expected.sort_unstable();
+        ensure!(found == expected, "token {row}: not what is within the radius");
+        let far = graph.distances[connected].iter().find(|&&distance| distance > radius);
+        ensure!(far.is_none(), "token {row}: a connection of length {far:?}");
     }
     Ok(())
 }
@@ -145,7 +195,7 @@ fn influence(data: &Data, report: &mut Report) -> anyhow::Result<()> {
     let found = grid.influence(points, Falloff::Linear)?;
     for (q, found) in few.queries.iter().zip(&found).take(50) {
         let expected = sum(q);
-        anyhow::ensure!((f64::from(*found) - expected).abs() <= 1e-5 * expected.max(1.0));
+        ensure!((f64::from(*found) - expected).abs() <= 1e-5 * expected.max(1.0));
     }
     let per_point = 1e6 / few.queries.len() as f64;
     let sides = report.turns(
