@@ -17,7 +17,7 @@ use pyo3_arrow::ffi::to_schema_pycapsule;
 
 use crate::error::LOCK;
 use crate::model::Plan;
-use crate::model::plan_of;
+use crate::model::{is_model_class, need_plan};
 
 /// What records are: fields, types, nullability, rules, defaults.
 ///
@@ -84,19 +84,18 @@ impl Schema {
         Ok(Self::new(Arc::new(declaration)))
     }
 
-    /// The schema of a model class; `Model.__schema__` is the same. `TypeError` for anything else.
+    /// The schema of a model class; `Model.__schema__` is the same. `TypeError` for anything else, and for a class
+    /// with a name in its annotations that is not defined.
     #[staticmethod]
     fn of(model: &Bound<'_, PyAny>) -> PyResult<Self> {
-        let plan = match model.cast::<PyType>() {
-            Ok(class) => plan_of(class)?,
-            Err(_) => None,
-        };
-        match plan {
-            Some(plan) => Ok(Self::new(Arc::new(plan.get().schema.declaration().clone()))),
-            None => Err(PyTypeError::new_err(format!(
-                "expected a complete model class, got {}",
-                model.repr()?
-            ))),
+        match model.cast::<PyType>() {
+            Ok(class) if is_model_class(class) => {
+                let plan = need_plan(class)?;
+                Ok(Self::new(Arc::new(plan.get().schema.declaration().clone())))
+            }
+            _ => {
+                Err(PyTypeError::new_err(format!("expected a model class, got {}", model.repr()?)))
+            }
         }
     }
 

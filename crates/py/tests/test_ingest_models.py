@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any, Optional
+from typing import Any, Literal, Optional
 
 import msgspec
 import ottava
@@ -252,3 +252,45 @@ def test_tuples_by_every_way() -> None:
                 again.ingest_nodes_msgspec(data)
             assert caught.value.row == 0 and str(caught.value.column).startswith("at")
     assert len(again) == 2
+
+
+class Tagged(ottava.Model):
+    id: int
+    tags: set[str]
+    codes: frozenset[Literal["a", "b"]] = frozenset()
+
+
+def test_a_set_has_no_item_twice() -> None:
+    good = [{"id": 1, "tags": ["b", "a"], "codes": ["b"]}, {"id": 2, "tags": [], "codes": []}]
+    stores = [TokenStore(Tagged) for _ in range(6)]
+    for store, source in zip(stores, flexible(good)):
+        store.ingest_nodes_msgspec(source)
+        assert store.equals(stores[0])
+    stores[5].ingest_nodes_arrow(pa.Table.from_pylist(good))
+    assert stores[5].equals(stores[0])
+    twice = [{"id": 3, "tags": ["x"]}, {"id": 4, "tags": ["b", "a", "b"]}]
+    for take, data in [(stores[0].ingest_nodes_msgspec, twice), (stores[0].ingest_nodes_arrow, pa.Table.from_pylist(twice))]:
+        with pytest.raises(IngestError) as caught:
+            take(data)
+        assert (caught.value.row, caught.value.column) == (1, "tags")
+    assert len(stores[0]) == 2
+    # JSON has no sets, and is converted as by models.
+    stores[0].ingest_nodes_msgspec(json.dumps(twice))
+    assert pa.table(stores[0].rows([4])).to_pylist()[0]["tags"] == ["b", "a"]
+
+
+class Linked(ottava.Model):
+    id: int
+    next: Optional[Later] = None
+
+
+def test_a_class_is_completed_when_a_store_needs_it() -> None:
+    with pytest.raises(TypeError, match="in the annotations of Linked, name 'Later' is not defined"):
+        TokenStore(Linked)
+    globals()["Later"] = Sub
+    try:
+        assert TokenStore(Linked).ingest_nodes_msgspec([{"id": 1, "next": {"label": "a"}}]).inserted == 1
+    finally:
+        del globals()["Later"]
+    with pytest.raises(TypeError, match="expected a Schema, a Model or an Arrow schema, got int"):
+        TokenStore(5)

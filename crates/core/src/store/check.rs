@@ -160,11 +160,12 @@ impl Checker<'_> {
                 | Kind::Literal(_)
                 | Kind::Record(_)
                 | Kind::Tuple { .. }
+                | Kind::Set(_)
+                | Kind::FrozenSet(_)
                 | Kind::Dict(..) => true,
-                Kind::List(item)
-                | Kind::Set(item)
-                | Kind::FrozenSet(item)
-                | Kind::FixedList(item, _) => !self.nullable(item) || self.looks_inside(item),
+                Kind::List(item) | Kind::FixedList(item, _) => {
+                    !self.nullable(item) || self.looks_inside(item)
+                }
                 _ => false,
             }
     }
@@ -282,6 +283,16 @@ impl Checker<'_> {
     }
 
     fn value_rules(&self, part: &Part<'_>, ty: &Type, array: &ArrayRef) -> Result<(), StoreError> {
+        let listed;
+        let ty = match &ty.kind {
+            // In a column a set is a list like others.
+            Kind::Set(item) | Kind::FrozenSet(item) => {
+                let rules = Rules { unique_items: true, ..ty.rules.clone() };
+                listed = Type { kind: Kind::List(item.clone()), rules, ..ty.clone() };
+                &listed
+            }
+            _ => ty,
+        };
         let broken = match own_rules(ty, array) {
             Some(found) => found,
             None => match self.rules {

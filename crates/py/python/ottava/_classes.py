@@ -199,7 +199,10 @@ def _make_class(
     _check_names(cls, fields, marked)
     frame = sys._getframe(2)
     local = frame.f_locals if frame.f_locals is not frame.f_globals else {}
-    ready = _describe(cls, {**local, name: cls})
+    try:
+        ready = _describe(cls, {**local, name: cls})
+    except NameError:
+        ready = False  # Until `model_rebuild`, or the first use.
     hidden = [slot for slot in (*privates, *_other_slots(cls, fields)) if has_slot(cls, slot)]
     cls.__ottava_dump__ = dump = Dump(cls)
     _native.lay_out(
@@ -349,7 +352,7 @@ def _check_names(cls: Any, fields: dict[str, FieldInfo], marked: dict[str, Any])
 
 
 def _describe(cls: Any, local: dict[str, Any]) -> bool:
-    """Fills the description of a class; `False` if a name in its annotations is not known yet."""
+    """Fills the description of a class; `False` if a class that it refers to has none yet. `NameError` for a name that is not known."""
     config = cls.model_config
     context = notation.Context(
         arbitrary=bool(config.get("arbitrary_types_allowed")), typevars=cls.__dict__.get("__ottava_typevars__")
@@ -364,8 +367,6 @@ def _describe(cls: Any, local: dict[str, Any]) -> bool:
             inner, info_now = _field_info(hint, info)
             cls.__ottava_fields__[name] = info_now
             described.append(_describe_field(cls, name, inner, info_now, context))
-        except NameError:
-            return False
         except TypeError as error:
             raise TypeError(f"{cls.__name__}.{name}: {error}") from None
     incomplete = [other for other in context.classes if other is not cls and not other.__ottava_record__]
@@ -640,21 +641,19 @@ def rebuild(cls: Any, local: dict[str, Any], raise_errors: bool) -> bool:
     """Describes a class and all that its fields refer to, then compiles it."""
     names = dict(local)
     seen: list[Any] = [cls]
-    unresolved: list[Any] = []
+    unresolved: list[str] = []
     for one in seen:
         names = {**one.__dict__.get("__ottava_local__", {}), **names, one.__name__: one}
         if one is cls or not one.__ottava_record__:
-            _describe(one, names)
-        if not one.__ottava_record__:
-            unresolved.append(one)
-            continue
+            try:
+                _describe(one, names)
+            except NameError as error:
+                unresolved.append(f"in the annotations of {one.__name__}, {error}")
+                continue
         seen.extend(other for other in one.__ottava_record__["refs"] if other not in seen)
     if unresolved:
         if raise_errors:
-            raise TypeError(
-                f"{cls.__name__} is not complete: a name in the annotations of {unresolved[0].__name__} is not defined; "
-                "define it, then call model_rebuild()"
-            )
+            raise TypeError(f"{cls.__name__} is not complete: {unresolved[0]}; define it, then call model_rebuild()")
         return False
     _complete(cls)
     return True

@@ -43,8 +43,9 @@ mod value;
 pub(crate) use batch::instances;
 pub(crate) use declare::without_host;
 pub(crate) use issues::of_exception as issues_of;
+pub(crate) use layout::is_model_class;
 pub(crate) use ndjson::validate_ndjson;
-pub(crate) use plan::{Plan, plan_of};
+pub(crate) use plan::{Plan, need_plan, plan_of};
 pub(crate) use slots::Slots;
 
 use pyo3::prelude::*;
