@@ -350,7 +350,7 @@ def rows(profile: str) -> list[Row]:
         )
         if kind != "nested":
             streams: dict[str, Call] = {
-                "ottava, objects": lambda c=ours, t=lines: c.model_validate_ndjson(t),  # type: ignore[misc]
+                "ottava, objects": lambda c=ours, t=lines: c.model_validate_ndjson(t, threads=1),  # type: ignore[misc]
                 "ottava, columns": lambda c=ours, t=lines: c.to_arrow(t, threads=1),  # type: ignore[misc]
             }
             if MSGSPEC:

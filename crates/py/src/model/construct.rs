@@ -304,7 +304,7 @@ unsafe extern "C" fn validate_json_method(
             return guarded(ptr::null_mut(), |py| {
                 let class = Bound::from_borrowed_ptr(py, class).cast_into_unchecked::<PyType>();
                 let data = Bound::from_borrowed_ptr(py, *args);
-                Ok(json::validate(&need_plan(&class)?, &data, None, None)?.into_ptr())
+                Ok(json::validate_closely(&need_plan(&class)?, &data, None, None)?.into_ptr())
             });
         }
         call_function(&VALIDATE_JSON, class, args, count, names)

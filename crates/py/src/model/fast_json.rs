@@ -6,8 +6,11 @@ use std::mem::ManuallyDrop;
 use std::ptr;
 
 use pyo3::ffi;
+use pyo3::prelude::*;
 
 use ottava_validate::{Checked, Entry, Found, Input, JsonInput, Program, Quick, Schema};
+
+use crate::gate;
 
 use super::fast::{FastPlan, FastRecord, Kind, made};
 use super::instance;
@@ -15,7 +18,8 @@ use super::make;
 use super::object::Object;
 
 impl FastPlan {
-    /// What a document becomes, or `None` with no exception set: it is not valid, or only the engine can tell.
+    /// What a document becomes, or `None`: with an exception set if a signal handler raised it in a pause, and else because it is not valid, or
+    /// only the engine can tell.
     ///
     /// # Safety
     /// The interpreter is attached, and the plan that this belongs to, of which `schema` is a part, stays alive.
@@ -162,6 +166,9 @@ impl Reader<'_, '_> {
         while let Some(at) = self.input.next_item(&mut items).ok()? {
             // SAFETY: the caller's promise.
             unsafe { list.push(self.read(item, at)?)? };
+            if list.count.is_multiple_of(PAUSE) {
+                pause()?;
+            }
         }
         if list.count < min || list.count > max {
             return None;
@@ -208,6 +215,18 @@ impl Reader<'_, '_> {
             _ => return None,
         })
     }
+}
+
+/// Items of a list between two pauses for other threads and signals.
+pub(super) const PAUSE: usize = 4096;
+
+/// `None`, with an exception set, if a signal handler has raised one.
+#[cold]
+fn pause() -> Option<()> {
+    // SAFETY: objects are only made where the interpreter is attached. Text cannot change meanwhile, plans are never freed while they are in
+    // use, and nobody else has the objects in the making.
+    let py = unsafe { Python::assume_attached() };
+    gate::pause(py).map_err(|raised| raised.restore(py)).ok()
 }
 
 /// Most items that a list is made of at once.

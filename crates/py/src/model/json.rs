@@ -69,7 +69,7 @@ impl<'py> Document<'py> {
     }
 }
 
-/// What a document in an object that cannot change becomes, if it fits as it is; `None` with no exception set.
+/// What a document in an object that cannot change becomes, if it fits as it is; [`FastPlan::json`](super::fast::FastPlan::json) says what `None` means.
 ///
 /// # Safety
 /// The interpreter is attached; the plan and the object are alive for the whole call.
@@ -98,13 +98,26 @@ pub(crate) fn validate<'py>(
     strict: Option<bool>,
     context: Option<Bound<'py, PyAny>>,
 ) -> PyResult<Bound<'py, PyAny>> {
+    // SAFETY: both are borrowed from the caller.
+    match unsafe { fast(plan.get(), json.as_ptr()) } {
+        Some(made) => Ok(made.into_bound(plan.py())),
+        None => validate_closely(plan, json, strict, context),
+    }
+}
+
+/// Validates a JSON document for which the fast path was not enough.
+pub(crate) fn validate_closely<'py>(
+    plan: &Bound<'py, Plan>,
+    json: &Bound<'py, PyAny>,
+    strict: Option<bool>,
+    context: Option<Bound<'py, PyAny>>,
+) -> PyResult<Bound<'py, PyAny>> {
     let py = plan.py();
+    if let Some(raised) = PyErr::take(py) {
+        return Err(raised);
+    }
     let session = Session::default();
     let inner = plan.get();
-    // SAFETY: both are borrowed from the caller.
-    if let Some(made) = unsafe { fast(inner, json.as_ptr()) } {
-        return Ok(made.into_bound(py));
-    }
     let Ok(document) = Document::of(json) else {
         let kept = session.keep(Object::from(json.clone()));
         let issues = issues::single(Code::JsonType, Vec::new(), Echo::Host(kept));
@@ -127,6 +140,7 @@ pub(crate) fn run(
     output: &mut PyOutput<'_, '_>,
     strict: Option<bool>,
 ) -> (Checked<Object>, Issues) {
+    output.pauses = true;
     let mut issues = Issues::new(plan.schema.limits().issues);
     let result = plan.schema.run_json(bytes, output, (), &mut issues, strict);
     (result, issues)

@@ -232,7 +232,14 @@ pub(super) struct Row<'t> {
 
 /// The rows of a text.
 pub(super) fn rows(text: &[u8]) -> impl Iterator<Item = Row<'_>> {
-    let lines = text.split(|byte| *byte == b'\n').zip(1..);
+    let mut rest = Some(text);
+    let split = move || {
+        let text = rest?;
+        let end = memchr::memchr(b'\n', text);
+        rest = end.map(|end| &text[end + 1..]);
+        Some(end.map_or(text, |end| &text[..end]))
+    };
+    let lines = std::iter::from_fn(split).zip(1..);
     let filled = lines.filter(|(text, _)| !text.iter().all(u8::is_ascii_whitespace));
     filled.enumerate().map(|(number, (text, line))| Row { number, line, text })
 }
@@ -254,6 +261,9 @@ pub(super) fn validate_row(
         // SAFETY: the plan is borrowed from its owner.
         if let Some(made) = unsafe { fast.json(&plan.schema, row.text) } {
             return Ok(Ok(made));
+        }
+        if let Some(raised) = PyErr::take(owner.py()) {
+            return Err(raised);
         }
     }
     let mut output = PyOutput::new(owner, session);

@@ -13,6 +13,9 @@ use ottava_validate::{
     RecordPlan, Run, Stop, plain,
 };
 
+use crate::gate;
+
+use super::fast_json::PAUSE;
 use super::hooks;
 use super::hosts::{Default_, Hosts, RecordHost, RecordKind};
 use super::input::{Session, abort, or_abort};
@@ -33,6 +36,10 @@ pub(crate) struct PyOutput<'s, 'py> {
     pub(crate) context: Option<Bound<'py, PyAny>>,
     /// The first record of this object's class is filled into it.
     pub(crate) target: Option<Object>,
+    /// Whether the input is one that other threads cannot change, so that they may go ahead now and then.
+    pub(crate) pauses: bool,
+    /// Items so far.
+    pushed: usize,
     /// The records in progress, outermost first, if a validator wants to see them.
     open: Vec<Open>,
 }
@@ -45,7 +52,17 @@ struct Open {
 impl<'s, 'py> PyOutput<'s, 'py> {
     pub(crate) fn new(owner: &'s Bound<'py, Plan>, session: &'s Session) -> Self {
         let (py, plan) = (owner.py(), owner.get());
-        Self { py, plan, owner, session, context: None, target: None, open: Vec::new() }
+        Self {
+            py,
+            plan,
+            owner,
+            session,
+            context: None,
+            target: None,
+            pauses: false,
+            pushed: 0,
+            open: Vec::new(),
+        }
     }
 
     pub(crate) fn hosts(&self) -> &'s Hosts {
@@ -233,6 +250,10 @@ impl<'s, 'py> Output for PyOutput<'s, 'py> {
 
     #[inline]
     fn push(&mut self, seq: &mut Items, item: Object) -> Checked<bool> {
+        self.pushed += 1;
+        if self.pauses && self.pushed.is_multiple_of(PAUSE) {
+            or_abort(self.py, gate::pause(self.py))?;
+        }
         // SAFETY: the collection is new and nobody else's; adding takes a reference of its own.
         unsafe {
             let status = match seq.kind {

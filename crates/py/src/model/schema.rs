@@ -9,6 +9,7 @@ use pyo3::types::{PyBool, PyDict, PyList, PyString, PyType};
 use ottava_core::schema::{Declaration, FieldDefault};
 use ottava_validate::{Issues, Stop, from_json_schema, to_json, to_json_schema};
 
+use crate::gate;
 use crate::schema::Schema;
 
 use super::construct::{self, Options};
@@ -18,6 +19,9 @@ use super::json::{self, Document};
 use super::output::PyOutput;
 use super::plan::{Plan, need_plan};
 use super::value::to_value;
+
+/// Least text that is worth letting other threads go ahead.
+const LARGE: usize = 1 << 16;
 
 /// The schema of a complete model class.
 #[pyfunction]
@@ -103,7 +107,11 @@ impl Schema {
     /// Whether JSON text is valid. Makes no object.
     fn is_valid_json(&self, py: Python<'_>, json_data: &Bound<'_, PyAny>) -> PyResult<bool> {
         let document = Document::of(json_data)?;
-        Ok(self.compiled(py)?.get().schema.is_valid_json(document.bytes()))
+        let (schema, bytes) = (&self.compiled(py)?.get().schema, document.bytes());
+        if bytes.len() < LARGE {
+            return Ok(schema.is_valid_json(bytes));
+        }
+        gate::detached(py, || schema.is_valid_json(bytes))
     }
 
     /// The valid, converted form of an object, with plain dictionaries for records. Raises `ValidationError`.

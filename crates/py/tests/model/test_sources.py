@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -14,7 +15,7 @@ from typing import Any, List, Optional, Set
 import pyarrow as pa
 import pytest
 
-from ottava import Field, Model, ValidationError, field_validator
+from ottava import Field, Model, Schema, TypeAdapter, ValidationError, field_validator
 
 ROWS = [{"id": number, "name": f"n{number % 7}", "score": number / 2} for number in range(300)]
 BAD = [{"id": 0, "name": "x"}, {"id": 1}, {"id": "x", "name": ""}]
@@ -248,3 +249,69 @@ def test_ctrl_c_ends_the_wait(read: Any, kind: str) -> None:
         asked.join()
         os.close(reading)
         os.close(writing)
+
+
+class Item(Model):
+    id: int
+    name: str
+
+
+@pytest.mark.parametrize("way", ["fits", "converted", "valid"])
+def test_other_threads_go_on_while_a_large_array_is_read(way: str) -> None:
+    row = b'{"id": "1", "name": "x"}' if way == "converted" else b'{"id": 1, "name": "x"}'
+    text = b"[" + b",".join([row] * 300_000) + b"]"
+    count, done = 0, threading.Event()
+
+    def counting() -> None:
+        nonlocal count
+        while not done.is_set():
+            count += 1
+            time.sleep(0.0002)
+
+    array = TypeAdapter(list[Item])
+    schema = Schema.from_json_schema({"type": "array", "items": {"type": "object", "properties": {"id": {"type": "integer"}}}})
+    other = threading.Thread(target=counting)
+    other.start()
+    usual = sys.getswitchinterval()
+    sys.setswitchinterval(0.0001)
+    try:
+        deadline = time.monotonic() + 120
+        # Before and after a call that holds on to the interpreter, the other thread may get a turn each.
+        turns = 0
+        while turns < 5:
+            assert time.monotonic() < deadline, "the other thread never got on"
+            before = count
+            if way == "valid":
+                assert schema.is_valid_json(text)
+            else:
+                assert len(array.validate_json(text)) == 300_000
+            turns = count - before
+    finally:
+        sys.setswitchinterval(usual)
+        done.set()
+        other.join()
+
+
+@pytest.mark.parametrize("row", [b'{"id": 1, "name": "x"}', b'{"id": "1", "name": "x"}'])
+def test_what_a_signal_handler_raises_meanwhile_is_raised(row: bytes) -> None:
+    text = b"[" + b",".join([row] * 300_000) + b"]"
+    array = TypeAdapter(list[Item])
+
+    class Stopped(Exception):
+        pass
+
+    def stop(*_: object) -> None:
+        raise Stopped
+
+    before = signal.signal(signal.SIGALRM, stop)
+    deadline = time.monotonic() + 30
+    try:
+        # Once: an exception that got lost would not come again.
+        signal.setitimer(signal.ITIMER_REAL, 0.02)
+        with pytest.raises(Stopped):
+            while time.monotonic() < deadline:
+                array.validate_json(text)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert len(array.validate_json(text)) == 300_000
