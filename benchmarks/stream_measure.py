@@ -13,6 +13,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from ottava.streams._descriptors import raise_pipe_size
+
 MIB = 1 << 20
 Pump = Callable[[int, int], object]
 """Copies one descriptor to another; what runs elsewhere returns the processor seconds that it spent there."""
@@ -154,16 +156,16 @@ class Neighbors:
         self.processes: list[subprocess.Popen[bytes]] = []
         self._go: list[int] = []
         self.read, write = os.pipe()
-        self._start(source, size, subprocess.DEVNULL, write)
+        self.start(source, size, subprocess.DEVNULL, write)
         os.close(write)
         self.writes = []
         for _ in range(sinks):
             read, write = os.pipe()
-            self._start(sink, size, read, subprocess.DEVNULL)
+            self.start(sink, size, read, subprocess.DEVNULL)
             os.close(read)
             self.writes.append(write)
 
-    def _start(self, role: str, size: int, stdin: int, stdout: int) -> None:
+    def start(self, role: str, size: int, stdin: int, stdout: int) -> None:
         ready_read, ready_write = os.pipe()
         go_read, go_write = os.pipe()
         command = [sys.executable, "-ISc", NEIGHBOR, role, str(size), str(ready_write), str(go_read)]
@@ -189,6 +191,18 @@ class Neighbors:
         wall, spent = time.perf_counter() - start, cpu_now() - cpu
         os.close(self.read)
         return wall, spent + (elsewhere if isinstance(elsewhere, float) else 0.0)
+
+
+def unpumped(size: int, source: str, sink: str) -> Callable[[], tuple[float, float]]:
+    """The same neighbors at the two ends of one pipe: what they take without a pump, and no pump can do better with."""
+
+    def measure() -> tuple[float, float]:
+        neighbors = Neighbors(size, source, sink, 0)
+        raise_pipe_size(neighbors.read, MIB)
+        neighbors.start(sink, size, neighbors.read, subprocess.DEVNULL)
+        return neighbors.measure(lambda _read, _writes: None)
+
+    return measure
 
 
 def between(size: int, source: str, sink: str, pump: Pump) -> Callable[[], tuple[float, float]]:

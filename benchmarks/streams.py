@@ -27,7 +27,7 @@ from typing import Any
 
 from ottava import streams
 from ottava.streams._descriptors import raise_pipe_size
-from stream_measure import MIB, Neighbors, Pump, Row, between, fed, machine, markdown, source_file, timed, verify
+from stream_measure import MIB, Neighbors, Pump, Row, between, fed, machine, markdown, source_file, timed, unpumped, verify
 from stream_peers import asyncio_pump_once, backend, bare_splice, ottava, ottava_async, peers
 
 # Rows
@@ -48,8 +48,10 @@ def rows_pump(profile: str) -> Iterator[Row]:
     size = (256 if profile == "small" else 1024) * MIB
     rounds = 3 if profile == "small" else 7
     every = {name: between(size, "write", "read", pump) for name, pump in {**contenders, **mine}.items()}
+    every["no pump, one pipe of 1 MiB"] = unpumped(size, "write", "read")
     row = Row(f"pump, pipe to pipe, copying neighbors, {size // MIB} MiB", size)
     row.missing = missing
+    row.notes["no pump, one pipe of 1 MiB"] = "what the neighbors take by themselves"
     row.run(every, rounds)
     row.times("ottava rust", "asyncio 4 KiB", 8)
     row.times("ottava rust", "bare os.splice loop, 1 MiB pipes", 0.95)

@@ -17,7 +17,7 @@ use crate::machine::{Event, Machine, Step, Stop};
 use crate::report::{Ending, PumpReport, Refusal, SinkReport, Way, Why};
 #[cfg(target_os = "linux")]
 use crate::splice;
-use crate::wait::wait;
+use crate::wait::Patience;
 
 /// Largest buffer an operation may be asked to use, in bytes.
 pub const MAX_BUFFER: usize = 64 << 20;
@@ -187,6 +187,8 @@ pub(crate) struct Pump<'r, 'w> {
     read_blocked: Duration,
     failure: Option<Errno>,
     started: Instant,
+    /// With the reader, and with the writers.
+    patience: [Patience; 2],
 }
 
 impl<'r, 'w> Pump<'r, 'w> {
@@ -231,6 +233,7 @@ impl<'r, 'w> Pump<'r, 'w> {
             read_blocked: Duration::ZERO,
             failure: None,
             started: Instant::now(),
+            patience: Default::default(),
         };
         pump.choose_way();
         Ok(pump)
@@ -444,7 +447,7 @@ impl<'r, 'w> Pump<'r, 'w> {
         let open: Vec<usize> = (0..self.sinks.len()).filter(|&i| self.machine.is_open(i)).collect();
         let mut fds = vec![(self.reader.as_fd(), PollFlags::IN)];
         fds.extend(open.iter().map(|&i| (self.sinks[i].as_fd(), PollFlags::empty())));
-        let (result, took) = wait(&fds, cancel);
+        let (result, took) = self.patience[0].wait(&fds, cancel);
         self.read_blocked += took;
         let Some(revents) = polled(result)? else { return Ok(Event::Interrupted) };
         if revents[0].is_empty() {
@@ -470,7 +473,7 @@ impl<'r, 'w> Pump<'r, 'w> {
             (0..self.sinks.len()).filter(|&i| self.machine.waits_for(i)).collect();
         let fds: Vec<_> =
             waiting.iter().map(|&i| (self.sinks[i].as_fd(), PollFlags::OUT)).collect();
-        let (result, took) = wait(&fds, cancel);
+        let (result, took) = self.patience[1].wait(&fds, cancel);
         for &i in &waiting {
             self.reports[i].blocked += took;
         }
