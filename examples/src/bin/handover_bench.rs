@@ -3,9 +3,9 @@
 //!
 //!     cargo run --release -p examples --bin handover_bench -- --profile small
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -39,6 +39,7 @@ enum Profile {
 
 #[derive(Clone, Copy, PartialEq, Debug)]
 enum Path {
+    Word,
     BornTrusted,
     BornSealed,
     CopyTrusted,
@@ -46,11 +47,11 @@ enum Path {
 }
 
 impl Path {
-    const ALL: [Path; 4] =
-        [Path::BornTrusted, Path::BornSealed, Path::CopyTrusted, Path::CopySealed];
+    const ALL: [Path; 5] =
+        [Path::Word, Path::BornTrusted, Path::BornSealed, Path::CopyTrusted, Path::CopySealed];
 
     fn is_trusted(self) -> bool {
-        matches!(self, Path::BornTrusted | Path::CopyTrusted)
+        matches!(self, Path::Word | Path::BornTrusted | Path::CopyTrusted)
     }
 
     /// The most microseconds until the table is available, where that was asked for.
@@ -65,6 +66,7 @@ impl Path {
 
     fn name(self) -> &'static str {
         match self {
+            Path::Word => "one byte over a pipe, after the same work",
             Path::BornTrusted => "born in the segment, trusted",
             Path::BornSealed => "born in the segment, sealed and validated",
             Path::CopyTrusted => "one copy, trusted",
@@ -176,6 +178,8 @@ struct Lane {
     path: Path,
     server: Server,
     child: Child,
+    /// What the child reads its instructions from, and the byte that is timed.
+    words: Option<ChildStdin>,
     answers: BufReader<std::process::ChildStdout>,
     available: Vec<f64>,
     summed: Vec<f64>,
@@ -196,15 +200,15 @@ impl Lane {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()?;
-        let token = server.token()?.reveal();
-        writeln!(
-            child.stdin.take().context("stdin")?,
-            "{} {token} {}",
-            server.address(),
-            path.is_trusted()
-        )?;
+        let mut words = child.stdin.take().context("stdin")?;
         let answers = BufReader::new(child.stdout.take().context("stdout")?);
-        server.wait_connected(Some(Duration::from_secs(10)))?;
+        if path == Path::Word {
+            writeln!(words, "word")?;
+        } else {
+            let token = server.token()?.reveal();
+            writeln!(words, "{} {token} {}", server.address(), path.is_trusted())?;
+            server.wait_connected(Some(Duration::from_secs(10)))?;
+        }
         let sum = batch
             .column(1)
             .as_primitive::<Float32Type>()
@@ -212,14 +216,15 @@ impl Lane {
             .iter()
             .map(|&x| f64::from(x))
             .sum();
-        Ok(Self { path, server, child, answers, available: vec![], summed: vec![], sum })
+        let words = Some(words);
+        Ok(Self { path, server, child, words, answers, available: vec![], summed: vec![], sum })
     }
 
     fn round(&mut self, batch: &RecordBatch, counts: bool) -> Result<()> {
         let schema: &SchemaRef = batch.schema_ref();
         let start;
         let receipt = match self.path {
-            Path::BornSealed | Path::BornTrusted => {
+            Path::Word | Path::BornSealed | Path::BornTrusted => {
                 let bytes = batch.column(9).as_string::<i32>().value_data().len();
                 let mut segment =
                     self.server.segment(schema, batch.num_rows(), |_| Some(bytes), None)?;
@@ -232,18 +237,24 @@ impl Lane {
                 }
                 segment.copy_from("name", batch.column(9))?;
                 start = now();
-                self.server.commit(segment, None)?
+                match &mut self.words {
+                    Some(words) if self.path == Path::Word => {
+                        words.write_all(&[1])?;
+                        None
+                    }
+                    _ => Some(self.server.commit(segment, None)?),
+                }
             }
             Path::CopySealed | Path::CopyTrusted => {
                 start = now();
-                self.server.send(schema, std::slice::from_ref(batch), None)?
+                Some(self.server.send(schema, std::slice::from_ref(batch), None)?)
             }
         };
         let mut line = String::new();
         self.answers.read_line(&mut line)?;
         let answer: Vec<f64> = line.split_whitespace().map(str::parse).collect::<Result<_, _>>()?;
         ensure!(
-            answer[2] == self.sum,
+            answer[2] == self.sum || self.path == Path::Word,
             "{:?}: the consumer sums to {}, not {}",
             self.path,
             answer[2],
@@ -253,12 +264,15 @@ impl Lane {
             self.available.push((answer[0] - start) / 1e3);
             self.summed.push((answer[1] - start) / 1e3);
         }
-        receipt.wait(None)?;
+        if let Some(receipt) = receipt {
+            receipt.wait(None)?;
+        }
         Ok(())
     }
 
     fn finish(mut self, rows: usize) -> Result<Value> {
         self.server.close(Duration::from_secs(10))?;
+        drop(self.words.take());
         let mut rest = String::new();
         self.answers.read_line(&mut rest)?;
         let memory: Vec<u64> = rest.split_whitespace().map(str::parse).collect::<Result<_, _>>()?;
@@ -303,13 +317,23 @@ fn consume() -> Result<()> {
     let mut line = String::new();
     std::io::stdin().read_line(&mut line)?;
     let words: Vec<&str> = line.split_whitespace().collect();
+    let mut out = std::io::stdout().lock();
+    if words == ["word"] {
+        let mut words = std::io::stdin().lock();
+        while words.read(&mut [0])? > 0 {
+            let available = now();
+            writeln!(out, "{available} {available} 0")?;
+            out.flush()?;
+        }
+        writeln!(out, "0 0")?;
+        return Ok(());
+    }
     let mut options = ClientOptions::new();
     if words[2] == "true" {
         // SAFETY: the producer is this program.
         options = unsafe { options.trusted() };
     }
     let client = Client::connect(&words[0].parse()?, &words[1].parse()?, options)?;
-    let mut out = std::io::stdout().lock();
     let (mut private, before) = (0, peak("RssAnon")?);
     while let Some(table) = client.recv(None)? {
         let available = now();
