@@ -104,10 +104,10 @@ impl Permit {
 
     fn new_slot_memory(&self, bytes: usize) -> Result<Arc<Memory>, HandoverError> {
         let slot = self.slot.ok_or(HandoverError::Closed)?;
-        let bytes = bytes
+        let room = bytes
             .checked_next_multiple_of(SLOT_STEP)
             .ok_or(HandoverError::TooLarge { bytes: bytes as u64, limit: isize::MAX as u64 })?;
-        let memory = Arc::new(Memory::create_slot(&self.manager.store, bytes)?);
+        let memory = Arc::new(Memory::create_slot(&self.manager.store, room, bytes)?);
         let mut state = lock(&self.manager.state);
         state.lots[slot].memory = Some(memory.clone());
         // Nobody knows this memory yet.

@@ -1,6 +1,7 @@
 //! The memory of a segment: made, mapped and sealed by the producer, checked and mapped by the consumer.
 #![allow(unsafe_code)]
 
+use std::ffi::c_void;
 use std::io;
 use std::ops::Range;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -8,7 +9,7 @@ use std::ptr::{NonNull, null_mut};
 use std::sync::Arc;
 
 use rustix::fs::{fstat, ftruncate};
-use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap, munmap};
+use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap, mmap_anonymous, munmap};
 
 use super::error::{Attempt, HandoverError};
 use super::frame::Carrier;
@@ -118,6 +119,21 @@ pub struct Memory {
     bytes: usize,
     /// What is mapped, at least as much.
     mapped: usize,
+    /// How many bytes at its beginning are in huge pages.
+    huge: usize,
+    /// The addresses that it has: of the mapping, and around it those that were reserved to align it.
+    addresses: Range<usize>,
+}
+
+/// A huge page of the systems that have them.
+const HUGE: usize = 2 << 20;
+
+/// As much as is got at once for a table that may turn out smaller, or never come.
+pub(super) const AHEAD: usize = 64 << 20;
+
+/// How many bytes of a segment of `bytes` bytes are worth huge pages, of which the last may be half empty.
+fn huge_part(bytes: usize) -> usize {
+    if cfg!(target_os = "linux") { bytes.saturating_add(HUGE / 2) / HUGE * HUGE } else { 0 }
 }
 
 // SAFETY: the mapping belongs to no thread; whoever dereferences the address answers for races on what is there.
@@ -127,8 +143,15 @@ unsafe impl Sync for Memory {}
 
 impl Memory {
     pub(super) fn create(store: &Store, bytes: usize) -> Result<Self, HandoverError> {
+        Self::create_for(store, bytes, bytes.min(AHEAD))
+    }
+
+    /// Memory of `bytes` bytes, of which the first `used` are sure to be used.
+    fn create_for(store: &Store, bytes: usize, used: usize) -> Result<Self, HandoverError> {
         let backing = Backing::create(store)?;
-        backing.resize(bytes as u64)?;
+        let huge = if backing.file.is_none() { huge_part(used) } else { 0 };
+        let mapped = bytes.max(huge);
+        backing.resize(mapped as u64)?;
         #[cfg(target_os = "linux")]
         if backing.file.is_some() {
             use rustix::fs::{FallocateFlags, fallocate};
@@ -138,23 +161,59 @@ impl Memory {
                 room.attempt("allocate a segment file")?;
             }
         }
-        // SAFETY: a new mapping at an address that the kernel chooses overlaps nothing.
-        let start = unsafe {
-            mmap(
-                null_mut(),
-                bytes,
-                ProtFlags::READ | ProtFlags::WRITE,
-                MapFlags::SHARED,
-                &backing.fd,
-                0,
-            )
+        let (access, what) = (ProtFlags::READ | ProtFlags::WRITE, "map a segment");
+        let (mut at, mut around, mut flags) = (null_mut(), None, MapFlags::SHARED);
+        if huge > 0 {
+            let room = mapped.saturating_add(HUGE);
+            // SAFETY: a new mapping at an address that the kernel chooses overlaps nothing.
+            let free =
+                unsafe { mmap_anonymous(null_mut(), room, ProtFlags::empty(), MapFlags::PRIVATE) }
+                    .attempt(what)?;
+            at = free.wrapping_byte_add(free.align_offset(HUGE));
+            around = Some(free as usize..free as usize + room);
+            flags |= MapFlags::FIXED;
         }
-        .attempt("map a segment")?;
-        let start = NonNull::new(start.cast()).ok_or(HandoverError::System {
-            what: "map a segment",
-            source: io::ErrorKind::Other.into(),
-        })?;
-        Ok(Self { backing, start, bytes, mapped: bytes })
+        // SAFETY: a new mapping at an address that the kernel chooses overlaps nothing, nor does one in the midst of what was
+        // reserved for it: there is a huge page more than it needs. (Should it fail, what was reserved is lost, which costs nothing.)
+        let start = unsafe { mmap(at, mapped, access, flags, &backing.fd, 0) }.attempt(what)?;
+        let addresses = around.unwrap_or(start as usize..start as usize + mapped);
+        let start = NonNull::new(start.cast())
+            .ok_or(HandoverError::System { what, source: io::ErrorKind::Other.into() })?;
+        let mut memory = Self { backing, start, bytes, mapped, huge: 0, addresses };
+        if huge > 0 && memory.gather(huge) {
+            memory.huge = huge;
+        }
+        Ok(memory)
+    }
+
+    /// Has the first `bytes` bytes, zeros so far, in huge pages; whether that succeeded.
+    ///
+    /// Pages that are mapped, swapped for a private mapping, sealed, mapped again and freed one by one cost more than to copy
+    /// what is in them. Systems seldom give huge pages to shared memory unasked.
+    #[cfg(target_os = "linux")]
+    fn gather(&self, bytes: usize) -> bool {
+        for at in (0..bytes).step_by(HUGE) {
+            // Only what is begun is gathered.
+            self.zero(at..at + 1);
+        }
+        // SAFETY: our own mapping, of which no byte changes. Kernels before 6.1 do not know it.
+        unsafe { libc::madvise(self.start.as_ptr().cast(), bytes, libc::MADV_COLLAPSE) == 0 }
+    }
+
+    /// Elsewhere there is no way to ask for them.
+    #[cfg(not(target_os = "linux"))]
+    fn gather(&self, _bytes: usize) -> bool {
+        false
+    }
+
+    /// As [`Memory::create`], in huge pages, which a forked child does not have; none where there are none.
+    pub(super) fn create_huge(store: &Store, bytes: usize) -> Result<Option<Self>, HandoverError> {
+        if matches!(store, Store::Files(_)) || huge_part(bytes) == 0 {
+            return Ok(None);
+        }
+        let memory = Self::create_for(store, bytes, bytes)?;
+        memory.forbid_forks()?;
+        Ok((memory.huge > 0).then_some(memory))
     }
 
     /// As [`Memory::create`], anonymous, with pages that are there before they are written. A forked child does not have it,
@@ -163,16 +222,22 @@ impl Memory {
     pub(super) fn create_warm(bytes: usize) -> Result<Self, HandoverError> {
         use rustix::fs::{FallocateFlags, fallocate};
         let memory = Self::create(&Store::Memfd, bytes)?;
-        fallocate(&memory.backing.fd, FallocateFlags::empty(), 0, bytes as u64)
+        memory.forbid_forks()?;
+        fallocate(&memory.backing.fd, FallocateFlags::empty(), 0, memory.mapped as u64)
             .attempt("allocate a segment")?;
         let start = memory.start.as_ptr().cast();
-        // SAFETY: our own mapping, of which no byte changes. Kernels before 5.14 do not know the second, and map page by page
-        // later.
-        unsafe {
-            madvise(start, bytes, Advice::LinuxDontFork).attempt("map a segment")?;
-            let _ = madvise(start, bytes, Advice::LinuxPopulateWrite);
-        }
+        // SAFETY: our own mapping, of which no byte changes. Kernels before 5.14 do not know it, and map page by page later.
+        let _ = unsafe { madvise(start, memory.mapped, Advice::LinuxPopulateWrite) };
         Ok(memory)
+    }
+
+    /// Keeps the mapping from children that are forked from now on.
+    pub(super) fn forbid_forks(&self) -> Result<(), HandoverError> {
+        #[cfg(target_os = "linux")]
+        // SAFETY: our own mapping, of which no byte changes.
+        unsafe { madvise(self.start.as_ptr().cast(), self.mapped, Advice::LinuxDontFork) }
+            .attempt("map a segment")?;
+        Ok(())
     }
 
     /// Lets forked children have the mapping, as they have others: they may help to fill it.
@@ -182,18 +247,24 @@ impl Memory {
         let _ = unsafe { madvise(self.start.as_ptr().cast(), self.mapped, Advice::LinuxDoFork) };
     }
 
-    /// Gives back the pages behind the first `bytes` bytes, which nothing may have a view of.
+    /// Gives back the pages behind the first `bytes` bytes, which nothing may have a view of. A huge page stays whole: to
+    /// split it costs more than it holds.
     pub(super) fn truncate(&mut self, bytes: usize) -> Result<(), HandoverError> {
         if bytes < self.bytes {
-            self.backing.resize(bytes as u64)?;
+            let kept = if bytes < self.huge { bytes.next_multiple_of(HUGE) } else { bytes };
+            self.backing.resize(kept as u64)?;
             self.bytes = bytes;
         }
         Ok(())
     }
 
-    /// As [`Memory::create`], of fixed size, and closed to new writers.
-    pub(super) fn create_slot(store: &Store, bytes: usize) -> Result<Self, HandoverError> {
-        let memory = Self::create(store, bytes)?;
+    /// As [`Memory::create`], for a table of `used` bytes, with room for `bytes`, of fixed size, and closed to new writers.
+    pub(super) fn create_slot(
+        store: &Store,
+        bytes: usize,
+        used: usize,
+    ) -> Result<Self, HandoverError> {
+        let memory = Self::create_for(store, bytes, used.min(AHEAD))?;
         memory.backing.seal_size()?;
         Ok(memory)
     }
@@ -281,8 +352,9 @@ impl Memory {
 
 impl Drop for Memory {
     fn drop(&mut self) {
-        // SAFETY: our own mapping; every view of it holds the `Arc` around `self`, so none is left.
-        let _ = unsafe { munmap(self.start.as_ptr().cast(), self.mapped) };
+        // SAFETY: our own addresses, given back in one piece, so that nobody else's mapping can be among them; every view of the
+        // mapping holds the `Arc` around `self`, so none is left.
+        let _ = unsafe { munmap(self.addresses.start as *mut c_void, self.addresses.len()) };
     }
 }
 
@@ -310,10 +382,10 @@ impl Mapping {
     #[cfg(target_os = "linux")]
     pub(super) fn sealed(fd: &OwnedFd, bytes: usize) -> Result<Self, HandoverError> {
         check_seals(fd, required_seals())?;
-        check_size(fd, bytes)?;
+        let size = size_for(fd, bytes)?;
         // Kernels before 6.7 do not map write-sealed memory as shared; a private mapping that nobody writes shares the
         // same pages. Nor is it populated: pages come by sixteens where they are read, which is cheaper than one by one.
-        Self::map(fd, bytes, MapFlags::PRIVATE)
+        Self::map(fd, size, MapFlags::PRIVATE)
     }
 
     /// Maps a slot of a trusted producer. Its size must be sealed if the system can do so; its content is the
@@ -380,11 +452,15 @@ fn check_seals(fd: &OwnedFd, required: rustix::fs::SealFlags) -> Result<(), Hand
     Err(HandoverError::NotSealed { missing: names.collect::<Vec<_>>().join(", ") })
 }
 
+/// The size of the memory of a segment of `bytes` bytes: as many, or up to the end of a huge page.
 #[cfg(target_os = "linux")]
-fn check_size(fd: &OwnedFd, bytes: usize) -> Result<(), HandoverError> {
+fn size_for(fd: &OwnedFd, bytes: usize) -> Result<usize, HandoverError> {
     let size = fstat(fd).attempt("inspect a segment")?.st_size;
-    if u64::try_from(size).ok() == Some(bytes as u64) && bytes > 0 {
-        return Ok(());
+    let known = usize::try_from(size).ok().filter(|_| bytes > 0);
+    if let Some(size) =
+        known.filter(|&n| n == bytes || Some(n) == bytes.checked_next_multiple_of(HUGE))
+    {
+        return Ok(size);
     }
     Err(HandoverError::protocol(format!("its segment has {size} bytes, announced were {bytes}")))
 }

@@ -262,16 +262,17 @@ impl Server {
         schema: &SchemaRef,
         batches: &[RecordBatch],
     ) -> Result<Parcel, HandoverError> {
-        if let Some(mut memory) = self.manager.spare.take()
-            && let Some(bytes) = fill(&memory, schema, batches)?
-        {
-            self.manager.spare.expect(bytes);
-            memory.truncate(bytes)?;
-            // A child that was forked in the wrong moment may have it mapped; what was never mapped can be sealed always.
-            if memory.freeze().is_ok() {
-                let pages = Some(Pages::Mapped(Arc::new(memory)));
-                return Ok(Parcel { permit, pages, bytes: bytes as u64 });
+        let spare = self.manager.spare.take();
+        let mut packed = spare.map_or(Ok(None), |spare| self.freeze(spare, schema, batches))?;
+        if packed.is_none() {
+            let mut count = CountingSink::default();
+            write_file(&mut count, schema, batches)?;
+            if let Some(memory) = Memory::create_huge(&self.manager.store, count.bytes)? {
+                packed = self.freeze(memory, schema, batches)?;
             }
+        }
+        if let Some((pages, bytes)) = packed {
+            return Ok(Parcel { permit, pages: Some(pages), bytes: bytes as u64 });
         }
         let backing = Backing::create(&self.manager.store)?;
         let mut sink = FileSink::new(&backing);
@@ -280,6 +281,23 @@ impl Server {
         backing.seal()?;
         self.manager.spare.expect(usize::try_from(bytes).unwrap_or(usize::MAX));
         Ok(Parcel { permit, pages: Some(Pages::Unmapped(backing)), bytes })
+    }
+
+    /// Copies a table into memory and seals that; none if it does not fit.
+    fn freeze(
+        &self,
+        mut memory: Memory,
+        schema: &SchemaRef,
+        batches: &[RecordBatch],
+    ) -> Result<Option<(Pages, usize)>, HandoverError> {
+        let Some(bytes) = fill(&memory, schema, batches)? else { return Ok(None) };
+        memory.truncate(bytes)?;
+        // A child that was forked in the wrong moment may have it mapped; what was never mapped can be sealed always.
+        if memory.freeze().is_err() {
+            return Ok(None);
+        }
+        self.manager.spare.expect(bytes);
+        Ok(Some((Pages::Mapped(Arc::new(memory)), bytes)))
     }
 
     /// Sends a parcel; waits for a consumer if there is none. Where it fails with [`HandoverError::WouldBlock`] or

@@ -4,11 +4,8 @@
 
 use std::sync::Mutex;
 
-use super::memory::{Memory, Store};
+use super::memory::{AHEAD, Memory, Store};
 use super::sync::lock;
-
-/// Larger ones are made when they are needed: no server keeps more than this for a table that may never come.
-const MOST: usize = 64 << 20;
 
 #[derive(Debug, Default)]
 pub(super) struct Spare(Mutex<State>);
@@ -34,7 +31,8 @@ impl Spare {
     pub(super) fn prepare(&self, store: &Store) {
         let mut state = lock(&self.0);
         let bytes = state.wanted;
-        if !(1..=MOST).contains(&bytes) || state.memory.is_some() {
+        // Larger ones are made when they are needed.
+        if !(1..=AHEAD).contains(&bytes) || state.memory.is_some() {
             return;
         }
         state.wanted = 0;

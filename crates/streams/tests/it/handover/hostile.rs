@@ -478,6 +478,16 @@ mod sealed {
         }
         let err = outcome(vec![], bytes).unwrap_err();
         assert!(matches!(err, HandoverError::Protocol { .. }), "{err}");
+        // Memory may go on to the end of a huge page, and no further.
+        for (size, fits) in [(1 << 20, false), (2 << 20, true), (4 << 20, false)] {
+            let mut longer = good.clone();
+            longer.resize(size, 0);
+            match outcome(vec![memfd(&longer, ALL)], bytes) {
+                Ok(table) => assert!(fits && table.unwrap().batches()[0] == tokens(10), "{size}"),
+                Err(HandoverError::Protocol { .. }) => assert!(!fits, "{size}"),
+                Err(err) => panic!("{size}: {err}"),
+            }
+        }
     }
 
     #[test]
