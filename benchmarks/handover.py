@@ -25,7 +25,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from abc import ABC, abstractmethod
 from multiprocessing import resource_tracker, shared_memory
 from typing import Any, BinaryIO
 
