@@ -2,9 +2,11 @@
 //!
 //! Rows are users `{"id","name","age","email"}` as NDJSON. Each contender gets the same bytes and must check the same rules: id
 //! above 0, name not empty, age 0 to 150, email by a pattern. Before it is timed it is shown a row with one bad value for
-//! each rule; one that lets any through is marked *does not check*. Rounds are interleaved; times are CPU time of the
+//! each rule; one that lets any through is marked *does not check*. Parsers of other libraries make the same structs, which are compared
+//! first, and are checked by the same hand-written rules. Rounds are interleaved; times are CPU time of the
 //! thread, or of the wall clock where there are several threads.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::hint::black_box;
 use std::io::Write as _;
@@ -13,6 +15,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use clap::{Parser, ValueEnum};
+use jiter::{Jiter, NumberInt};
 use ottava_core::schema::{Declaration, Field, Record, Type};
 use ottava_validate::{BatchOptions, Schema};
 use rustix::time::{ClockId, clock_gettime};
@@ -56,7 +59,7 @@ struct Contender {
     run: Check,
 }
 
-#[derive(Deserialize)]
+#[derive(Debug, Deserialize, PartialEq)]
 struct User {
     id: i64,
     name: String,
@@ -78,6 +81,7 @@ fn main() -> Result<()> {
         println!("{} good rows", (found.run)(&rows));
         return Ok(());
     }
+    compare_parsers(&rows)?;
     let checks: Vec<bool> = contenders.iter().map(passes_gate).collect();
     let mut times: Vec<Vec<f64>> = vec![Vec::new(); contenders.len()];
     for _ in 0..rounds {
@@ -191,6 +195,72 @@ fn schema() -> Result<Schema> {
     Ok(Schema::compile(Declaration::from(user))?)
 }
 
+/// How one library makes a user of a row; `None` if the row is none.
+type Parse = fn(&[u8]) -> Option<User>;
+
+const PARSERS: [(&str, Parse); 4] = [
+    ("serde-by-hand", by_serde_json),
+    ("sonic-rs-by-hand", by_sonic),
+    ("simd-json-by-hand", by_simd_json),
+    ("jiter-by-hand", by_jiter),
+];
+
+fn by_serde_json(row: &[u8]) -> Option<User> {
+    serde_json::from_slice(row).ok()
+}
+
+fn by_sonic(row: &[u8]) -> Option<User> {
+    sonic_rs::from_slice(row).ok()
+}
+
+thread_local! {
+    /// simd-json writes into the text that it reads, and keeps its own buffers from row to row.
+    static SIMD_JSON: RefCell<(Vec<u8>, simd_json::Buffers)> = RefCell::default();
+}
+
+fn by_simd_json(row: &[u8]) -> Option<User> {
+    SIMD_JSON.with_borrow_mut(|(text, buffers)| {
+        text.clear();
+        text.extend_from_slice(row);
+        simd_json::serde::from_slice_with_buffers(text, buffers).ok()
+    })
+}
+
+fn by_jiter(row: &[u8]) -> Option<User> {
+    let mut jiter = Jiter::new(row);
+    let (mut id, mut name, mut age, mut email) = (None, None, None, None);
+    let int = |jiter: &mut Jiter<'_>| match jiter.next_int().ok()? {
+        NumberInt::Int(int) => Some(int),
+        NumberInt::BigInt(_) => None,
+    };
+    let text = |jiter: &mut Jiter<'_>| jiter.next_str().ok().map(str::to_owned);
+    let field = |key: &str| ["id", "name", "age", "email"].iter().position(|known| *known == key);
+    let mut next = jiter.next_object().ok()?.map(field);
+    while let Some(key) = next {
+        match key {
+            Some(0) => id = Some(int(&mut jiter)?),
+            Some(1) => name = Some(text(&mut jiter)?),
+            Some(2) => age = Some(int(&mut jiter)?),
+            Some(3) => email = Some(text(&mut jiter)?),
+            _ => jiter.next_skip().ok()?,
+        }
+        next = jiter.next_key().ok()?.map(field);
+    }
+    jiter.finish().ok()?;
+    Some(User { id: id?, name: name?, age: age?, email: email? })
+}
+
+/// Makes sure that all parsers make the same of the same rows.
+fn compare_parsers(rows: &[u8]) -> Result<()> {
+    for (name, parse) in PARSERS {
+        for row in lines(rows) {
+            let (expected, found) = (by_serde_json(row), parse(row));
+            ensure!(found == expected, "{name}: {found:?} and not {expected:?}");
+        }
+    }
+    Ok(())
+}
+
 fn lines(rows: &[u8]) -> impl Iterator<Item = &[u8]> {
     rows.split(|byte| *byte == b'\n').filter(|line| !line.is_empty())
 }
@@ -207,12 +277,18 @@ fn contenders() -> Result<Vec<Contender>> {
     };
     let (valid, issues, values) = (ours()?, ours()?, ours()?);
     let email = regex::Regex::new(EMAIL)?;
-    let by_hand = email.clone();
-    let is_good = move |user: &User| {
-        user.id > 0
-            && !user.name.is_empty()
-            && (0..=150).contains(&user.age)
-            && by_hand.is_match(&user.email)
+    let by_hand = |parse: Parse| -> Check {
+        let email = email.clone();
+        let is_good = move |user: &User| {
+            user.id > 0
+                && !user.name.is_empty()
+                && (0..=150).contains(&user.age)
+                && email.is_match(&user.email)
+        };
+        Box::new(move |rows| {
+            let users = lines(rows).filter_map(parse);
+            users.filter(|user| is_good(user)).collect::<Vec<_>>().len()
+        })
     };
     let json_schema = jsonschema::validator_for(&serde_json::json!({
         "type": "object",
@@ -224,7 +300,7 @@ fn contenders() -> Result<Vec<Contender>> {
         },
         "required": ["id", "name", "age", "email"],
     }))?;
-    Ok(vec![
+    let mut all = vec![
         Contender { name: "ottava-columns", makes: "Arrow", wall: false, run: columns(1)? },
         Contender { name: "ottava-columns-threads", makes: "Arrow", wall: true, run: columns(0)? },
         Contender {
@@ -251,15 +327,6 @@ fn contenders() -> Result<Vec<Contender>> {
             }),
         },
         Contender {
-            name: "serde-by-hand",
-            makes: "structs",
-            wall: false,
-            run: Box::new(move |rows| {
-                let users = lines(rows).filter_map(|row| serde_json::from_slice::<User>(row).ok());
-                users.filter(|user| is_good(user)).collect::<Vec<_>>().len()
-            }),
-        },
-        Contender {
             name: "serde-value-jsonschema",
             makes: "value tree",
             wall: false,
@@ -269,5 +336,13 @@ fn contenders() -> Result<Vec<Contender>> {
                 values.filter(|value| json_schema.is_valid(value)).count()
             }),
         },
-    ])
+    ];
+    let parsers = PARSERS.map(|(name, parse)| Contender {
+        name,
+        makes: "structs",
+        wall: false,
+        run: by_hand(parse),
+    });
+    all.extend(parsers);
+    Ok(all)
 }
