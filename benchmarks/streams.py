@@ -425,9 +425,9 @@ def rows_small(profile: str) -> Iterator[Row]:
 
 def rows_stop(profile: str) -> Iterator[Row]:
     """From the cancellation of a pipeline of 64 observed stages to its end."""
+    commands = [["yes"], *[["cat"]] * 62, ["sleep", "60"]]
 
     async def once() -> float:
-        commands = [["yes"], *[["cat"]] * 62, ["sleep", "60"]]
         task = asyncio.ensure_future(streams.pipeline(commands, observe=True))
         await asyncio.sleep(0.3)
         start = time.perf_counter()
@@ -453,8 +453,28 @@ def rows_stop(profile: str) -> Iterator[Row]:
         os.close(write)
         return took
 
+    def by_hand() -> float:
+        processes: list[subprocess.Popen[bytes]] = []
+        for command in commands:
+            source = processes[-1].stdout if processes else subprocess.DEVNULL
+            processes.append(subprocess.Popen(command, stdin=source, stdout=subprocess.PIPE, start_new_session=True))
+            if len(processes) > 1:
+                processes[-2].stdout.close()  # type: ignore[union-attr]
+        time.sleep(0.3)
+        start = time.perf_counter()
+        for process in processes:
+            os.killpg(process.pid, signal.SIGKILL)
+        for process in processes:
+            process.wait()
+        took = time.perf_counter() - start
+        processes[-1].stdout.close()  # type: ignore[union-attr]
+        return took
+
     rounds = 5 if profile == "small" else 20
     row = Row("cancelled to stopped", 0, "ms")
+    floor = "no pump: 64 programs killed and waited for"
+    row.seconds[floor], row.cpu[floor] = [by_hand() for _ in range(rounds)], [0.0]
+    row.notes[floor] = f"p99 {max(row.seconds[floor]) * 1e3:.3f} ms: what the system takes by itself"
     for name, work, times in (("64 stages", once, rounds), ("one pump", pump_once, 200)):
         for kind in ("rust", "python"):
             with backend(kind):
