@@ -8,9 +8,9 @@ use std::borrow::Cow;
 use std::marker::PhantomData;
 
 use crate::error::Error;
-use crate::kernel::{self, Block, LANES, Lanes, Op, Simd};
+use crate::kernel::{self, LANES, Lanes, Op, Simd};
 use crate::metric::{Keys, Measure, Metric, with_keys};
-use crate::tree::{Probe, leaf_keys};
+use crate::tree::{Probe, column_keys};
 
 /// The distance of two points.
 ///
@@ -198,8 +198,11 @@ struct AllPairs<'a, K> {
     keys: PhantomData<K>,
 }
 
-/// Blocks of the right side that stay in the first-level cache: 16 KiB.
-const TILE: usize = 32;
+/// Points of the right side that stay in the first-level cache: 16 KiB.
+const TILE: usize = 512;
+
+/// Points of the right side by axis, as many more as a vector has lanes.
+type Tile = [[f32; TILE + LANES]; 8];
 
 impl<K: Keys> Op for AllPairs<'_, K> {
     type Out = ();
@@ -210,30 +213,34 @@ impl<K: Keys> Op for AllPairs<'_, K> {
         if columns == 0 {
             return;
         }
-        let mut tile: Vec<Block> = Vec::with_capacity(TILE);
-        for (at, points) in self.right.chunks(TILE * LANES).enumerate() {
-            tile.clear();
-            for chunk in points.chunks(LANES) {
-                let mut block = [[0.0; LANES]; 8];
-                for (lane, point) in chunk.iter().enumerate() {
-                    for axis in 0..8 {
-                        block[axis][lane] = point[axis];
-                    }
+        let root = self.measure.root;
+        let mut tile = Box::new([[0.0; TILE + LANES]; 8]);
+        for start in (0..columns).step_by(TILE) {
+            let end = (start + TILE).min(columns);
+            for (i, point) in self.right[start..].iter().take(TILE + LANES).enumerate() {
+                for axis in 0..8 {
+                    tile[axis][i] = point[axis];
                 }
-                tile.push(block);
             }
-            let start = at * TILE * LANES;
-            for (position, out) in self.left.iter().zip(self.out.chunks_mut(columns)) {
+            for (position, row) in self.left.iter().zip(self.out.chunks_mut(columns)) {
                 let probe = Probe::new(simd, position, &self.measure.scales);
-                let out = &mut out[start..start + points.len()];
-                let (outs, rest) = out.as_chunks_mut::<LANES>();
-                for (block, out) in tile.iter().zip(outs.iter_mut()) {
-                    simd.stream(finish::<S, K>(simd, &probe, block, self.measure.root), out);
+                // A row passes from tile to tile at a cache line, so that whole lines are streamed past the caches.
+                let from = if start == 0 { 0 } else { next_line(row, start) };
+                let to = next_line(row, end);
+                let head = next_line(row, from).min(to) - from;
+                let (head, rest) = row[from..to].split_at_mut(head);
+                let (lines, tail) = rest.as_chunks_mut::<LANES>();
+                let mut at = from - start;
+                if !head.is_empty() {
+                    part::<S, K>(simd, &probe, &tile, at, root, head);
+                    at += head.len();
                 }
-                if let (false, Some(block)) = (rest.is_empty(), tile.last()) {
-                    let mut lanes = [0.0; LANES];
-                    simd.store(finish::<S, K>(simd, &probe, block, self.measure.root), &mut lanes);
-                    rest.copy_from_slice(&lanes[..rest.len()]);
+                for line in lines {
+                    simd.stream(finish::<S, K>(simd, &probe, &tile, at, root), line);
+                    at += LANES;
+                }
+                if !tail.is_empty() {
+                    part::<S, K>(simd, &probe, &tile, at, root, tail);
                 }
             }
         }
@@ -241,8 +248,63 @@ impl<K: Keys> Op for AllPairs<'_, K> {
     }
 }
 
+/// The first place in a row, from `at`, that begins a cache line; its end if there is none.
 #[inline(always)]
-fn finish<S: Simd, K: Keys>(simd: S, probe: &Probe<S>, block: &Block, root: bool) -> S::F {
-    let keys = leaf_keys::<S, K>(simd, probe, block);
+fn next_line(row: &[f32], at: usize) -> usize {
+    let past = row.as_ptr().addr() / 4 + at;
+    (at + past.next_multiple_of(LANES) - past).min(row.len())
+}
+
+/// The distances to sixteen points of a tile, from `at`, which is at most [`TILE`].
+#[inline(always)]
+fn finish<S: Simd, K: Keys>(simd: S, probe: &Probe<S>, tile: &Tile, at: usize, root: bool) -> S::F {
+    let at = at.min(TILE);
+    let keys = column_keys::<S, K>(
+        simd,
+        probe,
+        #[inline(always)]
+        |axis| tile[axis][at..].first_chunk().unwrap_or(&[0.0; LANES]),
+    );
     if root { simd.sqrt(keys) } else { keys }
+}
+
+/// Fewer than sixteen of them.
+#[inline(always)]
+fn part<S: Simd, K: Keys>(
+    simd: S,
+    probe: &Probe<S>,
+    tile: &Tile,
+    at: usize,
+    root: bool,
+    out: &mut [f32],
+) {
+    let mut lanes = [0.0; LANES];
+    simd.store(finish::<S, K>(simd, probe, tile, at, root), &mut lanes);
+    out.copy_from_slice(&lanes[..out.len()]);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Rows that begin anywhere in a cache line, shorter and longer than a tile.
+    #[test]
+    fn all_pairs_are_those_of_one_to_many() {
+        let point = |i: usize| std::array::from_fn(|axis| ((i * 37 + axis * 11) % 101) as f32);
+        let points: Vec<[f32; 8]> = (0..2 * TILE + 40).map(point).collect();
+        let metrics = [Metric::Euclidean, Metric::SquaredEuclidean, Metric::Chebyshev];
+        for columns in [1, 15, 16, 17, TILE - 1, TILE, TILE + 1, TILE + 17, 2 * TILE + 31] {
+            for (shift, metric) in (0..LANES).zip(metrics.iter().cycle()) {
+                let right = ArrayView2::from(&points[..columns]);
+                let left = ArrayView2::from(&points[5..10]);
+                let mut out = vec![-1.0; shift + 5 * columns + 1];
+                let (before, rest) = out.split_at_mut(shift);
+                pairwise_into(left, right, metric, &mut rest[..5 * columns]).unwrap();
+                for (row, position) in rest.chunks(columns).zip(&points[5..10]) {
+                    assert_eq!(row, distances(position, right, metric).unwrap(), "{columns}");
+                }
+                assert!(before.iter().all(|&x| x == -1.0) && rest[5 * columns] == -1.0);
+            }
+        }
+    }
 }

@@ -13,7 +13,7 @@ mod window;
 
 pub(crate) use build::Entry;
 pub(crate) use join::{Gather, Group, join};
-pub(crate) use search::{Probe, leaf_keys, search};
+pub(crate) use search::{Probe, column_keys, leaf_keys, search};
 
 use crate::kernel::{Block, LANES, Lanes};
 use crate::storage::Storage;

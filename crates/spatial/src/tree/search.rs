@@ -28,9 +28,24 @@ impl<S: Simd> Probe<S> {
 /// The keys of sixteen points.
 #[inline(always)]
 pub(crate) fn leaf_keys<S: Simd, K: Keys>(simd: S, probe: &Probe<S>, block: &Block) -> S::F {
+    column_keys::<S, K>(
+        simd,
+        probe,
+        #[inline(always)]
+        |axis| &block[axis],
+    )
+}
+
+/// The keys of sixteen points, whose coordinates on an axis are at `column(axis)`.
+#[inline(always)]
+pub(crate) fn column_keys<'a, S: Simd, K: Keys>(
+    simd: S,
+    probe: &Probe<S>,
+    column: impl Fn(usize) -> &'a Lanes,
+) -> S::F {
     let mut d = [probe.zero; 8];
     for axis in 0..8 {
-        d[axis] = simd.sub(simd.load(&block[axis]), probe.q[axis]);
+        d[axis] = simd.sub(simd.load(column(axis)), probe.q[axis]);
         if !K::UNIT {
             d[axis] = simd.mul(probe.scales[axis], d[axis]);
         }
