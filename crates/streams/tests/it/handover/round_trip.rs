@@ -58,6 +58,40 @@ fn a_sent_table_arrives_as_it_is() {
     });
 }
 
+/// From small pages to huge ones and back, tails of both kinds, memory that was made ready and is too small or too large, and
+/// more than is made ready at all.
+#[test]
+fn tables_of_every_size_arrive() {
+    let largest = tokens(1_100_000);
+    each_pair(|server, client| {
+        for rows in
+            [15_000, 20_000, 19_000, 38_000, 35_000, 50_000, 80_000, 17_000, 1_100_000, 60_000]
+        {
+            let batch = largest.slice(0, rows);
+            let text = batch.column(9).as_string::<i32>();
+            let bytes = text.value_offsets()[rows] as usize;
+            // Room to spare, as who does not know the size beforehand needs it.
+            for spare in [0, bytes / 3] {
+                let mut segment = server
+                    .segment(batch.schema_ref(), rows, |_| Some(bytes + spare), LONG)
+                    .unwrap();
+                for (field, column) in batch.schema_ref().fields().iter().zip(batch.columns()) {
+                    segment.copy_from(field.name(), column).unwrap();
+                }
+                let born = server.commit(segment, LONG).unwrap();
+                let sent =
+                    server.send(batch.schema_ref(), std::slice::from_ref(&batch), LONG).unwrap();
+                for receipt in [born, sent] {
+                    let table = client.recv(LONG).unwrap().unwrap();
+                    assert_eq!(table.batches(), std::slice::from_ref(&batch), "{rows} rows");
+                    drop(table);
+                    receipt.wait(LONG).unwrap();
+                }
+            }
+        }
+    });
+}
+
 #[test]
 fn a_table_is_born_in_its_segment() {
     let points =
