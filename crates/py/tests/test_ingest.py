@@ -7,6 +7,7 @@ import io
 import json
 import pickle
 import threading
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -562,3 +563,25 @@ def test_schema_from_arrow() -> None:
     assert schema.fingerprint == view.fingerprint
     with pytest.raises(ValueError, match="month_interval|interval|Interval"):
         Schema.from_arrow(pa.schema([("x", pa.month_day_nano_interval())]))
+
+
+@pytest.mark.parametrize(
+    "claim",
+    [
+        b"\xdb\x40\x00\x00\x00",  # text of 1 GiB
+        b"\xc6\x40\x00\x00\x00",  # bytes of 1 GiB
+        b"\xdd\x40\x00\x00\x00",  # a billion items
+        b"\xdf\x40\x00\x00\x00",  # a billion entries
+    ],
+)
+def test_msgpack_that_claims_a_gigabyte_and_has_a_few_bytes(claim: bytes) -> None:
+    for text in (claim + b"abc", b"\x91\x81\xa2id" + claim + b"abc"):
+        store = TokenStore(Node)
+        tracemalloc.start()
+        try:
+            with pytest.raises(IngestError):
+                store.ingest_nodes_msgspec(text)
+            peak = tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+        assert len(store) == 0 and peak < 1 << 24

@@ -9,9 +9,11 @@ import itertools
 import json
 import os
 import signal
+import subprocess
 import sys
 import threading
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any, Dict, FrozenSet, Iterable, List, Literal, Optional, Set, Tuple, Union
 
 import pytest
@@ -72,6 +74,31 @@ def test_a_string_that_never_ends() -> None:
     text = b'{"id": 1, "kind": "' + b"x" * 50_000_000
     assert codes(lambda: Whole.model_validate_json(text)) == ["json_invalid"]
     assert codes(lambda: Whole.model_validate_json(text[:-1] + b"\\")) == ["json_invalid"]
+
+
+def test_a_row_of_a_gigabyte_is_passed_over_in_little_memory(tmp_path: Path) -> None:
+    # A file with a hole: a string of 1 GiB that takes no room on the disk.
+    path = tmp_path / "rows.ndjson"
+    with path.open("wb") as file:
+        file.write(b'{"id": 1, "name": "a"}\n{"id": 2, "name": "')
+        file.seek(1 << 30, os.SEEK_CUR)
+        file.write(b'"}\n{"id": 3, "name": "c"}\n')
+    program = (
+        "import resource, sys\nimport pyarrow as pa\n"
+        "from ottava import Model\n"
+        "class Row(Model):\n    id: int\n    name: str\n"
+        "used = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
+        "before = used()\n"
+        "found = Row.to_arrow(sys.argv[1], threads=1, on_error='collect')\n"
+        "print(found.rows_good, pa.table(found.issues)['type'].to_pylist(), (used() - before) // 1024)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program, str(path)], capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    good, _, rest = done.stdout.strip().partition(" ")
+    kinds, _, grown = rest.rpartition(" ")
+    assert (good, kinds) == ("2", "['row_too_long']")
+    # Whatever the row claims to be, no more than the longest row that is looked at is kept, and what is read beyond it.
+    assert int(grown) < 512
 
 
 @pytest.mark.parametrize("digits", [b"1" * 1_000_000, b"-" + b"9" * 1_000_000, b"1" * 5_000])
