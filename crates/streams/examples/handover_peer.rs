@@ -6,7 +6,7 @@
 //!
 //!     cargo run -p ottava-streams --all-features --example handover_peer -- produce unix sealed 3
 //!
-//! `crates/py/tests/handover_peer.py` is its twin.
+//! `crates/py/tests/handover/handover_peer.py` is its twin.
 
 use std::error::Error;
 

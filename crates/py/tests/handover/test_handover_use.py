@@ -1,68 +1,28 @@
-"""Hand-over of tables between Python processes, threads and tasks."""
+"""Hand-over of tables: what both ends may do, in Python and across languages."""
 
 from __future__ import annotations
 
 import asyncio
 import gc
-import json
 import os
-import random
 import signal
-import socket
-import stat
 import subprocess
 import sys
-import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pytest
+from handed import MODES, Pair, table
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ottava import handover
 from ottava.errors import ArgumentError
-
-TRANSPORTS: list[Literal["unix", "tcp"]] = ["unix", "tcp"] if sys.platform == "linux" else ["tcp"]
-MODES = [(transport, trusted) for transport in TRANSPORTS for trusted in (False, True)]
-
-Pair = tuple[handover.Server, handover.Client]
-
-
-@pytest.fixture
-def place() -> Iterator[Path]:
-    """An empty directory with a path short enough for a socket."""
-    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
-        yield Path(folder)
-
-
-@pytest.fixture(params=MODES, ids=lambda mode: f"{mode[0]}-{'trusted' if mode[1] else 'sealed'}")
-def pair(request: pytest.FixtureRequest, place: Path) -> Iterator[Pair]:
-    transport, trusted = request.param
-    server = handover.Server(transport=transport, trusted=trusted, slots=3, directory=place)
-    client = handover.connect(server.address, server.token(), trusted=trusted)
-    yield server, client
-    client.close()
-    gc.collect()
-    server.close(60)
-    assert list(place.iterdir()) == []
-
-
-def table(rows: int = 100) -> pa.Table:
-    return pa.table(
-        {
-            "id": pa.array(range(rows), pa.uint64()),
-            "x": pa.array(np.linspace(0, 1, rows, dtype=np.float32)),
-            "name": [None if i % 7 == 0 else f"token {i} ü" for i in range(rows)],
-            "word": pa.array([f"w{i % 3}" for i in range(rows)]).dictionary_encode(),
-            "list": [[i] * (i % 4) for i in range(rows)],
-        }
-    )
 
 
 def test_a_sent_table_arrives_as_it_is(pair: Pair) -> None:
@@ -473,160 +433,6 @@ def test_born_and_sent_are_the_same(rows: list[tuple[int | None, bool, str | Non
             del received
 
 
-# Other users.
-
-
-def _as_other_user(attempt: Callable[[], object]) -> str:
-    """What comes of `attempt` in a child process of a user who may do nothing: its result, or the error that it raised."""
-    read, write = os.pipe()
-    pid = os.fork()
-    if pid == 0:
-        # Whatever happens, the child must not go on with the tests.
-        try:
-            os.setgroups([])
-            os.setgid(65534)
-            os.setuid(65534)
-            answer = repr(attempt())
-        except BaseException as error:
-            answer = f"{type(error).__name__}: {error}"
-        finally:
-            os.write(write, answer.encode()[:4096])
-            os._exit(0)
-    os.close(write)
-    with open(read, "rb") as pipe:
-        answer = pipe.read().decode()
-    os.waitpid(pid, 0)
-    return answer
-
-
-def _knock(path: str) -> bytes:
-    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as stranger:
-        stranger.settimeout(60)
-        stranger.connect(path)
-        return stranger.recv(1)
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="Unix sockets carry hand-overs on Linux only")
-def test_private_places_have_private_modes() -> None:
-    for transport in TRANSPORTS:
-        with handover.Server(transport=transport) as server:
-            places = [p for p in Path("/dev/shm").iterdir() if p.name.startswith(f"ottava-{os.getpid()}-")]
-            assert len(places) == 1
-            assert stat.S_IMODE(places[0].stat().st_mode) == 0o700
-            if transport == "tcp":
-                client = handover.connect(server.address, server.token())
-                receipt = server.send(table())
-                files = list(places[0].iterdir())
-                assert [stat.S_IMODE(f.stat().st_mode) for f in files] == [0o600]
-                assert len(files[0].name) == 32
-                received = client.recv(timeout=60)
-                del received
-                receipt.wait(60)
-                client.close()
-
-
-only_root = pytest.mark.skipif(
-    sys.platform != "linux" or os.geteuid() != 0, reason="only root can become another user"
-)
-
-
-@only_root
-def test_other_users_cannot_connect(place: Path) -> None:
-    place.chmod(0o755)
-    with handover.Server(transport="unix", directory=place) as server:
-        path = Path(server.address.removeprefix("unix:"))
-        token = server.token()
-        assert _as_other_user(lambda: _knock(str(path))).startswith("PermissionError")
-        # Not even with the token, nor if the directory let them in: the server asks the kernel who they are.
-        path.parent.chmod(0o711)
-        path.chmod(0o777)
-        assert _as_other_user(lambda: _knock(str(path))) in ("b''", "ConnectionResetError: [Errno 104] Connection reset by peer")
-        answer = _as_other_user(lambda: handover.connect(server.address, token))
-        assert answer.startswith("HandshakeError"), answer
-        path.parent.chmod(0o700)
-        handover.connect(server.address, token).close()
-
-
-@only_root
-def test_other_users_cannot_read_a_segment(place: Path) -> None:
-    place.chmod(0o755)
-    with handover.Server(transport="tcp", directory=place) as server:
-        client = handover.connect(server.address, server.token())
-        receipt = server.send(table())
-        (private,) = place.iterdir()
-        (file,) = private.iterdir()
-        for attempt in (lambda: os.listdir(private), lambda: file.read_bytes(), lambda: os.truncate(file, 0)):
-            assert _as_other_user(attempt).startswith("PermissionError")
-        received = client.recv(timeout=60)
-        assert pa.table(received).equals(table())
-        del received
-        receipt.wait(60)
-        client.close()
-    # What has no name is not there to be opened: neither by name nor through /proc.
-    with handover.Server(transport="unix", directory=place) as server:
-        client = handover.connect(server.address, server.token())
-        receipt = server.send(table())
-        (private,) = place.iterdir()
-        assert [path.name for path in private.iterdir()] == ["control"]
-        pid = os.getpid()
-        assert _as_other_user(lambda: os.listdir(f"/proc/{pid}/fd")).startswith("PermissionError")
-        client.recv(timeout=60)
-        receipt.wait(60)
-        client.close()
-
-
-@only_root
-def test_other_users_cannot_squat_a_name(place: Path) -> None:
-    place.chmod(0o1777)
-
-    def squat() -> list[str]:
-        # Names like those of a server that is gone, with something inside; and a link where a directory might be.
-        start = Path("/proc/self/stat").read_text().rsplit(")", 1)[1].split()[19]
-        names = [f"ottava-999999999-5-{'0' * 32}", f"ottava-{os.getppid()}-{start}-{'1' * 32}"]
-        for name in names:
-            os.mkdir(place / name, 0o777)
-            (place / name / "control").write_text("mine")
-        os.symlink("/etc", place / f"ottava-999999999-6-{'2' * 32}")
-        return sorted(names)
-
-    squatted = _as_other_user(squat)
-    assert squatted.startswith("["), squatted
-    before = {path.name for path in place.iterdir()}
-    assert len(before) == 3
-    for transport in TRANSPORTS:
-        with handover.Server(transport=transport, directory=place) as server:
-            # It is none of those, and swept none of them either: they are not this user's.
-            (own,) = {path.name for path in place.iterdir()} - before
-            assert (place / own).stat().st_uid == os.geteuid()
-            client = handover.connect(server.address, server.token())
-            receipt = server.send(table())
-            received = client.recv(timeout=60)
-            assert pa.table(received).equals(table())
-            del received
-            receipt.wait(60)
-            client.close()
-        assert {path.name for path in place.iterdir()} == before
-    # Nor is a client led into a directory that is another user's.
-    for name in before:
-        path = place / name / "control"
-        with pytest.raises(handover.HandoverError):
-            handover.connect(f"unix:{path}", "0" * 32)
-
-
-# Languages.
-
-
-@pytest.fixture(scope="module")
-def peers() -> dict[str, list[str]]:
-    """A producer or consumer in each language; `cargo xtask test` has built the one in Rust before."""
-    root = Path(__file__).parents[3]
-    command = ["cargo", "build", "--workspace", "--all-features", "--example", "handover_peer", "--message-format=json"]
-    built = subprocess.run(command, cwd=root, stdout=subprocess.PIPE, text=True, check=True)
-    artifacts = [json.loads(line) for line in built.stdout.splitlines()]
-    (rust,) = (found["executable"] for found in artifacts if found.get("target", {}).get("name") == "handover_peer")
-    return {"rust": [rust], "python": [sys.executable, str(Path(__file__).with_name("handover_peer.py"))]}
-
-
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize(("transport", "trusted"), MODES)
 @pytest.mark.parametrize("consumer", ["rust", "python"])
@@ -646,142 +452,3 @@ def test_either_end_is_rust_or_python(
     assert sender.returncode == 0
     assert len(sent.splitlines()) == 6
     assert receiver.stdout == sent
-
-
-# Death.
-
-def _descriptors() -> int:
-    return len(os.listdir("/proc/self/fd"))
-
-
-def _threads() -> int:
-    return len(os.listdir("/proc/self/task"))
-
-
-KILLS = [("rust", "unix", False, 200), ("rust", "tcp", True, 40), ("python", "unix", False, 5)]
-in_proc = pytest.mark.skipif(sys.platform != "linux", reason="counts descriptors and threads in /proc")
-
-
-@in_proc
-@pytest.mark.timeout(900)
-@pytest.mark.parametrize(("kind", "transport", "trusted", "kills"), KILLS)
-def test_killed_consumers(
-    kind: str, transport: Any, trusted: bool, kills: int, place: Path, peers: dict[str, list[str]]
-) -> None:
-    """Fifty tables per kill: nothing that was acknowledged is lost, and nothing is left."""
-    count = 50 * kills
-    chance = random.Random(20260101)
-    log, base = place / "log", place / "base"
-    base.mkdir()
-    descriptors, threads = _descriptors(), _threads()
-    acknowledged: list[int] = []
-    schema = {"id": "uint64", "at": "float32[8]", "name": "utf8?"}
-    with handover.Server(schema, transport=transport, trusted=trusted, slots=4, directory=base) as server:
-        workers: list[subprocess.Popen[str]] = []
-
-        def hire() -> None:
-            with log.open("a") as seen:
-                command = [*peers[kind], "consume", "trusted" if trusted else "sealed"]
-                worker = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=seen, stderr=subprocess.DEVNULL, text=True)
-            assert worker.stdin is not None
-            worker.stdin.write(f"{server.address} {server.token()}\n")
-            worker.stdin.close()
-            workers.append(worker)
-
-        hire()
-        deaths = set(chance.sample(range(count), kills))
-        pending: list[tuple[int, handover.Receipt]] = []
-        todo = list(range(count))
-        sent = 0
-        while todo or pending:
-            if todo:
-                number = todo.pop()
-                with server.segment(schema, 16, capacity={"name": 0}, timeout=60) as segment:
-                    segment["id"][:] = number
-                    segment["at"][:] = number
-                assert segment.receipt is not None
-                pending.append((number, segment.receipt))
-                if sent in deaths:
-                    workers[-1].kill()
-                    workers[-1].wait()
-                    deadline = time.monotonic() + 60
-                    while server.connected and time.monotonic() < deadline:
-                        time.sleep(0.001)
-                    hire()
-                sent += 1
-            still = []
-            for number, receipt in pending:
-                try:
-                    receipt.wait(0 if todo else 60)
-                    acknowledged.append(number)
-                except handover.HandoverWouldBlockError:
-                    still.append((number, receipt))
-                except handover.PeerGoneError:
-                    todo.append(number)
-            pending = still
-    workers[-1].wait(60)
-    # Rows, then the sum of the ids.
-    seen = {int(line.split()[1]) // 16 for line in log.read_text().splitlines()}
-    assert sorted(acknowledged) == list(range(count))
-    assert set(acknowledged) <= seen
-    assert len(workers) == kills + 1
-    del server, segment, pending, receipt
-    gc.collect()
-    assert (_descriptors(), _threads()) == (descriptors, threads)
-    assert list(base.iterdir()) == []
-
-
-@in_proc
-@pytest.mark.timeout(900)
-@pytest.mark.parametrize(("kind", "transport", "trusted", "kills"), KILLS)
-def test_killed_producers(
-    kind: str, transport: str, trusted: bool, kills: int, place: Path, peers: dict[str, list[str]]
-) -> None:
-    """A consumer outlives its producers and keeps what it holds; the next server sweeps what is left."""
-    chance = random.Random(1)
-    descriptors, threads = _descriptors(), _threads()
-    kept: list[tuple[int, handover.Table]] = []
-    mode = "trusted" if trusted else "sealed"
-
-    def take(client: handover.Client, number: int) -> handover.Table:
-        received = client.recv(timeout=60)
-        assert received is not None
-        ids = pa.table(received)["id"]
-        assert (ids[0].as_py(), ids[-1].as_py()) == (number // 2 * 1000, number // 2 * 1000 + len(ids) - 1)
-        return received
-
-    for _ in range(kills):
-        producer = subprocess.Popen(
-            [*peers[kind], "produce", transport, mode, "1000000", str(place)],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-        )
-        assert producer.stdout is not None
-        address, token = producer.stdout.readline().split()
-        # One directory: that of the one before was swept.
-        assert len(list(place.iterdir())) == 1
-        client = handover.connect(address, token, trusted=trusted)
-        number = 0
-        for number in range(chance.randrange(1, 100)):
-            received = take(client, number)
-        # In trusted mode, the slots of a producer that is gone stay as they were.
-        kept.append((number, received))
-        producer.kill()
-        producer.wait()
-        with pytest.raises(handover.HandoverError):
-            while True:
-                number += 1
-                received = take(client, number)
-        producer.stdout.close()
-        client.close()
-        del client, received
-    for number, received in kept:
-        assert pa.table(received)["id"][0].as_py() == number // 2 * 1000
-    kept.clear()
-    del received
-    gc.collect()
-    assert (_descriptors(), _threads()) == (descriptors, threads)
-    with handover.Server(directory=place):
-        pass
-    assert list(place.iterdir()) == []
