@@ -199,7 +199,9 @@ impl Rows<'_, '_> {
             return if null { Some((output.null(place).ok()?, at + 4)) } else { None };
         }
         match &field.kind {
-            DirectKind::Record(number) if self.byte(at) == b'{' => {
+            DirectKind::Record(number)
+                if self.byte(at) == b'{' && self.direct.records[*number].is_some() =>
+            {
                 self.inner(*number, at, depth, place, output)
             }
             DirectKind::List { item, min, max } if self.byte(at) == b'[' => {

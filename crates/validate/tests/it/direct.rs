@@ -331,3 +331,20 @@ fn a_key_that_comes_twice_leaves_no_column_out_of_step() {
     let inner = found.batches[0].column_by_name("inner").expect("a column").as_struct();
     assert_eq!(inner.column(0).as_primitive::<Int64Type>().values()[1], 3);
 }
+
+#[test]
+fn a_record_that_only_the_engine_reads_may_lie_in_one_that_is_read_directly() {
+    let inner = Record::new("Inner").field(Field::new("key", Type::uuid()));
+    let record = Record::new("Row")
+        .field(Field::new("a", Type::int()))
+        .field(Field::new("inner", Type::from(inner)))
+        .field(Field::new("b", Type::int()));
+    let schema = Schema::compile(Declaration::from(record)).expect("a right schema");
+    let row = r#"{"a":1,"inner":{"key":"00000000-0000-0000-0000-000000000001"},"b":2}"#;
+    let wrong = r#"{"a":1,"inner":{"key":"no"},"b":2}"#;
+    let text = [row, wrong, row].join("\n");
+    let found = schema.ndjson_to_arrow(text.as_bytes(), &BatchOptions::default()).expect("columns");
+    let (expected, issues) = by_the_engine(&schema, &[row, wrong, row], None);
+    assert_eq!(found.batches, [expected]);
+    assert_eq!((found.issues.list.len(), issues.len()), (1, 1));
+}
