@@ -11,8 +11,10 @@ use crate::schema::{Schema, invalid_json, rest_is_json};
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Row<'t> {
     /// Counted from 0.
+    #[cfg_attr(not(feature = "arrow"), allow(dead_code))]
     pub(crate) number: u64,
     /// The number of the line, from 1.
+    #[cfg_attr(not(feature = "arrow"), allow(dead_code))]
     pub(crate) line: u64,
     /// Where it begins in the text.
     pub(crate) start: usize,

@@ -17,12 +17,10 @@ import pytest
 from ottava import handover
 
 
-def _descriptors() -> int:
-    return len(os.listdir("/proc/self/fd"))
-
-
-def _threads() -> int:
-    return len(os.listdir("/proc/self/task"))
+def _held() -> tuple[int, int]:
+    """Descriptors and threads of this process."""
+    gc.collect()
+    return len(os.listdir("/proc/self/fd")), len(os.listdir("/proc/self/task"))
 
 
 KILLS = [("rust", "unix", False, 200), ("rust", "tcp", True, 40), ("python", "unix", False, 5)]
@@ -40,7 +38,7 @@ def test_killed_consumers(
     chance = random.Random(20260101)
     log, base = place / "log", place / "base"
     base.mkdir()
-    descriptors, threads = _descriptors(), _threads()
+    held = _held()
     acknowledged: list[int] = []
     schema = {"id": "uint64", "at": "float32[8]", "name": "utf8?"}
     with handover.Server(schema, transport=transport, trusted=trusted, slots=4, directory=base) as server:
@@ -93,8 +91,7 @@ def test_killed_consumers(
     assert set(acknowledged) <= seen
     assert len(workers) == kills + 1
     del server, segment, pending, receipt
-    gc.collect()
-    assert (_descriptors(), _threads()) == (descriptors, threads)
+    assert _held() == held
     assert list(base.iterdir()) == []
 
 
@@ -106,7 +103,7 @@ def test_killed_producers(
 ) -> None:
     """A consumer outlives its producers and keeps what it holds; the next server sweeps what is left."""
     chance = random.Random(1)
-    descriptors, threads = _descriptors(), _threads()
+    held = _held()
     kept: list[tuple[int, handover.Table]] = []
     mode = "trusted" if trusted else "sealed"
 
@@ -147,8 +144,7 @@ def test_killed_producers(
         assert pa.table(received)["id"][0].as_py() == number // 2 * 1000
     kept.clear()
     del received
-    gc.collect()
-    assert (_descriptors(), _threads()) == (descriptors, threads)
+    assert _held() == held
     with handover.Server(directory=place):
         pass
     assert list(place.iterdir()) == []
