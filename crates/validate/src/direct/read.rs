@@ -8,16 +8,13 @@ use crate::check::Run;
 use crate::input::{Collection, Input};
 use crate::issue::Issues;
 use crate::json::scan::{digits, eight, sixteen};
-use crate::json::{JsonInput, JsonOptions, TENS, find_special};
+use crate::json::{INT_TENS, JsonInput, JsonOptions, MOST_DIGITS, decimal, find_special};
 use crate::output::{Given, Output};
 use crate::program::{NodeId, Op, Program, RecordPlan};
 use crate::rules::temporal;
 
 /// Most digits of an integer.
 const INT_DIGITS: usize = 18;
-
-/// Most digits that are read as one number.
-const MOST_DIGITS: usize = 19;
 
 /// A text of rows, and how it is read.
 #[derive(Clone, Copy)]
@@ -432,23 +429,7 @@ impl Rows<'_, '_> {
         if matches!(self.byte(end), b'e' | b'E') {
             return None;
         }
-        let float = if number <= 1 << 53 {
-            // Both are exact as floats, so one division rounds once.
-            number as f64 / TENS[places]
-        } else {
-            self.text.get(first..end)?.parse().ok()?
-        };
+        let float = decimal(number, places);
         Some((if negative { -float } else { float }, end))
     }
 }
-
-/// Powers of ten.
-const INT_TENS: [u64; MOST_DIGITS + 1] = {
-    let mut tens = [1; MOST_DIGITS + 1];
-    let mut at = 1;
-    while at <= MOST_DIGITS {
-        tens[at] = tens[at - 1] * 10;
-        at += 1;
-    }
-    tens
-};

@@ -8,7 +8,7 @@ mod string;
 mod write;
 
 pub(crate) use key::QuotedKey;
-pub(crate) use number::TENS;
+pub(crate) use number::{INT_TENS, MOST_DIGITS, decimal};
 pub use reader::{JsonError, JsonInput, JsonOptions};
 pub(crate) use string::{find_special, special_in};
 pub use write::write;

@@ -48,11 +48,51 @@ pub(super) fn read(text: &str, from: usize) -> Result<(Number, usize), (usize, &
     }
 }
 
-/// Powers of ten that a float holds exactly.
-pub(crate) const TENS: [f64; 23] = [
+/// Most digits of a number of 64 bits, whatever they are.
+pub(crate) const MOST_DIGITS: usize = 19;
+
+/// Powers of ten.
+pub(crate) const INT_TENS: [u64; MOST_DIGITS + 1] = {
+    let mut tens = [1; MOST_DIGITS + 1];
+    let mut at = 1;
+    while at <= MOST_DIGITS {
+        tens[at] = tens[at - 1] * 10;
+        at += 1;
+    }
+    tens
+};
+
+/// The same as floats, which are exact.
+const TENS: [f64; MOST_DIGITS + 1] = [
     1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16,
-    1e17, 1e18, 1e19, 1e20, 1e21, 1e22,
+    1e17, 1e18, 1e19,
 ];
+
+/// The float that is nearest to `number` over ten to the power of `places`, as [`str::parse`] finds it; at most [`MOST_DIGITS`]
+/// places.
+#[inline(always)]
+pub(crate) fn decimal(number: u64, places: usize) -> f64 {
+    if number <= 1 << 53 {
+        // Both are exact as floats, so one division rounds once.
+        number as f64 / TENS[places]
+    } else {
+        long_decimal(number, INT_TENS[places])
+    }
+}
+
+/// The float that is nearest to `number / ten`, where `number` is not 0.
+#[inline]
+fn long_decimal(number: u64, ten: u64) -> f64 {
+    let (up, ten_up) = (number.leading_zeros(), ten.leading_zeros());
+    // A fraction between a quarter and one, so that its first 64 bits have at least 62 that count: nine more than a float has.
+    let (part, whole) = (u128::from(number << up) << 63, u128::from(ten << ten_up));
+    let bits = (part / whole) as u64;
+    // What is left over counts as a last bit, which is far below the one that is rounded.
+    let bits = bits | u64::from(part % whole != 0);
+    let exponent = i64::from(ten_up) - i64::from(up) - 63;
+    // Both factors are normal, and so is the product: rounding is done.
+    bits as f64 * f64::from_bits(((1023 + exponent) as u64) << 52)
+}
 
 /// Reads a float whose integer part ends at `point`.
 fn read_float(
@@ -84,19 +124,64 @@ fn read_float(
         if at == start {
             return Err(if at == bytes.len() { (at, EOF) } else { (at, INVALID) });
         }
-    } else if at - from <= 16 && places < TENS.len() {
-        // Digits and power are both exact as floats, so one division rounds once: the result is exact.
+    } else if at - from - 1 <= MOST_DIGITS {
         let mut value: u64 = 0;
         for byte in &bytes[from..at] {
             if byte.is_ascii_digit() {
                 value = value * 10 + u64::from(byte - b'0');
             }
         }
-        let float = value as f64 / TENS[places];
+        let float = decimal(value, places);
         return Ok((Number::Float(if bytes[from] == b'-' { -float } else { float }), at));
     }
     match text.get(from..at).map(str::parse::<f64>) {
         Some(Ok(value)) => Ok((Number::Float(value), at)),
         _ => Err((from, INVALID)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn check(number: u64, places: usize) {
+        let text = format!("{number}e-{places}");
+        assert_eq!(
+            decimal(number, places).to_bits(),
+            text.parse::<f64>().unwrap().to_bits(),
+            "{text}"
+        );
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(20_000))]
+
+        #[test]
+        fn decimals_are_rounded_as_the_standard_library_rounds_them(
+            number in any::<u64>(),
+            shift in 0..64_u32,
+            places in 0..=MOST_DIGITS,
+            odd in 1_u64 << 53..1 << 54,
+            fives in 1..=4_usize,
+            near in -1_i64..=1,
+        ) {
+            check(number >> shift, places);
+            // Half way between two floats, and just beside that.
+            let half = (odd | 1) * 5_u64.pow(fives as u32);
+            check(half.wrapping_add_signed(near), fives);
+        }
+    }
+
+    #[test]
+    fn the_ends_of_the_range_are_rounded_right() {
+        for number in
+            [1, (1 << 53) - 1, 1 << 53, (1 << 53) + 1, (1 << 54) + 2, u64::MAX - 1, u64::MAX]
+        {
+            for places in 0..=MOST_DIGITS {
+                check(number, places);
+            }
+        }
     }
 }
