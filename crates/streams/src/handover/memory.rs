@@ -206,9 +206,10 @@ impl Memory {
         false
     }
 
-    /// As [`Memory::create`], in huge pages, which a forked child does not have; none where there are none.
+    /// As [`Memory::create`], in huge pages, which a forked child does not have; none where there are none, and beyond [`AHEAD`]:
+    /// where memory is in pieces, hundreds of megabytes take longer to gather than to write.
     pub(super) fn create_huge(store: &Store, bytes: usize) -> Result<Option<Self>, HandoverError> {
-        if matches!(store, Store::Files(_)) || huge_part(bytes) == 0 {
+        if matches!(store, Store::Files(_)) || huge_part(bytes) == 0 || bytes > AHEAD {
             return Ok(None);
         }
         let memory = Self::create_for(store, bytes, bytes)?;
