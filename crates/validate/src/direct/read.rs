@@ -387,15 +387,21 @@ impl Rows<'_, '_> {
         (16 + more <= MOST_DIGITS).then(|| (16 + more, number * INT_TENS[more & 7] + rest))
     }
 
+    /// A sign and the digits of an integer: whether it is negative, how many digits, their number, and where they end.
     #[inline(always)]
-    fn int(&self, at: usize) -> Option<(i64, usize)> {
+    fn whole(&self, at: usize) -> Option<(bool, usize, u64, usize)> {
         let negative = self.byte(at) == b'-';
         let first = at + usize::from(negative);
         let (count, number) = self.digits(first)?;
         if count == 0 || count > INT_DIGITS || (count > 1 && self.byte(first) == b'0') {
             return None;
         }
-        let end = first + count;
+        Some((negative, count, number, first + count))
+    }
+
+    #[inline(always)]
+    fn int(&self, at: usize) -> Option<(i64, usize)> {
+        let (negative, _, number, end) = self.whole(at)?;
         if matches!(self.byte(end), b'.' | b'e' | b'E') {
             return None;
         }
@@ -405,13 +411,7 @@ impl Rows<'_, '_> {
 
     #[inline(always)]
     fn float(&self, at: usize) -> Option<(f64, usize)> {
-        let negative = self.byte(at) == b'-';
-        let first = at + usize::from(negative);
-        let (count, whole) = self.digits(first)?;
-        if count == 0 || count > INT_DIGITS || (count > 1 && self.byte(first) == b'0') {
-            return None;
-        }
-        let point = first + count;
+        let (negative, count, whole, point) = self.whole(at)?;
         let (number, places, end) = match self.byte(point) {
             b'.' => {
                 let (places, part) = self.digits(point + 1)?;
