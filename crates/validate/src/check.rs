@@ -3,7 +3,7 @@
 use ottava_core::limits::Limits;
 
 use crate::input::{Collection, Found, Input};
-use crate::issue::{Code, Echo, Issue, Issues, Loc, Param};
+use crate::issue::{Code, Ctx, Echo, Issue, Issues, Loc, Path};
 use crate::output::{Checked, Output, Stop};
 use crate::program::{NodeId, Op, Program};
 use crate::rules::number::is_too_long;
@@ -157,14 +157,9 @@ impl<'r, I: Input, O: Output> Run<'r, I, O> {
 
     /// Reports an issue about a value that is being read.
     #[cold]
-    pub fn fail<T>(
-        &mut self,
-        value: &I::Value,
-        code: Code,
-        ctx: Vec<(&'static str, Param)>,
-    ) -> Checked<T> {
+    pub fn fail<T>(&mut self, value: &I::Value, code: Code, ctx: Ctx) -> Checked<T> {
         let echo = if O::FIRST_ISSUE_ONLY { Echo::None } else { self.input.echo(value) };
-        self.fail_with(Issue { code, loc: Vec::new(), ctx, echo, json: I::IS_JSON })
+        self.fail_with(Issue { code, loc: Path::new(), ctx, echo, json: I::IS_JSON })
     }
 
     /// Reports an issue at the current place.
@@ -220,7 +215,7 @@ impl<'r, I: Input, O: Output> Run<'r, I, O> {
         body: impl FnOnce(&mut Self) -> Checked<T>,
     ) -> Checked<T> {
         if self.depth >= self.max_depth {
-            return self.fail(value, Code::RecursionLoop, Vec::new());
+            return self.fail(value, Code::RecursionLoop, Ctx::new());
         }
         self.depth += 1;
         let result = body(self);
@@ -232,7 +227,7 @@ impl<'r, I: Input, O: Output> Run<'r, I, O> {
         if self.input.is_null(value)? {
             self.output.null(at)
         } else {
-            self.fail(value, Code::NoneRequired, Vec::new())
+            self.fail(value, Code::NoneRequired, Ctx::new())
         }
     }
 
@@ -248,7 +243,7 @@ impl<'r, I: Input, O: Output> Run<'r, I, O> {
             Found::Bool(value) => self.output.bool(at, value),
             Found::Int(value) => self.output.int(at, value),
             Found::BigInt(digits) if I::IS_JSON && is_too_long(digits) => {
-                self.fail(value, Code::IntParsingSize, Vec::new())
+                self.fail(value, Code::IntParsingSize, Ctx::new())
             }
             Found::BigInt(digits) => self.output.big_int(at, digits),
             Found::Float(value) => self.output.float(at, value),
@@ -267,7 +262,7 @@ impl<'r, I: Input, O: Output> Run<'r, I, O> {
 
     fn any_seq(&mut self, kind: Collection, at: O::Place, value: &I::Value) -> Checked<O::Value> {
         let Some(mut items) = self.input.seq(value, kind, true)? else {
-            return self.fail(value, Code::ListType, Vec::new());
+            return self.fail(value, Code::ListType, Ctx::new());
         };
         let mut seq = self.output.seq(at, kind)?;
         while let Some(item) = self.input.next_item(&mut items)? {
@@ -280,7 +275,7 @@ impl<'r, I: Input, O: Output> Run<'r, I, O> {
 
     fn any_map(&mut self, at: O::Place, value: &I::Value) -> Checked<O::Value> {
         let Some(mut entries) = self.input.map(value, None, true)? else {
-            return self.fail(value, Code::DictType, Vec::new());
+            return self.fail(value, Code::DictType, Ctx::new());
         };
         let mut map = self.output.map(at)?;
         while let Some(key) = self.input.next_key(&mut entries)? {

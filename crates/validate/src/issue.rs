@@ -5,9 +5,16 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use ottava_core::schema::Value;
+use smallvec::SmallVec;
 
 pub use crate::code::Code;
 use crate::program::RecordPlan;
+
+/// Parameters of a code, by name. Most codes have one at most, which is held in place.
+pub type Ctx = SmallVec<[(&'static str, Param); 1]>;
+
+/// A path into a value. A short one is held in place.
+pub type Path = SmallVec<[Loc; 2]>;
 
 /// One thing wrong with a value.
 #[derive(Debug, Clone, PartialEq)]
@@ -15,9 +22,9 @@ pub struct Issue {
     /// What is wrong.
     pub code: Code,
     /// Where: field names and indices from the root inwards.
-    pub loc: Vec<Loc>,
+    pub loc: Path,
     /// Parameters of the code, such as the bound that was exceeded.
-    pub ctx: Vec<(&'static str, Param)>,
+    pub ctx: Ctx,
     /// The value that is wrong.
     pub echo: Echo,
     /// Whether the value stands in JSON text, where a list is called an array.
@@ -28,7 +35,7 @@ impl Issue {
     /// An issue without parameters at the root.
     #[must_use]
     pub fn new(code: Code, echo: Echo) -> Self {
-        Self { code, loc: Vec::new(), ctx: Vec::new(), echo, json: false }
+        Self { code, loc: Path::new(), ctx: Ctx::new(), echo, json: false }
     }
 
     /// The message: pydantic's text for the code, with the parameters filled in.
@@ -79,7 +86,7 @@ pub enum Param {
     /// A count or an integer.
     Int(i64),
     /// Text.
-    Str(String),
+    Str(Arc<str>),
     /// A bound, as it was declared.
     Value(Value),
     /// Something that the host keeps under this number, such as the exception that a validator raised.

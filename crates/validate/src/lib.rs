@@ -71,7 +71,7 @@ pub use columns::{
 pub use compact::{CompactRow, CompactRows};
 pub use error::SchemaError;
 pub use input::{Collection, Entry, Found, HostValue, Input};
-pub use issue::{Code, Echo, Issue, Issues, Loc, Param};
+pub use issue::{Code, Ctx, Echo, Issue, Issues, Loc, Param, Path};
 pub use json::{JsonError, JsonInput, JsonOptions, write as to_json};
 pub use json_schema::{from_json_schema, to_json_schema};
 pub use nothing::Nothing;

@@ -4,7 +4,7 @@ use ottava_core::schema::{Date, DateTime, Duration, FieldDefault, Time, Value};
 
 use crate::check::Run;
 use crate::input::{Collection, HostValue, Input};
-use crate::issue::{Code, Param};
+use crate::issue::{Code, Ctx};
 use crate::program::{EnumPlan, LiteralPlan, NodeId, RecordPlan};
 
 /// Why a check ended early.
@@ -48,7 +48,7 @@ pub trait Output: Sized {
     /// Why the sink has refused a value. A method that makes a value may return [`Stop::Invalid`] if the sink cannot hold
     /// the value (a number that is too large for its column); the engine then asks here and reports the issue.
     #[cold]
-    fn refusal(&mut self) -> Option<(Code, Vec<(&'static str, Param)>)> {
+    fn refusal(&mut self) -> Option<(Code, Ctx)> {
         None
     }
 

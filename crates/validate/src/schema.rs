@@ -198,7 +198,7 @@ impl Schema {
             return Ok(());
         }
         let mut issue = Issue::new(Code::Custom, Echo::None);
-        issue.ctx.push(("message", Param::Str(SchemaError::NeedsHost.to_string())));
+        issue.ctx.push(("message", Param::Str(SchemaError::NeedsHost.to_string().into())));
         Err(vec![issue])
     }
 }
@@ -220,7 +220,7 @@ pub(crate) fn invalid_json<T>(
 ) -> Result<T, Stop> {
     issues.truncate(0);
     let mut issue = Issue::new(Code::JsonInvalid, Echo::Span(0..length));
-    issue.ctx.push(("error", Param::Str(error.to_string())));
+    issue.ctx.push(("error", Param::Str(error.to_string().into())));
     issues.push(issue);
     Err(Stop::Invalid)
 }

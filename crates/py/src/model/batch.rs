@@ -183,7 +183,7 @@ pub(crate) fn finish<'py>(
             Err(issues::raise(py, title, issues, session, None))
         }
         OnError::Collect => {
-            let list = Py::new(py, IssueList::new(py, issues, session, None))?;
+            let list = Py::new(py, IssueList::new(issues, session, None))?;
             Ok(Bound::new(py, BatchResult::new(good.unbind(), Some(list), read))?.into_any())
         }
         _ => Ok(good.into_any()),

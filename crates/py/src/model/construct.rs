@@ -51,15 +51,15 @@ pub(crate) fn validate<'py>(
     {
         return Ok(made);
     }
-    validate_closely(plan, object, options)
+    validate_closely(plan, object, options).ok_or_else(|| PyErr::fetch(plan.py()))
 }
 
-/// As [`validate`], of an object that the fast path has not taken.
+/// As [`validate`], of an object that the fast path has not taken; `None` with the exception set.
 fn validate_closely<'py>(
     plan: &Bound<'py, Plan>,
     object: Object,
     options: Options<'py>,
-) -> PyResult<Object> {
+) -> Option<Object> {
     let py = plan.py();
     let inner = plan.get();
     let session = Session::default();
@@ -70,9 +70,12 @@ fn validate_closely<'py>(
     output.context = options.context;
     output.target = options.target;
     match inner.schema.run(&mut input, object, &mut output, (), &mut issues, options.strict) {
-        Ok(object) => Ok(object),
-        Err(Stop::Abort) => Err(PyErr::fetch(py)),
-        Err(Stop::Invalid) => Err(issues::raise(py, &inner.name, issues, session, None)),
+        Ok(object) => Some(object),
+        Err(Stop::Abort) => None,
+        Err(Stop::Invalid) => {
+            issues::leave(py, &inner.title, issues, session, None);
+            None
+        }
     }
 }
 
@@ -249,7 +252,8 @@ unsafe fn call_slowly(
             }
             let plan = need_plan(&bound)?;
             let keywords = keywords.into_any().into();
-            Ok(validate_closely(&plan, keywords, Options::default())?.into_ptr())
+            Ok(validate_closely(&plan, keywords, Options::default())
+                .map_or(ptr::null_mut(), Object::into_ptr))
         }
     })
 }
@@ -277,7 +281,8 @@ unsafe extern "C" fn validate_method(
             }
             return guarded(ptr::null_mut(), |py| {
                 let class = Bound::from_borrowed_ptr(py, class).cast_into_unchecked::<PyType>();
-                Ok(validate_closely(&need_plan(&class)?, held, Options::default())?.into_ptr())
+                Ok(validate_closely(&need_plan(&class)?, held, Options::default())
+                    .map_or(ptr::null_mut(), Object::into_ptr))
             });
         }
         call_function(&VALIDATE, class, args, count, names)
@@ -304,7 +309,8 @@ unsafe extern "C" fn validate_json_method(
             return guarded(ptr::null_mut(), |py| {
                 let class = Bound::from_borrowed_ptr(py, class).cast_into_unchecked::<PyType>();
                 let data = Bound::from_borrowed_ptr(py, *args);
-                Ok(json::validate_closely(&need_plan(&class)?, &data, None, None)?.into_ptr())
+                Ok(json::validate_closely(&need_plan(&class)?, &data, None, None)
+                    .map_or(ptr::null_mut(), Object::into_ptr))
             });
         }
         call_function(&VALIDATE_JSON, class, args, count, names)

@@ -6,7 +6,7 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString, PyType};
 
-use ottava_validate::{Checked, Code, Input, Issue, Issues, NodeId, Param, Run, Stop};
+use ottava_validate::{Checked, Code, Ctx, Input, Issue, Issues, NodeId, Param, Run, Stop};
 
 use super::hosts::{Hook, Mode};
 use super::input::{PyInput, Session, or_abort};
@@ -73,11 +73,14 @@ pub(crate) fn run_hook<I: Input>(
             run.fail(
                 &value,
                 Code::Custom,
-                vec![
+                Ctx::from_vec(vec![
                     ("type", Param::Str("is_instance_of".into())),
-                    ("message", Param::Str(format!("Input should be an instance of {name}"))),
-                    ("class", Param::Str(name)),
-                ],
+                    (
+                        "message",
+                        Param::Str(format!("Input should be an instance of {name}").into()),
+                    ),
+                    ("class", Param::Str(name.into())),
+                ]),
             )
         }
         Mode::Init => {
@@ -125,7 +128,11 @@ pub(crate) fn run_hook<I: Input>(
                 py,
                 pattern.getattr(intern!(py, "pattern")).and_then(|s| s.extract::<String>()),
             )?;
-            run.fail(&value, Code::StringPatternMismatch, vec![("pattern", Param::Str(source))])
+            run.fail(
+                &value,
+                Code::StringPatternMismatch,
+                [("pattern", Param::Str(source.into()))].into(),
+            )
         }
     }
 }
@@ -194,7 +201,7 @@ fn failed<I: Input>(
     };
     let kept =
         run.output.session.keep(Object::from(error.into_value(py).into_bound(py).into_any()));
-    run.fail(value, code, vec![("error", Param::Host(kept))])
+    run.fail(value, code, [("error", Param::Host(kept))].into())
 }
 
 /// Takes over the issues of a `ValidationError` that a validator has let through.
@@ -204,7 +211,7 @@ fn merge<I: Input>(run: &mut Run<'_, I, PyOutput<'_, '_>>, list: &IssueList) -> 
     for error in errors.iter() {
         let kept = run.output.session.keep(Object::from(error));
         let issue = Issue::new(Code::Custom, ottava_validate::Echo::Host(kept));
-        run.issues.push(Issue { ctx: vec![("whole", Param::Host(kept))], ..issue });
+        run.issues.push(Issue { ctx: [("whole", Param::Host(kept))].into(), ..issue });
     }
     Err(Stop::Invalid)
 }

@@ -3,11 +3,12 @@
 #![allow(unsafe_code)]
 
 use pyo3::exceptions::PyValueError;
+use pyo3::ffi;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList, PyString, PyTuple};
 
-use ottava_validate::{Code, Echo, Issue, Issues, Loc, Param};
+use ottava_validate::{Code, Ctx, Echo, Issue, Issues, Loc, Param};
 
 use crate::error::VALIDATION;
 
@@ -23,9 +24,17 @@ use super::plan::Plan;
 pub(crate) struct IssueList {
     issues: Vec<Issue>,
     dropped: usize,
-    kept: Vec<Py<PyAny>>,
+    kept: Kept,
     document: Option<Py<PyAny>>,
 }
+
+/// Objects that issues speak of, freed without asking whether the interpreter is attached.
+struct Kept(Vec<Object>);
+
+// SAFETY: a list of issues is only read and freed as a Python object, by a thread that is attached to the interpreter.
+unsafe impl Send for Kept {}
+// SAFETY: as above; nothing changes the objects through it.
+unsafe impl Sync for Kept {}
 
 #[pymethods]
 impl IssueList {
@@ -49,8 +58,10 @@ impl IssueList {
     }
 
     fn __traverse__(&self, visit: pyo3::PyVisit<'_>) -> Result<(), pyo3::PyTraverseError> {
-        for object in &self.kept {
-            visit.call(object)?;
+        // SAFETY: the collector is attached; the reference is borrowed from what the list owns.
+        let py = unsafe { Python::assume_attached() };
+        for object in &self.kept.0 {
+            visit.call(object.bind(py).as_unbound())?;
         }
         visit.call(&self.document)
     }
@@ -58,7 +69,6 @@ impl IssueList {
 
 impl IssueList {
     pub(crate) fn new(
-        py: Python<'_>,
         mut issues: Issues,
         session: Session,
         document: Option<&Bound<'_, PyAny>>,
@@ -67,17 +77,13 @@ impl IssueList {
         Self {
             issues: issues.take(),
             dropped,
-            kept: session
-                .into_kept()
-                .into_iter()
-                .map(|object| object.into_bound(py).unbind())
-                .collect(),
+            kept: Kept(session.into_kept()),
             document: document.map(|document| document.clone().unbind()),
         }
     }
 
-    fn kept<'py>(&self, py: Python<'py>, number: usize) -> Option<&Bound<'py, PyAny>> {
-        self.kept.get(number).map(|object| object.bind(py))
+    fn kept<'py>(&self, py: Python<'py>, number: usize) -> Option<Bound<'py, PyAny>> {
+        self.kept.0.get(number).map(|object| object.bind(py))
     }
 
     fn error<'py>(&self, py: Python<'py>, issue: &Issue) -> PyResult<Bound<'py, PyDict>> {
@@ -99,14 +105,14 @@ impl IssueList {
             return Ok(error);
         }
         let error = PyDict::new(py);
-        let mut ctx: Vec<(&'static str, Param)> = Vec::with_capacity(issue.ctx.len());
+        let mut ctx = Ctx::with_capacity(issue.ctx.len());
         let shown = PyDict::new(py);
         for (key, param) in &issue.ctx {
             match param {
                 Param::Host(number) => {
                     if let Some(object) = self.kept(py, *number) {
+                        ctx.push((key, Param::Str(text_of(&object).into())));
                         shown.set_item(key, object)?;
-                        ctx.push((key, Param::Str(text_of(object))));
                     }
                 }
                 Param::Int(value) => {
@@ -115,7 +121,7 @@ impl IssueList {
                 }
                 Param::Str(value) => {
                     if issue.code != Code::Custom || !matches!(*key, "type" | "message") {
-                        shown.set_item(key, value)?;
+                        shown.set_item(key, &**value)?;
                     }
                     ctx.push((key, param.clone()));
                 }
@@ -128,7 +134,7 @@ impl IssueList {
         }
         let json = matches!(issue.echo, Echo::Span(_));
         let name = match (issue.code, issue.ctx.iter().find(|(key, _)| *key == "type")) {
-            (Code::Custom, Some((_, Param::Str(name)))) => name.as_str(),
+            (Code::Custom, Some((_, Param::Str(name)))) => &**name,
             (code, _) => code.name(),
         };
         error.set_item(intern!(py, "type"), name)?;
@@ -144,7 +150,7 @@ impl IssueList {
     fn input<'py>(&self, py: Python<'py>, echo: &Echo) -> PyResult<Bound<'py, PyAny>> {
         Ok(match echo {
             Echo::Host(number) => {
-                self.kept(py, *number).cloned().unwrap_or_else(|| py.None().into_bound(py))
+                self.kept(py, *number).unwrap_or_else(|| py.None().into_bound(py))
             }
             Echo::Value(value) => value_object(py, value)?,
             Echo::Span(span) => match &self.document {
@@ -176,6 +182,34 @@ fn value_object<'py>(
     }
 }
 
+/// Leaves a `ValidationError` with the issues of a run for the interpreter, as quickly as that can be.
+#[cold]
+pub(crate) fn leave(
+    py: Python<'_>,
+    title: &Py<PyString>,
+    issues: Issues,
+    session: Session,
+    document: Option<&Bound<'_, PyAny>>,
+) {
+    let set = || -> PyResult<()> {
+        let list = Bound::new(py, IssueList::new(issues, session, document))?;
+        let class = VALIDATION.get(py)?;
+        // SAFETY: the tuple is new and takes over one reference for each of its places; the class is called with it.
+        unsafe {
+            let args = Bound::from_owned_ptr_or_err(py, ffi::PyTuple_New(2))?;
+            ffi::PyTuple_SET_ITEM(args.as_ptr(), 0, title.clone_ref(py).into_ptr());
+            ffi::PyTuple_SET_ITEM(args.as_ptr(), 1, list.into_ptr());
+            let made = ffi::PyObject_Call(class.as_ptr(), args.as_ptr(), std::ptr::null_mut());
+            let error = Bound::from_owned_ptr_or_err(py, made)?;
+            ffi::PyErr_SetObject(class.as_ptr(), error.as_ptr());
+        }
+        Ok(())
+    };
+    if let Err(error) = set() {
+        error.restore(py);
+    }
+}
+
 /// A `ValidationError` with the issues of a run.
 #[cold]
 pub(crate) fn raise(
@@ -185,7 +219,7 @@ pub(crate) fn raise(
     session: Session,
     document: Option<&Bound<'_, PyAny>>,
 ) -> PyErr {
-    let list = IssueList::new(py, issues, session, document);
+    let list = IssueList::new(issues, session, document);
     match Bound::new(py, list) {
         Ok(list) => VALIDATION.new_err(py, (title, list)),
         Err(error) => error,
@@ -201,7 +235,7 @@ pub(crate) fn raise_more(
     session: Session,
     more: u64,
 ) -> PyErr {
-    let mut list = IssueList::new(py, issues, session, None);
+    let mut list = IssueList::new(issues, session, None);
     list.dropped += usize::try_from(more).unwrap_or(usize::MAX);
     match Bound::new(py, list) {
         Ok(list) => VALIDATION.new_err(py, (title, list)),
@@ -221,7 +255,7 @@ pub(crate) fn of_exception<'py>(py: Python<'py>, error: &PyErr) -> Option<Bound<
 }
 
 /// A value that is wrong as a whole, such as bytes that are no JSON.
-pub(crate) fn single(code: Code, ctx: Vec<(&'static str, Param)>, echo: Echo) -> Issues {
+pub(crate) fn single(code: Code, ctx: Ctx, echo: Echo) -> Issues {
     let mut issues = Issues::new(1);
     let mut issue = Issue::new(code, echo);
     issue.ctx = ctx;

@@ -10,7 +10,7 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyByteArray, PyBytes, PyString};
 
-use ottava_validate::{Checked, Code, Echo, Issues, Stop};
+use ottava_validate::{Checked, Code, Ctx, Echo, Issues, Stop};
 
 use super::input::{Session, text_of};
 use super::issues::{self, shown};
@@ -101,35 +101,41 @@ pub(crate) fn validate<'py>(
     // SAFETY: both are borrowed from the caller.
     match unsafe { fast(plan.get(), json.as_ptr()) } {
         Some(made) => Ok(made.into_bound(plan.py())),
-        None => validate_closely(plan, json, strict, context),
+        None => validate_closely(plan, json, strict, context)
+            .map(|made| made.into_bound(plan.py()))
+            .ok_or_else(|| PyErr::fetch(plan.py())),
     }
 }
 
-/// Validates a JSON document for which the fast path was not enough.
+/// Validates a JSON document for which the fast path was not enough; `None` with the exception set, which may have been set before.
 pub(crate) fn validate_closely<'py>(
     plan: &Bound<'py, Plan>,
     json: &Bound<'py, PyAny>,
     strict: Option<bool>,
     context: Option<Bound<'py, PyAny>>,
-) -> PyResult<Bound<'py, PyAny>> {
+) -> Option<Object> {
     let py = plan.py();
-    if let Some(raised) = PyErr::take(py) {
-        return Err(raised);
+    if PyErr::occurred(py) {
+        return None;
     }
     let session = Session::default();
     let inner = plan.get();
     let Ok(document) = Document::of(json) else {
         let kept = session.keep(Object::from(json.clone()));
-        let issues = issues::single(Code::JsonType, Vec::new(), Echo::Host(kept));
-        return Err(issues::raise(py, &inner.name, issues, session, None));
+        let issues = issues::single(Code::JsonType, Ctx::new(), Echo::Host(kept));
+        issues::leave(py, &inner.title, issues, session, None);
+        return None;
     };
     let mut output = PyOutput::new(plan, &session);
     output.context = context;
     let (result, issues) = run(inner, document.bytes(), &mut output, strict);
     match result {
-        Ok(object) => Ok(object.into_bound(py)),
-        Err(Stop::Abort) => Err(PyErr::fetch(py)),
-        Err(Stop::Invalid) => Err(issues::raise(py, &inner.name, issues, session, Some(json))),
+        Ok(object) => Some(object),
+        Err(Stop::Abort) => None,
+        Err(Stop::Invalid) => {
+            issues::leave(py, &inner.title, issues, session, Some(json));
+            None
+        }
     }
 }
 

@@ -255,7 +255,7 @@ pub(super) fn validate_row(
     let limits = plan.schema.limits();
     if row.text.len() > limits.row_bytes {
         let most = Param::Int(i64::try_from(limits.row_bytes).unwrap_or(i64::MAX));
-        return Ok(Err(issues::single(Code::RowTooLong, vec![("max_bytes", most)], Echo::None)));
+        return Ok(Err(issues::single(Code::RowTooLong, [("max_bytes", most)].into(), Echo::None)));
     }
     if let Some(fast) = &plan.fast {
         // SAFETY: the plan is borrowed from its owner.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyDict, PyType};
+use pyo3::types::{PyDict, PyString, PyType};
 use pyo3::{PyTraverseError, PyVisit};
 
 use ottava_core::schema::{Declaration, Type};
@@ -24,6 +24,8 @@ use super::output::literal_objects;
 #[pyclass(frozen, module = "ottava._native")]
 pub(crate) struct Plan {
     pub(crate) name: String,
+    /// The name, as errors have it.
+    pub(crate) title: Py<PyString>,
     pub(crate) schema: Schema,
     pub(crate) hosts: Hosts,
     /// The values of each literal of the program.
@@ -113,7 +115,8 @@ impl Plan {
             .map(|literal| literal_objects(py, &literal.values))
             .collect::<PyResult<Vec<_>>>()?;
         let fast = FastPlan::compile(py, &schema, &hosts, &literals);
-        Ok(Self { name, schema, hosts, literals, fast, class: None })
+        let title = PyString::new(py, &name).unbind();
+        Ok(Self { name, title, schema, hosts, literals, fast, class: None })
     }
 
     /// Whether validator `number` is a function that a value has to pass, and not just what makes an instance of a class.

@@ -144,10 +144,10 @@ impl Schema {
         let session = Session::default();
         let mut output = PyOutput::new(plan, &session);
         match json::run(plan.get(), document.bytes(), &mut output, None) {
-            (Ok(_), _) => IssueList::new(py, Issues::new(1), session, None).errors(py),
+            (Ok(_), _) => IssueList::new(Issues::new(1), session, None).errors(py),
             (Err(Stop::Abort), _) => Err(PyErr::fetch(py)),
             (Err(Stop::Invalid), issues) => {
-                IssueList::new(py, issues, session, Some(json_data)).errors(py)
+                IssueList::new(issues, session, Some(json_data)).errors(py)
             }
         }
     }

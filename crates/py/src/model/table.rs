@@ -392,7 +392,7 @@ impl BadRows {
         row: &Row<'_>,
     ) -> PyResult<()> {
         let text = PyBytes::new(py, row.text).into_any();
-        let list = IssueList::new(py, found, session, Some(&text));
+        let list = IssueList::new(found, session, Some(&text));
         for error in list.errors(py)? {
             if self.errors.len() == self.most {
                 self.dropped += 1;

@@ -6,12 +6,13 @@ use ottava_core::arrow::{EXTRA_COLUMN, is_json, to_arrow};
 use ottava_core::schema::{
     Date, DateTime, Declaration, Duration, Extra, FieldDefault, Time, Value,
 };
+use smallvec::smallvec;
 
 use super::batches::ColumnsError;
 use super::store::{Data, Table};
 use super::symbols::{symbol_index, symbols};
 use crate::input::Collection;
-use crate::issue::{Code, Param};
+use crate::issue::{Code, Ctx, Param};
 use crate::output::{Checked, Given, Output, Stop, plain};
 use crate::program::{EnumPlan, LiteralPlan, RecordPlan};
 use crate::rules::decimal;
@@ -33,7 +34,7 @@ pub struct ColumnOutput {
     schema: SchemaRef,
     rows: usize,
     tree: TreeOutput,
-    refusal: Option<(Code, Vec<(&'static str, Param)>)>,
+    refusal: Option<(Code, Ctx)>,
 }
 
 /// A list, tuple or set that is being made.
@@ -132,7 +133,7 @@ impl ColumnOutput {
 
     #[cold]
     fn refuse<T>(&mut self, code: Code, name: &'static str, text: &str) -> Checked<T> {
-        self.refusal = Some((code, vec![(name, Param::Str(text.to_owned()))]));
+        self.refusal = Some((code, smallvec![(name, Param::Str(text.into()))]));
         Err(Stop::Invalid)
     }
 
@@ -246,7 +247,7 @@ impl Output for ColumnOutput {
     type Map = <TreeOutput as Output>::Map;
     type Record = ColumnRecord;
 
-    fn refusal(&mut self) -> Option<(Code, Vec<(&'static str, Param)>)> {
+    fn refusal(&mut self) -> Option<(Code, Ctx)> {
         self.refusal.take()
     }
 

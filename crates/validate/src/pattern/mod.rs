@@ -32,7 +32,7 @@ pub trait PatternMatch: Send + Sync {
 
 /// A pattern that is looked for in strings.
 pub(crate) struct Pattern {
-    source: Box<str>,
+    source: Arc<str>,
     engine: Engine,
 }
 
@@ -118,7 +118,7 @@ impl Pattern {
         })
     }
 
-    pub(crate) fn source(&self) -> &str {
+    pub(crate) fn source(&self) -> &Arc<str> {
         &self.source
     }
 

@@ -2,6 +2,7 @@
 
 use ottava_core::schema::JsonKind;
 use rustc_hash::FxHashMap;
+use smallvec::smallvec;
 
 use super::collection::{SizeRules, count};
 use super::number::{Bounds, Number};
@@ -11,7 +12,7 @@ use super::union::Settled;
 use crate::check::{Fit, Run};
 use crate::distinct::{Distinct, key_of};
 use crate::input::{Collection, Found, Input};
-use crate::issue::{Code, Issues, Loc, Param};
+use crate::issue::{Code, Ctx, Issues, Loc, Param};
 use crate::nothing::Nothing;
 use crate::output::{Checked, Output, Stop};
 use crate::pattern::Pattern;
@@ -167,19 +168,19 @@ impl<I: Input> Run<'_, I, Nothing<false>> {
             checked.or_else(unless_abort)?;
         }
         if !plan.any_of.is_empty() && self.matches(&plan.any_of, value, 1)? == 0 {
-            self.fail(value, Code::NoMatch, Vec::new()).or_else(unless_abort)?;
+            self.fail(value, Code::NoMatch, Ctx::new()).or_else(unless_abort)?;
         }
         if !plan.one_of.is_empty() {
             let matches = self.matches(&plan.one_of, value, usize::MAX)?;
             if matches != 1 {
-                let ctx = vec![("matches", count(matches))];
+                let ctx = smallvec![("matches", count(matches))];
                 self.fail(value, Code::NotOneMatch, ctx).or_else(unless_abort)?;
             }
         }
         if let Some(not) = plan.not
             && self.holds(not, value)?
         {
-            self.fail(value, Code::Excluded, Vec::new()).or_else(unless_abort)?;
+            self.fail(value, Code::Excluded, Ctx::new()).or_else(unless_abort)?;
         }
         if let Some((condition, then, otherwise)) = plan.condition {
             let next = if self.holds(condition, value)? { then } else { otherwise };
@@ -193,7 +194,7 @@ impl<I: Input> Run<'_, I, Nothing<false>> {
     /// Checks what can be said without looking at the parts of the value.
     fn assert_itself(&mut self, plan: &AssertPlan, value: &I::Value) -> Checked<()> {
         if plan.never {
-            return self.fail(value, Code::NothingAllowed, Vec::new());
+            return self.fail(value, Code::NothingAllowed, Ctx::new());
         }
         let found = self.input.get(value)?;
         if let Some(kinds) = &plan.kinds
@@ -216,8 +217,8 @@ impl<I: Input> Run<'_, I, Nothing<false>> {
                 let broken = plan.text.as_ref().and_then(|rules| rules.broken(text));
                 broken.or_else(|| match &plan.format {
                     Some(format) if !is_format(format, text) => {
-                        let format = Param::Str(format.clone());
-                        Some((Code::StringFormat, vec![("format", format)]))
+                        let format = Param::Str(format.as_str().into());
+                        Some((Code::StringFormat, smallvec![("format", format)]))
                     }
                     _ => None,
                 })
@@ -230,8 +231,8 @@ impl<I: Input> Run<'_, I, Nothing<false>> {
         if let Some((keys, shown)) = &plan.values {
             let tree = self.tree(value)?;
             if !key_of(&tree).is_some_and(|key| keys.contains(&key)) {
-                let expected = Param::Str(shown.clone());
-                return self.fail(value, Code::LiteralError, vec![("expected", expected)]);
+                let expected = Param::Str(shown.as_str().into());
+                return self.fail(value, Code::LiteralError, smallvec![("expected", expected)]);
             }
         }
         Ok(())
@@ -290,7 +291,7 @@ impl<I: Input> Run<'_, I, Nothing<false>> {
 
     fn assert_array(&mut self, plan: &ArrayPlan, value: &I::Value) -> Checked<()> {
         let Some(mut items) = self.input.seq(value, Collection::List, false)? else {
-            return self.fail(value, Code::ListType, Vec::new());
+            return self.fail(value, Code::ListType, Ctx::new());
         };
         let (mut length, mut matching) = (0, 0);
         let mut seen = plan.unique.then(Distinct::default);
@@ -305,16 +306,16 @@ impl<I: Input> Run<'_, I, Nothing<false>> {
             if let Some(seen) = &mut seen {
                 let tree = self.tree(&item)?;
                 if !seen.insert(&tree) {
-                    self.fail(&item, Code::UniqueItems, Vec::new()).or_else(unless_abort)?;
+                    self.fail(&item, Code::UniqueItems, Ctx::new()).or_else(unless_abort)?;
                 }
             }
             self.issues.locate(mark, &Loc::Index(length));
             self.input.skip(&item)?;
             length += 1;
         }
-        let list = || ("field_type", Param::Str("List".to_owned()));
+        let list = || ("field_type", Param::Str("List".into()));
         if length < plan.size.min {
-            let ctx = vec![
+            let ctx = smallvec![
                 list(),
                 ("min_length", count(plan.size.min)),
                 ("actual_length", count(length)),
@@ -322,7 +323,7 @@ impl<I: Input> Run<'_, I, Nothing<false>> {
             self.fail(value, Code::TooShort, ctx).or_else(unless_abort)?;
         }
         if length > plan.size.max {
-            let ctx = vec![
+            let ctx = smallvec![
                 list(),
                 ("max_length", count(plan.size.max)),
                 ("actual_length", count(length)),
@@ -332,10 +333,10 @@ impl<I: Input> Run<'_, I, Nothing<false>> {
         if let Some((_, wanted)) = plan.contains {
             let actual = ("actual", count(matching));
             if matching < wanted.min {
-                let ctx = vec![("min_contains", count(wanted.min)), actual];
+                let ctx = smallvec![("min_contains", count(wanted.min)), actual];
                 self.fail(value, Code::Contains, ctx).or_else(unless_abort)?;
             } else if matching > wanted.max {
-                let ctx = vec![("max_contains", count(wanted.max)), actual];
+                let ctx = smallvec![("max_contains", count(wanted.max)), actual];
                 self.fail(value, Code::ContainsTooMany, ctx).or_else(unless_abort)?;
             }
         }
@@ -344,7 +345,7 @@ impl<I: Input> Run<'_, I, Nothing<false>> {
 
     fn assert_object(&mut self, plan: &ObjectPlan, value: &I::Value) -> Checked<()> {
         let Some(mut entries) = self.input.map(value, None, false)? else {
-            return self.fail(value, Code::DictType, Vec::new());
+            return self.fail(value, Code::DictType, Ctx::new());
         };
         // The last value of each key counts.
         let mut found: Vec<(Box<str>, I::Value, I::Value)> = Vec::new();
@@ -352,7 +353,7 @@ impl<I: Input> Run<'_, I, Nothing<false>> {
             std::collections::HashMap::new();
         while let Some(key) = self.input.next_key(&mut entries)? {
             let Some(name) = self.input.str(&key)?.map(Box::<str>::from) else {
-                return self.fail(&key, Code::InvalidKey, Vec::new());
+                return self.fail(&key, Code::InvalidKey, Ctx::new());
             };
             let item = self.input.entry_value(&mut entries)?;
             self.input.skip(&item)?;
@@ -390,7 +391,7 @@ impl<I: Input> Run<'_, I, Nothing<false>> {
         }
         for name in plan.required.iter().filter(|name| !places.contains_key(*name)) {
             let mark = self.issues.len();
-            self.fail(value, Code::Missing, Vec::new()).or_else(unless_abort)?;
+            self.fail(value, Code::Missing, Ctx::new()).or_else(unless_abort)?;
             self.issues.locate(mark, &Loc::Name(name.as_ref().into()));
         }
         for (property, needed) in &plan.dependent_required {
@@ -399,7 +400,7 @@ impl<I: Input> Run<'_, I, Nothing<false>> {
             }
             for name in needed.iter().filter(|name| !places.contains_key(*name)) {
                 let mark = self.issues.len();
-                let ctx = vec![("property", Param::Str(property.to_string()))];
+                let ctx = smallvec![("property", Param::Str(property.to_string().into()))];
                 self.fail(value, Code::DependentRequired, ctx).or_else(unless_abort)?;
                 self.issues.locate(mark, &Loc::Name(name.as_ref().into()));
             }
@@ -411,10 +412,10 @@ impl<I: Input> Run<'_, I, Nothing<false>> {
         }
         let actual = ("actual", count(found.len()));
         if found.len() < plan.size.min {
-            let ctx = vec![("min_properties", count(plan.size.min)), actual];
+            let ctx = smallvec![("min_properties", count(plan.size.min)), actual];
             self.fail(value, Code::TooFewProperties, ctx).or_else(unless_abort)?;
         } else if found.len() > plan.size.max {
-            let ctx = vec![("max_properties", count(plan.size.max)), actual];
+            let ctx = smallvec![("max_properties", count(plan.size.max)), actual];
             self.fail(value, Code::TooManyProperties, ctx).or_else(unless_abort)?;
         }
         self.input.skip(value)
@@ -429,7 +430,7 @@ fn unless_abort(stop: Stop) -> Checked<()> {
     }
 }
 
-fn wrong_kind(kinds: &[JsonKind]) -> (Code, Vec<(&'static str, Param)>) {
+fn wrong_kind(kinds: &[JsonKind]) -> (Code, Ctx) {
     let code = match kinds {
         [JsonKind::Null] => Code::NoneRequired,
         [JsonKind::Boolean] => Code::BoolType,
@@ -440,8 +441,11 @@ fn wrong_kind(kinds: &[JsonKind]) -> (Code, Vec<(&'static str, Param)>) {
         [JsonKind::Object] => Code::DictType,
         kinds => {
             let names: Vec<_> = kinds.iter().map(|kind| name_of(*kind)).collect();
-            return (Code::TypeMismatch, vec![("expected", Param::Str(names.join(" or ")))]);
+            return (
+                Code::TypeMismatch,
+                smallvec![("expected", Param::Str(names.join(" or ").into()))],
+            );
         }
     };
-    (code, Vec::new())
+    (code, Ctx::new())
 }

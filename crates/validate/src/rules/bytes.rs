@@ -1,6 +1,7 @@
 //! Byte strings, UUIDs and decimals.
 
 use ottava_core::schema::Rules;
+use smallvec::smallvec;
 
 use super::collection::{SizeRules, count};
 use super::decimal::{self, Decimal};
@@ -8,10 +9,10 @@ use super::format::parse_uuid;
 use super::number::Bounds;
 use crate::check::{Fit, Run};
 use crate::input::{Found, Input};
-use crate::issue::{Code, Param};
+use crate::issue::{Code, Ctx, Param};
 use crate::output::{Checked, Output};
 
-type Broken = (Code, Vec<(&'static str, Param)>);
+type Broken = (Code, Ctx);
 
 /// Rules of a decimal.
 #[derive(Debug)]
@@ -36,8 +37,8 @@ impl DecimalRules {
         let Some(value) = decimal::parse(text) else {
             return match decimal::is_special(text) {
                 true if self.allow_inf_nan => None,
-                true => Some((Code::FiniteNumber, Vec::new())),
-                false => Some((Code::DecimalParsing, Vec::new())),
+                true => Some((Code::FiniteNumber, Ctx::new())),
+                false => Some((Code::DecimalParsing, Ctx::new())),
             };
         };
         self.broken_digits(&value).or_else(|| self.bounds.broken_decimal(&value))
@@ -58,7 +59,7 @@ impl DecimalRules {
         } else {
             (written.max(-exponent), -exponent)
         };
-        let param = |name, value: u32| vec![(name, Param::Int(value.into()))];
+        let param = |name, value: u32| smallvec![(name, Param::Int(value.into()))];
         if let Some(max) = self.max_digits
             && digits > i64::from(max)
         {
@@ -101,7 +102,7 @@ impl<I: Input, O: Output> Run<'_, I, O> {
         };
         let (text, fit) = match read {
             Ok(read) => read,
-            Err(code) => return self.fail(value, code, Vec::new()),
+            Err(code) => return self.fail(value, code, Ctx::new()),
         };
         if let Some((code, ctx)) = rules.broken(&text) {
             return self.fail(value, code, ctx);
@@ -127,14 +128,22 @@ impl<I: Input, O: Output> Run<'_, I, O> {
             Found::Bytes(bytes) => (bytes, Fit::Exact),
             Found::Str(text) if I::IS_JSON => (text.as_bytes(), Fit::Exact),
             Found::Str(text) if !strict => (text.as_bytes(), Fit::Lax),
-            _ => return self.fail(value, Code::BytesType, Vec::new()),
+            _ => return self.fail(value, Code::BytesType, Ctx::new()),
         };
         let length = bytes.len();
         if length < size.min {
-            return self.fail(value, Code::BytesTooShort, vec![("min_length", count(size.min))]);
+            return self.fail(
+                value,
+                Code::BytesTooShort,
+                smallvec![("min_length", count(size.min))],
+            );
         }
         if length > size.max {
-            return self.fail(value, Code::BytesTooLong, vec![("max_length", count(size.max))]);
+            return self.fail(
+                value,
+                Code::BytesTooLong,
+                smallvec![("max_length", count(size.max))],
+            );
         }
         self.fit = self.fit.max(fit);
         if O::TAKES_HOST
@@ -147,7 +156,7 @@ impl<I: Input, O: Output> Run<'_, I, O> {
         match self.input.get(value)? {
             Found::Bytes(bytes) => self.output.bytes(at, bytes),
             Found::Str(text) => self.output.bytes(at, text.as_bytes()),
-            _ => self.fail(value, Code::BytesType, Vec::new()),
+            _ => self.fail(value, Code::BytesType, Ctx::new()),
         }
     }
 
@@ -160,7 +169,7 @@ impl<I: Input, O: Output> Run<'_, I, O> {
         let parsed = match self.input.get(value)? {
             Found::Uuid(uuid) => Ok((uuid, Fit::Exact)),
             Found::Str(text) if I::IS_JSON => parse_uuid(text).map(|uuid| (uuid, Fit::Exact)),
-            _ if strict => return self.fail(value, Code::UuidType, Vec::new()),
+            _ if strict => return self.fail(value, Code::UuidType, Ctx::new()),
             Found::Str(text) => parse_uuid(text).map(|uuid| (uuid, Fit::Lax)),
             Found::Bytes(bytes) => match <[u8; 16]>::try_from(bytes) {
                 Ok(bits) => Ok((u128::from_be_bytes(bits), Fit::Lax)),
@@ -169,7 +178,7 @@ impl<I: Input, O: Output> Run<'_, I, O> {
                     Err(error) => Err(error.to_string()),
                 },
             },
-            _ => return self.fail(value, Code::UuidType, Vec::new()),
+            _ => return self.fail(value, Code::UuidType, Ctx::new()),
         };
         match parsed {
             Ok((uuid, fit)) => {
@@ -182,7 +191,9 @@ impl<I: Input, O: Output> Run<'_, I, O> {
                 self.fit = self.fit.max(fit);
                 self.output.uuid(at, uuid)
             }
-            Err(reason) => self.fail(value, Code::UuidParsing, vec![("error", Param::Str(reason))]),
+            Err(reason) => {
+                self.fail(value, Code::UuidParsing, smallvec![("error", Param::Str(reason.into()))])
+            }
         }
     }
 }

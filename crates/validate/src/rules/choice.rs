@@ -1,6 +1,7 @@
 //! Enums and literals: one of a fixed set of values.
 
 use ottava_core::schema::Value;
+use smallvec::smallvec;
 
 use crate::check::{Fit, Run};
 use crate::input::{Found, Input};
@@ -117,8 +118,8 @@ impl<I: Input, O: Output> Run<'_, I, O> {
         match index {
             Some(index) => self.output.literal(at, plan, index),
             None => {
-                let expected = Param::Str(plan.choices.expected.clone());
-                self.fail(value, Code::LiteralError, vec![("expected", expected)])
+                let expected = Param::Str(plan.choices.expected.as_str().into());
+                self.fail(value, Code::LiteralError, smallvec![("expected", expected)])
             }
         }
     }
@@ -134,8 +135,8 @@ impl<I: Input, O: Output> Run<'_, I, O> {
             return self.output.enum_member(at, plan, index);
         }
         if strict && !I::IS_JSON {
-            let class = Param::Str(plan.name.clone());
-            return self.fail(value, Code::IsInstanceOf, vec![("class", class)]);
+            let class = Param::Str(plan.name.as_str().into());
+            return self.fail(value, Code::IsInstanceOf, smallvec![("class", class)]);
         }
         let found = self.input.get(value)?;
         let index = plan.choices.find(found).or_else(|| match found {
@@ -151,7 +152,7 @@ impl<I: Input, O: Output> Run<'_, I, O> {
             self.fit = self.fit.max(Fit::Lax);
             return self.output.enum_member(at, plan, index);
         }
-        let expected = Param::Str(plan.choices.expected.clone());
-        self.fail(value, Code::Enum, vec![("expected", expected)])
+        let expected = Param::Str(plan.choices.expected.as_str().into());
+        self.fail(value, Code::Enum, smallvec![("expected", expected)])
     }
 }

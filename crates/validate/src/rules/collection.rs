@@ -1,12 +1,13 @@
 //! Lists, tuples, sets and dictionaries.
 
 use ottava_core::schema::Rules;
+use smallvec::smallvec;
 
 use super::union::Settled;
 use crate::check::{Fit, Run};
 use crate::distinct::Distinct;
 use crate::input::{Collection, Found, Input};
-use crate::issue::{Code, Issues, Loc, Param};
+use crate::issue::{Code, Ctx, Issues, Loc, Param};
 use crate::output::{Checked, Output, Stop};
 use crate::program::{DictPlan, NodeId, SeqPlan};
 use crate::tree::TreeOutput;
@@ -67,7 +68,7 @@ impl<I: Input, O: Output> Run<'_, I, O> {
                 Collection::Set => Code::SetType,
                 Collection::FrozenSet => Code::FrozenSetType,
             };
-            return self.fail(value, code, Vec::new());
+            return self.fail(value, code, Ctx::new());
         };
         if plan.kind != Collection::List && I::IS_JSON {
             self.fit = self.fit.max(Fit::Strict);
@@ -132,7 +133,7 @@ impl<I: Input, O: Output> Run<'_, I, O> {
         if index < plan.items.len() {
             for missing in index..plan.items.len() {
                 let mark = self.issues.len();
-                let failure: Checked<()> = self.fail(value, Code::Missing, Vec::new());
+                let failure: Checked<()> = self.fail(value, Code::Missing, Ctx::new());
                 if O::FIRST_ISSUE_ONLY {
                     failure?;
                 }
@@ -144,8 +145,8 @@ impl<I: Input, O: Output> Run<'_, I, O> {
             return Err(Stop::Invalid);
         }
         if length < plan.size.min {
-            let ctx = vec![
-                ("field_type", Param::Str(name_of(plan.kind).to_owned())),
+            let ctx = smallvec![
+                ("field_type", Param::Str(name_of(plan.kind).into())),
                 ("min_length", count(plan.size.min)),
                 ("actual_length", count(length)),
             ];
@@ -166,12 +167,12 @@ impl<I: Input, O: Output> Run<'_, I, O> {
         unique: &mut Option<Distinct>,
     ) -> Checked<bool> {
         if !self.output.push(seq, done)? {
-            return self.fail(item, Code::SetItemNotHashable, Vec::new());
+            return self.fail(item, Code::SetItemNotHashable, Ctx::new());
         }
         if let Some(seen) = unique
             && !self.is_fresh(node, item, seen)?
         {
-            return self.fail(item, Code::UniqueItems, Vec::new());
+            return self.fail(item, Code::UniqueItems, Ctx::new());
         }
         match counter {
             Counter::Own(seen) => self.is_fresh(node, item, seen),
@@ -227,10 +228,10 @@ impl<I: Input, O: Output> Run<'_, I, O> {
     ) -> Checked<T> {
         self.issues.truncate(start);
         let max = if plan.rest.is_some() { plan.size.max } else { plan.items.len() };
-        let ctx = vec![
-            ("field_type", Param::Str(name_of(plan.kind).to_owned())),
+        let ctx = smallvec![
+            ("field_type", Param::Str(name_of(plan.kind).into())),
             ("max_length", count(max)),
-            ("actual_length", actual.map_or(Param::Str("more".to_owned()), count)),
+            ("actual_length", actual.map_or(Param::Str("more".into()), count)),
         ];
         self.fail(value, Code::TooLong, ctx)
     }
@@ -243,7 +244,7 @@ impl<I: Input, O: Output> Run<'_, I, O> {
         value: &I::Value,
     ) -> Checked<O::Value> {
         let Some(entries) = self.input.map(value, None, strict)? else {
-            return self.fail(value, Code::DictType, Vec::new());
+            return self.fail(value, Code::DictType, Ctx::new());
         };
         self.deeper(value, |run| run.read_dict(plan, at, value, entries))
     }
@@ -283,10 +284,10 @@ impl<I: Input, O: Output> Run<'_, I, O> {
             };
             if length > plan.size.max && !self.verified {
                 self.issues.truncate(start);
-                let ctx = vec![
-                    ("field_type", Param::Str("Dictionary".to_owned())),
+                let ctx = smallvec![
+                    ("field_type", Param::Str("Dictionary".into())),
                     ("max_length", count(plan.size.max)),
-                    ("actual_length", Param::Str("more".to_owned())),
+                    ("actual_length", Param::Str("more".into())),
                 ];
                 return self.fail(value, Code::TooLong, ctx);
             }
@@ -297,8 +298,8 @@ impl<I: Input, O: Output> Run<'_, I, O> {
                 (Ok(done), Some(key)) => match self.output.insert(&mut map, key, done) {
                     Ok(true) => Ok(()),
                     Ok(false) => {
-                        let message = Param::Str("Keys should be hashable".to_owned());
-                        self.fail(&item, Code::Custom, vec![("message", message)])
+                        let message = Param::Str("Keys should be hashable".into());
+                        self.fail(&item, Code::Custom, smallvec![("message", message)])
                     }
                     Err(stop) => Err(stop),
                 },
@@ -322,8 +323,8 @@ impl<I: Input, O: Output> Run<'_, I, O> {
             return Err(Stop::Invalid);
         }
         if length < plan.size.min {
-            let ctx = vec![
-                ("field_type", Param::Str("Dictionary".to_owned())),
+            let ctx = smallvec![
+                ("field_type", Param::Str("Dictionary".into())),
                 ("min_length", count(plan.size.min)),
                 ("actual_length", count(length)),
             ];

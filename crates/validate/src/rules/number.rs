@@ -5,11 +5,12 @@ use std::str::FromStr;
 
 use num_bigint::BigInt;
 use ottava_core::schema::{FloatWidth, IntWidth, Rules, Value};
+use smallvec::smallvec;
 
 use super::decimal::{self, Decimal};
 use crate::check::{Fit, Run};
 use crate::input::{Found, Input};
-use crate::issue::{Code, Param};
+use crate::issue::{Code, Ctx, Param};
 use crate::output::{Checked, Output};
 
 /// Longest text that is read as an integer, as in CPython.
@@ -183,10 +184,7 @@ impl Bounds {
     }
 
     /// The first bound that a decimal breaks; `value` is its number.
-    pub(crate) fn broken_decimal(
-        &self,
-        value: &Decimal,
-    ) -> Option<(Code, Vec<(&'static str, Param)>)> {
+    pub(crate) fn broken_decimal(&self, value: &Decimal) -> Option<(Code, Ctx)> {
         self.first_broken(
             |of| of.to_decimal().is_some_and(|of| value.is_multiple_of(&of)),
             |bound| bound.to_decimal().map(|bound| value.compare(&bound)),
@@ -200,7 +198,7 @@ impl Bounds {
 
     /// The first bound that the number breaks.
     #[cold]
-    pub(crate) fn broken(&self, number: &Number) -> Option<(Code, Vec<(&'static str, Param)>)> {
+    pub(crate) fn broken(&self, number: &Number) -> Option<(Code, Ctx)> {
         self.first_broken(|of| number.is_multiple_of(of), |bound| number.compare(bound))
     }
 
@@ -208,8 +206,8 @@ impl Bounds {
         &self,
         is_multiple: impl Fn(&Number) -> bool,
         compare: impl Fn(&Number) -> Option<Ordering>,
-    ) -> Option<(Code, Vec<(&'static str, Param)>)> {
-        let param = |name, bound: &Bound| vec![(name, Param::Value(bound.declared.clone()))];
+    ) -> Option<(Code, Ctx)> {
+        let param = |name, bound: &Bound| smallvec![(name, Param::Value(bound.declared.clone()))];
         if let Some(bound) = &self.multiple_of
             && !is_multiple(&bound.number)
         {
@@ -290,7 +288,7 @@ impl IntRules {
     }
 
     #[cold]
-    fn broken(&self, number: &Number) -> Option<(Code, Vec<(&'static str, Param)>)> {
+    fn broken(&self, number: &Number) -> Option<(Code, Ctx)> {
         let name = match self.width {
             IntWidth::Any => None,
             IntWidth::I8 => Some(("8 bits", i64::from(i8::MIN), i8::MAX as u64)),
@@ -306,7 +304,7 @@ impl IntRules {
             let below = number.compare(&Number::Int(low)) == Some(Ordering::Less);
             let above = number.compare(&Number::Big(BigInt::from(high))) == Some(Ordering::Greater);
             if below || above {
-                return Some((Code::IntRange, vec![("width", Param::Str(name.to_owned()))]));
+                return Some((Code::IntRange, smallvec![("width", Param::Str(name.into()))]));
             }
         }
         self.bounds.broken(number)
@@ -387,7 +385,7 @@ impl<I: Input, O: Output> Run<'_, I, O> {
         };
         let (int, fit) = match parsed {
             Ok(parsed) => parsed,
-            Err(code) => return self.fail(value, code, Vec::new()),
+            Err(code) => return self.fail(value, code, Ctx::new()),
         };
         self.fit = self.fit.max(fit);
         match int {
@@ -402,7 +400,7 @@ impl<I: Input, O: Output> Run<'_, I, O> {
             AnyInt::Big(digits) => {
                 // The digits come from a source that promises an integer.
                 let Ok(big) = BigInt::from_str(&digits) else {
-                    return self.fail(value, Code::IntParsing, Vec::new());
+                    return self.fail(value, Code::IntParsing, Ctx::new());
                 };
                 if let Some((code, ctx)) = rules.broken(&Number::Big(big)) {
                     return self.fail(value, code, ctx);
@@ -462,7 +460,7 @@ impl<I: Input, O: Output> Run<'_, I, O> {
                 self.fit = self.fit.max(fit);
                 self.finish_float(rules, at, value, float)
             }
-            Err(code) => self.fail(value, code, Vec::new()),
+            Err(code) => self.fail(value, code, Ctx::new()),
         }
     }
 
@@ -474,7 +472,7 @@ impl<I: Input, O: Output> Run<'_, I, O> {
         float: f64,
     ) -> Checked<O::Value> {
         if rules.finite && !float.is_finite() {
-            return self.fail(value, Code::FiniteNumber, Vec::new());
+            return self.fail(value, Code::FiniteNumber, Ctx::new());
         }
         if let Some(bounds) = &rules.bounds
             && let Some((code, ctx)) = bounds.broken(&Number::Float(float))
@@ -511,7 +509,7 @@ impl<I: Input, O: Output> Run<'_, I, O> {
                 self.fit = self.fit.max(Fit::Lax);
                 self.output.bool(at, flag)
             }
-            Err(code) => self.fail(value, code, Vec::new()),
+            Err(code) => self.fail(value, code, Ctx::new()),
         }
     }
 }

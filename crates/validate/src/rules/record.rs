@@ -3,12 +3,13 @@
 use std::collections::HashMap;
 
 use ottava_core::schema::{Extra, FieldDefault};
+use smallvec::smallvec;
 
 use crate::check::Run;
 use crate::input::{Entry, Input};
-use crate::issue::{Code, Loc, Param};
+use crate::issue::{Code, Ctx, Loc, Param};
 use crate::output::{Checked, Given, Output, Stop};
-use crate::program::RecordPlan;
+use crate::program::{FieldPlan, RecordPlan};
 
 impl<I: Input, O: Output> Run<'_, I, O> {
     pub(crate) fn check_record(
@@ -25,11 +26,11 @@ impl<I: Input, O: Output> Run<'_, I, O> {
             return self.output.host(at, host);
         }
         let Some(entries) = self.input.map(value, Some(plan), strict)? else {
-            let class_name = Param::Str(plan.name.clone());
+            let class_name = Param::Str(plan.name.as_str().into());
             return match (plan.as_map, plan.from_attributes) {
-                (true, _) => self.fail(value, Code::DictType, Vec::new()),
-                (_, true) => self.fail(value, Code::ModelAttributesType, Vec::new()),
-                _ => self.fail(value, Code::ModelType, vec![("class_name", class_name)]),
+                (true, _) => self.fail(value, Code::DictType, Ctx::new()),
+                (_, true) => self.fail(value, Code::ModelAttributesType, Ctx::new()),
+                _ => self.fail(value, Code::ModelType, smallvec![("class_name", class_name)]),
             };
         };
         self.deeper(value, |run| run.read_record(plan, at, value, entries))
@@ -62,7 +63,10 @@ impl<I: Input, O: Output> Run<'_, I, O> {
                         Ok(true) => {}
                         Ok(false) => {
                             failed = true;
-                            self.name_as_given(plan, index, mark, &entries);
+                            let field = &plan.fields[index];
+                            if field.by_name && field.name != field.key {
+                                self.name_as_given(field, mark, &entries);
+                            }
                         }
                         Err(stop) => {
                             self.find_repeated(stop, plan, &mut entries, &mut given, &item)?;
@@ -122,12 +126,8 @@ impl<I: Input, O: Output> Run<'_, I, O> {
 
     /// A field with an alias that was found under its name is called by its name in the issues from `mark` on.
     #[cold]
-    fn name_as_given(&mut self, plan: &RecordPlan, index: usize, mark: usize, entries: &I::Map) {
-        let field = &plan.fields[index];
-        if field.by_name
-            && field.name != field.key
-            && self.input.key_text(entries).is_some_and(|key| key == field.name)
-        {
+    fn name_as_given(&mut self, field: &FieldPlan, mark: usize, entries: &I::Map) {
+        if self.input.key_text(entries).is_some_and(|key| key == field.name) {
             self.issues.rename(mark, &Loc::Name(field.name.as_str().into()));
         }
     }
@@ -173,7 +173,7 @@ impl<I: Input, O: Output> Run<'_, I, O> {
         let mut unknown: Vec<(Option<String>, I::Value)> = Vec::new();
         let mut places: HashMap<String, usize> = HashMap::new();
         let Some(mut entries) = self.input.map(value, Some(plan), false)? else {
-            return self.fail(value, Code::DictType, Vec::new());
+            return self.fail(value, Code::DictType, Ctx::new());
         };
         loop {
             let (field, item) = match self.input.next_field(&mut entries, plan, 0)? {
@@ -284,8 +284,8 @@ impl<I: Input, O: Output> Run<'_, I, O> {
                 self.input.skip(&item)?;
                 return Ok(true);
             }
-            (Extra::Forbid, Some(_)) => self.fail(&item, Code::ExtraForbidden, Vec::new()),
-            (_, None) => self.fail(&item, Code::InvalidKey, Vec::new()),
+            (Extra::Forbid, Some(_)) => self.fail(&item, Code::ExtraForbidden, Ctx::new()),
+            (_, None) => self.fail(&item, Code::InvalidKey, Ctx::new()),
             (Extra::Allow, Some(key)) => {
                 let place = self.output.extra_place(at, record);
                 match self.check_any(place, &item) {
@@ -325,7 +325,7 @@ impl<I: Input, O: Output> Run<'_, I, O> {
             match &field.default {
                 FieldDefault::Required => {
                     let mark = self.issues.len();
-                    let failure: Checked<()> = self.fail(value, Code::Missing, Vec::new());
+                    let failure: Checked<()> = self.fail(value, Code::Missing, Ctx::new());
                     if O::FIRST_ISSUE_ONLY {
                         failure?;
                     }

@@ -4,12 +4,13 @@ use std::borrow::Cow;
 use std::cmp::Ordering;
 
 use ottava_core::schema::{Date, DateTime, Duration, Rules, Time, Value};
+use smallvec::smallvec;
 use speedate::{DateTimeConfig, MicrosecondsPrecisionOverflowBehavior, ParseError, TimeConfig};
 use strum::EnumMessage;
 
 use crate::check::{Fit, Run};
 use crate::input::{Found, Input};
-use crate::issue::{Code, Param};
+use crate::issue::{Code, Ctx, Param};
 use crate::output::{Checked, Output};
 
 /// Numbers of seconds are instants in UTC; digits beyond the microsecond are cut off.
@@ -21,7 +22,7 @@ const TIME_CONFIG: TimeConfig = TimeConfig {
 const MIDNIGHT: Time = Time { hour: 0, minute: 0, second: 0, micros: 0, offset: None };
 const NAN: &str = "NaN values not permitted";
 
-type Broken = (Code, Vec<(&'static str, Param)>);
+type Broken = (Code, Ctx);
 
 /// Bounds of a value in time, as the value that was declared and as a number that orders like it.
 #[derive(Debug, Default)]
@@ -82,7 +83,7 @@ impl TimeBounds {
                 _ => order == Ordering::Greater,
             };
             if !holds {
-                return Some((*code, vec![(*name, Param::Value(value.clone()))]));
+                return Some((*code, smallvec![(*name, Param::Value(value.clone()))]));
             }
         }
         None
@@ -97,7 +98,7 @@ fn reason(error: &ParseError) -> Cow<'static, str> {
 }
 
 fn parsing(code: Code, reason: impl Into<Cow<'static, str>>) -> Broken {
-    (code, vec![("error", Param::Str(reason.into().into_owned()))])
+    (code, smallvec![("error", Param::Str(reason.into().into_owned().into()))])
 }
 
 fn date_of(date: speedate::Date) -> Date {
@@ -214,7 +215,7 @@ fn read_datetime(found: Found<'_>, strict: bool, json: bool) -> Result<(DateTime
             Ok(value) => Ok((value, Fit::Exact)),
             Err(error) => Err(parsing(Code::DatetimeParsing, reason(&error))),
         },
-        _ if strict => Err((Code::DatetimeType, Vec::new())),
+        _ if strict => Err((Code::DatetimeType, Ctx::new())),
         Found::Str(text) => datetime_or_date(text.as_bytes()).map(|value| (value, Fit::Lax)),
         Found::Bytes(bytes) => datetime_or_date(bytes).map(|value| (value, Fit::Lax)),
         Found::Date(date) => Ok((DateTime { date, time: MIDNIGHT }, Fit::Lax)),
@@ -222,7 +223,7 @@ fn read_datetime(found: Found<'_>, strict: bool, json: bool) -> Result<(DateTime
             Ok(value) => Ok((value, Fit::Lax)),
             Err(reason) => Err(parsing(Code::DatetimeParsing, reason)),
         },
-        _ => Err((Code::DatetimeType, Vec::new())),
+        _ => Err((Code::DatetimeType, Ctx::new())),
     }
 }
 
@@ -244,7 +245,7 @@ fn read_date(found: Found<'_>, strict: bool, json: bool) -> Result<(Date, Fit), 
             Ok(date) => Ok((date, Fit::Exact)),
             Err(error) => Err(parsing(Code::DateParsing, reason(&error))),
         },
-        _ if strict => Err((Code::DateType, Vec::new())),
+        _ if strict => Err((Code::DateType, Ctx::new())),
         Found::Str(text) => date_from_text(text.as_bytes()),
         Found::Bytes(bytes) => date_from_text(bytes),
         Found::DateTime(value) => exact_date(value),
@@ -252,7 +253,7 @@ fn read_date(found: Found<'_>, strict: bool, json: bool) -> Result<(Date, Fit), 
             Ok(value) => exact_date(value),
             Err(reason) => Err(parsing(Code::DateFromDatetimeParsing, reason)),
         },
-        _ => Err((Code::DateType, Vec::new())),
+        _ => Err((Code::DateType, Ctx::new())),
     }
 }
 
@@ -270,7 +271,7 @@ fn exact_date(value: DateTime) -> Result<(Date, Fit), Broken> {
     if value.time.micros_since_midnight() == 0 {
         Ok((value.date, Fit::Lax))
     } else {
-        Err((Code::DateFromDatetimeInexact, Vec::new()))
+        Err((Code::DateFromDatetimeInexact, Ctx::new()))
     }
 }
 
@@ -294,7 +295,7 @@ fn read_time(found: Found<'_>, strict: bool, json: bool) -> Result<(Time, Fit), 
     match found {
         Found::Time(value) => Ok((value, Fit::Exact)),
         Found::Str(text) if strict && json => parse(text.as_bytes(), Fit::Exact),
-        _ if strict => Err((Code::TimeType, Vec::new())),
+        _ if strict => Err((Code::TimeType, Ctx::new())),
         Found::Str(text) => parse(text.as_bytes(), Fit::Lax),
         Found::Bytes(bytes) => parse(bytes, Fit::Lax),
         Found::Int(int) => seconds(int, 0),
@@ -307,7 +308,7 @@ fn read_time(found: Found<'_>, strict: bool, json: bool) -> Result<(Time, Fit), 
             let whole = if float < 0.0 { -1 } else { (float.trunc() as i64).saturating_add(carry) };
             seconds(whole, micros % 1_000_000)
         }
-        _ => Err((Code::TimeType, Vec::new())),
+        _ => Err((Code::TimeType, Ctx::new())),
     }
 }
 
@@ -327,7 +328,7 @@ fn read_duration(found: Found<'_>, strict: bool, json: bool) -> Result<(Duration
     match found {
         Found::Duration(value) => Ok((value, Fit::Exact)),
         Found::Str(text) if strict && json => parse(text.as_bytes(), Fit::Exact),
-        _ if strict => Err((Code::TimeDeltaType, Vec::new())),
+        _ if strict => Err((Code::TimeDeltaType, Ctx::new())),
         Found::Str(text) => parse(text.as_bytes(), Fit::Lax),
         Found::Bytes(bytes) => parse(bytes, Fit::Lax),
         Found::Int(int) => limited(i128::from(int) * 1_000_000),
@@ -339,7 +340,7 @@ fn read_duration(found: Found<'_>, strict: bool, json: bool) -> Result<(Duration
                 .saturating_mul(1_000_000)
                 .saturating_add((float.fract() * 1e6).round() as i128),
         ),
-        _ => Err((Code::TimeDeltaType, Vec::new())),
+        _ => Err((Code::TimeDeltaType, Ctx::new())),
     }
 }
 
@@ -361,8 +362,8 @@ impl<I: Input, O: Output> Run<'_, I, O> {
             _ => read_datetime(found, strict, I::IS_JSON),
         };
         let read = read.and_then(|(parsed, fit)| match (rules.aware, parsed.time.offset) {
-            (Some(true), None) => Err((Code::TimezoneAware, Vec::new())),
-            (Some(false), Some(_)) => Err((Code::TimezoneNaive, Vec::new())),
+            (Some(true), None) => Err((Code::TimezoneAware, Ctx::new())),
+            (Some(false), Some(_)) => Err((Code::TimezoneNaive, Ctx::new())),
             _ => Ok((parsed, fit)),
         });
         let rank = |value: DateTime| value.micros_since_epoch().into();

@@ -1,12 +1,14 @@
 //! Strings.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use ottava_core::schema::{Format, Rules};
+use smallvec::smallvec;
 
 use crate::check::{Fit, Run};
 use crate::input::{Found, Input};
-use crate::issue::{Code, Param};
+use crate::issue::{Code, Ctx, Param};
 use crate::output::{Checked, Output};
 use crate::pattern::Pattern;
 
@@ -31,7 +33,7 @@ enum Case {
     Upper,
 }
 
-type Broken = (Code, Vec<(&'static str, Param)>);
+type Broken = (Code, Ctx);
 
 impl StrRules {
     pub(crate) fn new(rules: &Rules, pattern: Option<Pattern>) -> Self {
@@ -91,23 +93,23 @@ impl StrRules {
         let length = text.chars().count();
         let count = |value: usize| Param::Int(i64::try_from(value).unwrap_or(i64::MAX));
         if length < self.min_length {
-            return Some((Code::StringTooShort, vec![("min_length", count(self.min_length))]));
+            return Some((Code::StringTooShort, smallvec![("min_length", count(self.min_length))]));
         }
         if length > self.max_length {
-            return Some((Code::StringTooLong, vec![("max_length", count(self.max_length))]));
+            return Some((Code::StringTooLong, smallvec![("max_length", count(self.max_length))]));
         }
         if let Some(pattern) = &self.pattern
             && !pattern.is_match(text)
         {
-            let source = Param::Str(pattern.source().to_owned());
-            return Some((Code::StringPatternMismatch, vec![("pattern", source)]));
+            let source = Param::Str(Arc::clone(pattern.source()));
+            return Some((Code::StringPatternMismatch, smallvec![("pattern", source)]));
         }
         self.broken_format(text)
     }
 
     fn broken_format(&self, text: &str) -> Option<Broken> {
         let error =
-            |code, reason: &str| Some((code, vec![("error", Param::Str(reason.to_owned()))]));
+            |code, reason: &str| Some((code, smallvec![("error", Param::Str(reason.into()))]));
         match self.format? {
             Format::Email if super::format::is_email(text) => None,
             Format::Email => error(Code::ValueError, super::format::EMAIL_REASON),
@@ -181,10 +183,10 @@ impl<I: Input, O: Output> Run<'_, I, O> {
                     }
                     Err(broken) => broken,
                 },
-                Err(_) => (Code::StringUnicode, Vec::new()),
+                Err(_) => (Code::StringUnicode, Ctx::new()),
             },
-            _ if is_broken => (Code::StringUnicode, Vec::new()),
-            _ => (Code::StringType, Vec::new()),
+            _ if is_broken => (Code::StringUnicode, Ctx::new()),
+            _ => (Code::StringType, Ctx::new()),
         };
         self.fail(value, broken.0, broken.1)
     }

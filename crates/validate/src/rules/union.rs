@@ -2,10 +2,11 @@
 
 use ottava_core::schema::UnionMode;
 use rustc_hash::FxHashMap;
+use smallvec::smallvec;
 
 use crate::check::{Fit, Run};
 use crate::input::{Entry, Found, Input};
-use crate::issue::{Code, Loc, Param};
+use crate::issue::{Code, Ctx, Loc, Param};
 use crate::output::{Checked, Output, Stop};
 use crate::program::{NodeId, Op, Program, RecordPlan};
 
@@ -167,7 +168,7 @@ impl<I: Input, O: Output> Run<'_, I, O> {
             Some(None) => {
                 self.settled.misfits += 1;
                 if self.settled.misfits > FULL_REPORTS {
-                    return self.fail(value, Code::NoMatch, Vec::new());
+                    return self.fail(value, Code::NoMatch, Ctx::new());
                 }
             }
             None => {}
@@ -263,7 +264,7 @@ impl<I: Input, O: Output> Run<'_, I, O> {
         let Some(mut entries) = self.input.map(value, Some(&tag.record), strict)? else {
             let code =
                 if tag.record.from_attributes { Code::ModelAttributesType } else { Code::DictType };
-            return self.fail(value, code, Vec::new());
+            return self.fail(value, code, Ctx::new());
         };
         let mut found = None;
         loop {
@@ -277,9 +278,9 @@ impl<I: Input, O: Output> Run<'_, I, O> {
             }
         }
         let discriminator =
-            || ("discriminator", Param::Str(format!("'{}'", tag.record.fields[0].name)));
+            || ("discriminator", Param::Str(format!("'{}'", tag.record.fields[0].name).into()));
         let Some(item) = found else {
-            return self.fail(value, Code::UnionTagNotFound, vec![discriminator()]);
+            return self.fail(value, Code::UnionTagNotFound, smallvec![discriminator()]);
         };
         let (member, shown) = match self.input.get(&item)? {
             Found::Str(text) => (tag.texts.get(text).copied(), text.to_owned()),
@@ -287,10 +288,10 @@ impl<I: Input, O: Output> Run<'_, I, O> {
             other => (None, shown(&other)),
         };
         let Some(member) = member else {
-            let ctx = vec![
+            let ctx = smallvec![
                 discriminator(),
-                ("tag", Param::Str(shown)),
-                ("expected_tags", Param::Str(tag.expected.clone())),
+                ("tag", Param::Str(shown.into())),
+                ("expected_tags", Param::Str(tag.expected.as_str().into())),
             ];
             return self.fail(value, Code::UnionTagInvalid, ctx);
         };
