@@ -111,7 +111,7 @@ impl Forest {
     }
 
     /// One tree over all entries, built on the current rayon pool.
-    pub(crate) fn bulk(entries: Vec<Entry>, scales: [f32; 8]) -> Self {
+    pub(crate) fn bulk(entries: &mut [Entry], scales: [f32; 8]) -> Self {
         let mut forest = Self::new(scales);
         if !entries.is_empty() {
             forest.add(Arc::new(Tree::build(entries, &scales, true)));
@@ -154,10 +154,10 @@ impl Forest {
         if self.buffer.len() < BUFFER {
             return Vec::new();
         }
-        let (live, mut dropped) = split(self.buffer.entries(), alive);
+        let (mut live, mut dropped) = split(self.buffer.entries(), alive);
         self.buffer.clear();
         if !live.is_empty() {
-            self.add(Arc::new(Tree::build(live, &self.scales, false)));
+            self.add(Arc::new(Tree::build(&mut live, &self.scales, false)));
         }
         dropped.extend(self.install());
         self.start_merges(alive);
@@ -247,8 +247,8 @@ impl Forest {
     fn start(&mut self, sources: Vec<Arc<Tree>>, alive: &[u64]) {
         let (alive, trees, scales) = (alive.to_vec(), sources.clone(), self.scales);
         let spawned = thread::Builder::new().name("ottava-merge".into()).spawn(move || {
-            let (live, dropped) = split(trees.iter().flat_map(|tree| tree.entries()), &alive);
-            let tree = (!live.is_empty()).then(|| Tree::build(live, &scales, false));
+            let (mut live, dropped) = split(trees.iter().flat_map(|tree| tree.entries()), &alive);
+            let tree = (!live.is_empty()).then(|| Tree::build(&mut live, &scales, false));
             Merged { tree, dropped }
         });
         if let Ok(thread) = spawned {

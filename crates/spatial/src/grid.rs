@@ -1,6 +1,6 @@
 //! The token grid: what it holds, and how it changes.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, OnceLock};
 
 use ndarray::ArrayView2;
@@ -14,6 +14,7 @@ use crate::connections::Cache;
 use crate::error::Error;
 use crate::forest::Forest;
 use crate::metric::{Measure, Metric};
+use crate::storage::Storage;
 use crate::store::{MAX_SLOTS, Store, reach};
 use crate::tree::Entry;
 
@@ -128,20 +129,23 @@ impl TokenGrid {
         if batch.len() > MAX_SLOTS {
             return Err(Error::Full { limit: MAX_SLOTS });
         }
-        let rows = || batch.positions().par_iter().enumerate().with_min_len(CHECKED);
-        let refused = rows().find_map_first(|(row, position)| grid.measured(row, position).err());
-        if let Some(error) = refused {
-            return Err(error);
+        let mut entries = Storage::<Entry>::zeroed(batch.len());
+        let refused = AtomicBool::new(false);
+        let rows = batch.positions().par_iter().enumerate().with_min_len(CHECKED);
+        rows.zip(entries.values_mut()).for_each(|((row, position), entry)| {
+            let radius = reach(batch.weight(row), &batch.field(row));
+            match grid.measured(row, position) {
+                Ok(position) => *entry = Entry { position, slot: row as u32, radius },
+                Err(_) => refused.store(true, Ordering::Relaxed),
+            }
+        });
+        if refused.into_inner() {
+            let mut rows = batch.positions().iter().enumerate();
+            rows.try_for_each(|(row, position)| grid.measured(row, position).map(drop))?;
         }
-        let entry = |(row, position): (usize, &[f32; 8])| {
-            let position = grid.measured(row, position).unwrap_or(*position); // it was not refused
-            let field = batch.field(row);
-            let radius = reach(batch.weight(row), &field);
-            Entry { position, slot: row as u32, radius }
-        };
         // What one of them does on one thread goes beside the other.
         let (forest, store) = rayon::join(
-            || Forest::bulk(rows().map(entry).collect(), grid.measure.scales),
+            || Forest::bulk(entries.values_mut(), grid.measure.scales),
             || Store::bulk(batch),
         );
         let duplicate = |row: usize| Error::DuplicateId { row, id: batch.ids()[row] };
@@ -378,8 +382,8 @@ impl TokenGrid {
     /// Puts all tokens into one tree, on the current rayon pool: after many changes, queries are as
     /// fast as after a bulk load.
     pub fn optimize(&mut self) {
-        let entries = self.forest.entries(self.store.alive());
-        self.forest = Forest::bulk(entries, self.measure.scales);
+        let mut entries = self.forest.entries(self.store.alive());
+        self.forest = Forest::bulk(&mut entries, self.measure.scales);
         // No tree refers to a dead slot now.
         self.store.reclaim_all();
         self.epoch += 1;
@@ -415,12 +419,15 @@ impl TokenGrid {
         let scales = &self.measure.scales;
         let fits =
             (0..8).fold(true, |fits, a| fits & (scales[a] * measured[a].abs() <= MAX_MAGNITUDE));
-        if fits {
-            return Ok(measured);
-        }
+        if fits { Ok(measured) } else { Err(self.too_far(row, position, &measured)) }
+    }
+
+    #[cold]
+    fn too_far(&self, row: usize, position: &[f32; 8], measured: &[f32; 8]) -> Error {
+        let scales = &self.measure.scales;
         let fits = |axis: &usize| scales[*axis] * measured[*axis].abs() <= MAX_MAGNITUDE;
         let axis = (0..8).find(|axis| !fits(axis)).unwrap_or(0);
-        Err(Error::Scaled { row, axis, value: position[axis] })
+        Error::Scaled { row, axis, value: position[axis] }
     }
 
     /// The measured coordinates of the token in a slot.

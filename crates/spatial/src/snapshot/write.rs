@@ -64,7 +64,7 @@ impl TokenGrid {
                 for entry in &mut entries {
                     entry.slot = slots.partition_point(|&slot| slot < entry.slot) as u32;
                 }
-                Arc::new(Tree::build(entries, &self.measure.scales, true))
+                Arc::new(Tree::build(&mut entries, &self.measure.scales, true))
             }
         };
         let scalars = Scalars {

@@ -9,6 +9,7 @@ mod build;
 mod join;
 mod reach;
 mod search;
+mod split;
 mod window;
 
 pub(crate) use build::Entry;

@@ -6,7 +6,7 @@ use ottava_spatial::{GridOptions, Metric, Neighbors, Query, TokenGrid, Whitening
 use proptest::prelude::*;
 use proptest::test_runner::TestRng;
 
-use crate::data::{Shape, any_shape, points, rng};
+use crate::data::{SHAPES, Shape, any_shape, points, rng};
 use crate::naive::{Row, ranked};
 
 pub(crate) fn view(rows: &[[f32; 8]]) -> ArrayView2<'_, f32> {
@@ -205,5 +205,26 @@ fn thousands_of_duplicates_are_ranked_by_id() {
         let expected = ranked(&rows, &Metric::Euclidean, &[1.0; 8], &data[0]);
         let found = grid.nearest(&data[0], k, &Query::default()).unwrap();
         assert_eq!(pairs(&found), &expected[..k.min(5000)]);
+    }
+}
+
+/// Enough for the splits that move entries; shapes with equal coordinates at a median among them.
+#[test]
+fn many_tokens_equal_the_reference() {
+    for shape in SHAPES {
+        let mut rng = rng(2);
+        let data = points(shape, 70_001, &mut rng);
+        let ids = ids(data.len(), &mut rng);
+        let grid = TokenGrid::from_arrays(&ids, view(&data), GridOptions::default()).unwrap();
+        let rows: Vec<_> = ids.iter().zip(&data).map(|(&id, &p)| Row::new(id, p)).collect();
+        for probe in data.iter().step_by(30_000) {
+            let expected = ranked(&rows, &Metric::Euclidean, &[1.0; 8], probe);
+            let found = grid.nearest(probe, 100, &Query::default()).unwrap();
+            assert_eq!(pairs(&found), &expected[..100], "{shape:?}");
+            let radius = expected[1000].1;
+            let within = expected.partition_point(|&(_, distance)| distance <= radius);
+            let count = grid.count_within(probe, radius, &Query::default()).unwrap();
+            assert_eq!(count, within, "{shape:?}");
+        }
     }
 }
