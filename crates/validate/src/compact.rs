@@ -5,7 +5,7 @@ use ottava_core::schema::{Date, DateTime, Duration, FieldDefault, Time, Value};
 
 use crate::input::Collection;
 use crate::issue::Issue;
-use crate::lines::each_row;
+use crate::lines::RowText;
 use crate::output::{Checked, Given, Output, Stop, plain};
 use crate::program::{EnumPlan, LiteralPlan, Program, RecordPlan};
 use crate::schema::Schema;
@@ -93,12 +93,10 @@ impl CompactRows {
     pub fn check(schema: &Schema, text: &[u8], strict: Option<bool>) -> Self {
         let mut store = <Store as Default>::default();
         let mut rows = Vec::new();
-        let (_, lines) = each_row(
-            schema,
-            text,
-            strict,
+        let (_, lines) = RowText { schema, bytes: text, strict }.each(
             &mut store,
-            |_| (),
+            (),
+            |_, _, at| (0, at),
             // What a row has left behind does no harm.
             |_| (),
             |_, row, checked, found| {

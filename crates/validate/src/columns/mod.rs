@@ -6,6 +6,7 @@ mod ndjson;
 mod output;
 mod store;
 mod symbols;
+mod template;
 
 pub use batches::{ArrowBatches, BatchOptions, ColumnsError, NdjsonReader};
 pub use issues::{RowIssue, RowIssues};

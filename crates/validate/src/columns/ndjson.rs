@@ -8,8 +8,9 @@ use arrow_schema::SchemaRef;
 use super::batches::{BatchOptions, ColumnsError};
 use super::issues::{RowIssue, RowIssues};
 use super::output::ColumnOutput;
+use super::template::Templates;
 use crate::issue::{Code, Echo, Issue, Issues, Param};
-use crate::lines::{Row, each_row};
+use crate::lines::{Row, RowText};
 use crate::schema::Schema;
 
 /// Most bytes of a wrong value that a [`RowIssue`] shows.
@@ -45,13 +46,13 @@ pub(super) fn check_chunk(
     options: &BatchOptions,
 ) -> Result<Chunk, ColumnsError> {
     let mut output = ColumnOutput::new(schema.declaration())?;
+    let root = output.root();
     let mut issues = RowIssues::default();
-    let (rows, lines) = each_row(
-        schema,
-        bytes,
-        options.strict,
+    let mut templates = Templates::new();
+    let (rows, lines) = RowText { schema, bytes, strict: options.strict }.each(
         &mut output,
-        ColumnOutput::root,
+        root,
+        |output, rows, at| templates.read(rows, output, at),
         ColumnOutput::forget_row,
         |output, row, checked, found| match checked {
             Ok(_) => output.end_row(),

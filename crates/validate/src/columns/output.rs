@@ -30,9 +30,9 @@ const ROOT: usize = usize::MAX - 1;
 /// was not; [`ColumnOutput::take`] gives the rows so far.
 #[derive(Debug)]
 pub struct ColumnOutput {
-    table: Table,
+    pub(super) table: Table,
     schema: SchemaRef,
-    rows: usize,
+    pub(super) rows: usize,
     tree: TreeOutput,
     refusal: Option<(Code, Ctx)>,
 }
@@ -144,7 +144,7 @@ impl ColumnOutput {
 
     /// Puts a finished value into its column, if it is not there yet.
     #[inline(always)]
-    fn settle(&mut self, column: usize, value: Option<Box<Value>>) -> Checked<()> {
+    pub(super) fn settle(&mut self, column: usize, value: Option<Box<Value>>) -> Checked<()> {
         match value {
             None => Ok(()),
             Some(value) => self.settle_tree(column, &value),

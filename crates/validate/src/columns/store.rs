@@ -24,7 +24,7 @@ pub(super) struct Column {
     pub(super) data: Data,
     pub(super) field: FieldRef,
     /// Indices of nulls, rising.
-    nulls: Vec<usize>,
+    pub(super) nulls: Vec<usize>,
 }
 
 /// The values of a column; a null takes a place, too.
@@ -74,8 +74,8 @@ pub(super) enum Data {
 /// Values of any length, one after another.
 #[derive(Debug, Default)]
 pub(super) struct Bytes {
-    ends: Vec<i32>,
-    bytes: Vec<u8>,
+    pub(super) ends: Vec<i32>,
+    pub(super) bytes: Vec<u8>,
 }
 
 impl Bytes {

@@ -10,6 +10,12 @@
 mod plan;
 mod read;
 mod symbols;
+#[cfg(feature = "arrow")]
+pub(crate) mod window;
 
 pub(crate) use plan::Direct;
+#[cfg(feature = "arrow")]
+pub(crate) use plan::{DirectField, DirectKind};
 pub(crate) use read::Rows;
+#[cfg(feature = "arrow")]
+pub(crate) use symbols::Symbols;

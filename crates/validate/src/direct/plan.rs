@@ -7,23 +7,23 @@ use crate::program::{NodeId, Op, Program};
 /// The records of a program, as the direct way reads them.
 #[derive(Debug)]
 pub(crate) struct Direct {
-    pub(super) root: usize,
+    pub(crate) root: usize,
     /// By number; none where the direct way would not pay.
-    pub(super) records: Vec<Option<Vec<DirectField>>>,
+    pub(crate) records: Vec<Option<Vec<DirectField>>>,
 }
 
 #[derive(Debug)]
-pub(super) struct DirectField {
+pub(crate) struct DirectField {
     pub(super) key: Key,
     /// What the engine checks, where the direct way does not.
     pub(super) node: NodeId,
-    pub(super) nullable: bool,
-    pub(super) kind: DirectKind,
+    pub(crate) nullable: bool,
+    pub(crate) kind: DirectKind,
 }
 
 /// What a value must be.
 #[derive(Debug)]
-pub(super) enum DirectKind {
+pub(crate) enum DirectKind {
     Int {
         low: i64,
         high: i64,

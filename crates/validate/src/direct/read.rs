@@ -138,13 +138,18 @@ impl Rows<'_, '_> {
         match plan.field_of(self.text.get(at + 1..end)?) {
             Some(index) => Some((Some(index), value)),
             None if plan.extra == Extra::Ignore && !self.options.forbid_duplicate_keys => {
-                let mut input = JsonInput::from_text(self.rest(value)?, self.options, &self.limits);
-                input.enter_from(depth);
-                input.skip(&0).ok()?;
-                Some((None, value + input.position()))
+                Some((None, self.pass(value, depth)?))
             }
             None => None,
         }
+    }
+
+    /// Where the value at `at` ends, whatever it is.
+    pub(crate) fn pass(&self, at: usize, depth: usize) -> Option<usize> {
+        let mut input = JsonInput::from_text(self.rest(at)?, self.options, &self.limits);
+        input.enter_from(depth);
+        input.skip(&0).ok()?;
+        Some(at + input.position())
     }
 
     /// What the line has from `at` on.
@@ -183,7 +188,7 @@ impl Rows<'_, '_> {
     }
 
     #[inline(always)]
-    fn value<O: Output>(
+    pub(crate) fn value<O: Output>(
         &self,
         field: &DirectField,
         at: usize,

@@ -7,7 +7,7 @@ const MOST: usize = 64;
 
 /// Texts of at most fifteen bytes and their numbers, each at a place of its own.
 #[derive(Debug)]
-pub(super) struct Symbols {
+pub(crate) struct Symbols {
     factor: u64,
     shift: u32,
     places: Box<[(u128, u32)]>,
@@ -68,7 +68,7 @@ impl Symbols {
 
     /// The number of the text whose bytes, with zeros behind them, these are.
     #[inline(always)]
-    pub(super) fn find(&self, word: u128) -> Option<usize> {
+    pub(crate) fn find(&self, word: u128) -> Option<usize> {
         match self.places.get(self.place(word)) {
             Some((known, number)) if *known == word => Some(*number as usize),
             _ => None,

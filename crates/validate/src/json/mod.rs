@@ -9,7 +9,11 @@ mod write;
 
 pub(crate) use key::QuotedKey;
 pub(crate) use number::{INT_TENS, MOST_DIGITS, decimal};
+#[cfg(feature = "arrow")]
+pub(crate) use number::{Number, read as read_number};
 pub use reader::{JsonError, JsonInput, JsonOptions};
+#[cfg(feature = "arrow")]
+pub(crate) use string::unescape;
 pub(crate) use string::{find_special, special_in};
 pub use write::write;
 

@@ -2,7 +2,7 @@
 
 /// A number in JSON text.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) enum Number {
+pub(crate) enum Number {
     /// An integer of at most 64 bits.
     Int(i64),
     /// A larger integer; its text is its value.
@@ -16,7 +16,7 @@ const INVALID: &str = "invalid number";
 
 /// Reads the number that begins at `from` and returns it with the index after it.
 #[inline]
-pub(super) fn read(text: &str, from: usize) -> Result<(Number, usize), (usize, &'static str)> {
+pub(crate) fn read(text: &str, from: usize) -> Result<(Number, usize), (usize, &'static str)> {
     let bytes = text.as_bytes();
     let mut at = from;
     let negative = bytes.get(at) == Some(&b'-');
@@ -62,26 +62,41 @@ pub(crate) const INT_TENS: [u64; MOST_DIGITS + 1] = {
     tens
 };
 
-/// The same as floats, which are exact.
-const TENS: [f64; MOST_DIGITS + 1] = [
-    1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16,
-    1e17, 1e18, 1e19,
-];
+/// For each power of ten, by how many places it is moved up until its first bit is set, and 2^126 over that, rounded up.
+const RECIPROCALS: [(u64, u32); MOST_DIGITS + 1] = {
+    let mut reciprocals = [(0, 0); MOST_DIGITS + 1];
+    let mut at = 0;
+    while at <= MOST_DIGITS {
+        let up = INT_TENS[at].leading_zeros();
+        reciprocals[at] = ((1_u128 << 126).div_ceil((INT_TENS[at] << up) as u128) as u64, up);
+        at += 1;
+    }
+    reciprocals
+};
 
 /// The float that is nearest to `number` over ten to the power of `places`, as [`str::parse`] finds it; at most [`MOST_DIGITS`]
 /// places.
+///
+/// As in Eisel and Lemire's method, one product stands for the quotient: what is below 62 bits of it is cut off, and the reciprocal is too
+/// large by less than one, so the quotient is less than one away from those bits, on either side. That can decide how it is rounded only where
+/// the bits that a float has no room for, nine or ten, are all zero or all zero but the first.
 #[inline(always)]
 pub(crate) fn decimal(number: u64, places: usize) -> f64 {
-    if number <= 1 << 53 {
-        // Both are exact as floats, so one division rounds once.
-        number as f64 / TENS[places]
-    } else {
-        long_decimal(number, INT_TENS[places])
+    if number == 0 {
+        return 0.0;
     }
+    let (up, (reciprocal, ten_up)) = (number.leading_zeros(), RECIPROCALS[places]);
+    let high = ((u128::from(number << up) * u128::from(reciprocal)) >> 64) as i64;
+    if high & 0xff == 0 {
+        return long_decimal(number, INT_TENS[places]);
+    }
+    // A last bit that is set rounds nothing else, and keeps a half from being taken for one.
+    let exponent = i64::from(ten_up) - i64::from(up) - 62;
+    (high | 1) as f64 * f64::from_bits(((1023 + exponent) as u64) << 52)
 }
 
 /// The float that is nearest to `number / ten`, where `number` is not 0.
-#[inline]
+#[cold]
 fn long_decimal(number: u64, ten: u64) -> f64 {
     let (up, ten_up) = (number.leading_zeros(), ten.leading_zeros());
     // A fraction between a quarter and one, so that its first 64 bits have at least 62 that count: nine more than a float has.

@@ -28,22 +28,38 @@ fn rest(bytes: &[u8], at: usize) -> u128 {
     u128::from_le_bytes(padded)
 }
 
-/// How many of the eight bytes are digits, up to the first that is none, and the number that they are.
+/// How many of the eight bytes are digits, up to the first that is none, in bits; and the bytes, with zero for the digit zero.
 #[inline(always)]
-pub(crate) fn digits(word: u64) -> (usize, u64) {
+pub(crate) fn digit_bits(word: u64) -> (u32, u64) {
     let digits = word ^ 0x3030_3030_3030_3030;
     // A carry runs into bytes above the first that is no digit, which are not looked at.
     let others = (digits.wrapping_add(0x7676_7676_7676_7676) | digits) & 0x8080_8080_8080_8080;
-    let count = others.trailing_zeros() / 8;
-    if count == 0 {
-        return (0, 0);
-    }
+    (others.trailing_zeros() & !7, digits)
+}
+
+/// The number of eight digits.
+#[inline(always)]
+pub(crate) fn eight_digits(digits: u64) -> u64 {
     // Pairs, then fours, then all eight.
-    let word = digits << (64 - 8 * count);
-    let word = (word & 0x0f0f_0f0f_0f0f_0f0f).wrapping_mul(2_561) >> 8;
+    let word = (digits & 0x0f0f_0f0f_0f0f_0f0f).wrapping_mul(2_561) >> 8;
     let word = (word & 0x00ff_00ff_00ff_00ff).wrapping_mul(6_553_601) >> 16;
-    let word = (word & 0x0000_ffff_0000_ffff).wrapping_mul(42_949_672_960_001) >> 32;
-    (count as usize, word)
+    (word & 0x0000_ffff_0000_ffff).wrapping_mul(42_949_672_960_001) >> 32
+}
+
+/// The number of the first digits, so many bits of them, which are less than 64.
+#[inline(always)]
+pub(crate) fn some_digits(digits: u64, bits: u32) -> u64 {
+    eight_digits(digits << 8 << (56 - bits))
+}
+
+/// How many of the eight bytes are digits, up to the first that is none, and the number that they are.
+#[inline(always)]
+pub(crate) fn digits(word: u64) -> (usize, u64) {
+    let (bits, digits) = digit_bits(word);
+    if bits == 64 {
+        return (8, eight_digits(digits));
+    }
+    ((bits / 8) as usize, some_digits(digits, bits))
 }
 
 #[cfg(test)]

@@ -29,7 +29,7 @@ pub(crate) fn find_special(bytes: &[u8], from: usize) -> usize {
 }
 
 /// Reads the escape whose backslash stands at `at`, appends its character, and returns the index after it.
-pub(super) fn unescape(
+pub(crate) fn unescape(
     bytes: &[u8],
     at: usize,
     out: &mut String,

@@ -348,3 +348,154 @@ fn a_record_that_only_the_engine_reads_may_lie_in_one_that_is_read_directly() {
     assert_eq!(found.batches, [expected]);
     assert_eq!((found.issues.list.len(), issues.len()), (1, 1));
 }
+
+/// Holds the columns of lines against those of the engine.
+fn check_lines(schema: &Schema, text: &str) {
+    let lines: Vec<&str> = text
+        .split('\n')
+        .filter(|line| !line.bytes().all(|byte| byte.is_ascii_whitespace()))
+        .collect();
+    let (expected, wrong) = by_the_engine(schema, &lines, None);
+    let options = BatchOptions { threads: 1, ..BatchOptions::default() };
+    let found = schema.ndjson_to_arrow(text.as_bytes(), &options).expect("columns");
+    let issues: Vec<String> =
+        found.issues.list.iter().map(|found| format!("{} {}", found.row, found.issue)).collect();
+    assert_eq!(issues, wrong, "{text}");
+    let made = found.batches.first().cloned();
+    assert_eq!(
+        made.unwrap_or_else(|| RecordBatch::new_empty(expected.schema())),
+        expected,
+        "{text}"
+    );
+}
+
+/// Rows that are written alike, in ways that a template may have.
+const LIKE_ROWS: [[&str; 2]; 5] = [
+    [
+        r#"{"id": 8, "name": "first", "mail": null, "kind": "REQ", "cost": 0.25, "flag": true, "when": "2013-01-01 05:00:00.123456+00:00", "scores": [0.5, 12], "words": ["a"], "inner": {"turn": 3, "a rather long name of a field": "x", "more": 1.5}, "key": null}"#,
+        r#"{"id": 123456789, "name": "Zoë, number \u0031 7", "mail": "ann@example", "kind": "", "cost": -0.6369616873214543, "flag": false, "when": "2024-02-29T23:59:59Z", "scores": [], "words": null, "inner": {"turn": 0, "a rather long name of a field": "longer than fifty bytes, so that it is not to be seen at once", "more": null}, "key": null}"#,
+    ],
+    [
+        r#"{"id":8,"name":"first","mail":null,"kind":"REQ","cost":12.75,"flag":true,"when":"2013-01-01T05:00:00","scores":[1],"words":["a"],"inner":{"turn":3,"a rather long name of a field":"x","more":1.5},"key":null}"#,
+        r#"{"id":9007199254740993,"name":"sixteen letters!","mail":"b@c","kind":"fifteen letters","cost":1e-7,"flag":false,"when":"2013-12-31T05:00:00.5","scores":[-1.25,3e2,0.1],"words":[],"inner":{"turn":7,"a rather long name of a field":"","more":-0.0},"key":"00000000-0000-0000-0000-000000000001"}"#,
+    ],
+    // Another order, some fields left out, one that nobody knows.
+    [
+        "{ \"name\" :\t\"b\", \"id\": 1, \"cost\": 2, \"kind\": \"CODE\", \"other\": {\"a\": [1, {}]}, \"mail\": \"a@b\", \"when\": \"2013-01-01T05:00:00Z\", \"scores\": [0.5], \"words\": [\"a\"], \"inner\": { } }\r",
+        "{ \"name\" :\t\"twenty characters ...\", \"id\": 77, \"cost\": 0.1, \"kind\": \"DECISION\", \"other\": \"x\", \"mail\": null, \"when\": \"2013-01-01T05:00:00Z\", \"scores\": [], \"words\": null, \"inner\": { } }\r",
+    ],
+    [
+        r#"{"inner":{"more":2.5,"turn":1},"key":null,"words":null,"scores":[],"when":"1969-12-31T23:59:59.999999Z","flag":true,"cost":123456.5,"kind":"CODE","mail":"a@b","name":"last","id":5}"#,
+        r#"{"inner":{"more":null,"turn":123456789012345678},"key":null,"words":["x"],"scores":[1,2,3],"when":"0001-01-01 00:00:00","flag":false,"cost":0.1234567890123456789,"kind":"CODE","mail":"a@b","name":"z","id":50}"#,
+    ],
+    // Without the record.
+    [
+        r#"{"id":8,"name":"first","mail":null,"kind":"REQ","cost":7,"flag":true,"when":"2013-01-01T05:00:00","scores":[1],"words":["a"]}"#,
+        r#"{"id":9,"name":"second","mail":"b@c","kind":"CODE","cost":0.5,"flag":false,"when":"2013-12-31T05:00:00.25","scores":[],"words":[]}"#,
+    ],
+];
+
+#[test]
+fn rows_like_those_before_them_are_read_whatever_they_have() {
+    for extra in [Extra::Ignore, Extra::Forbid, Extra::Allow] {
+        let schema = schema(extra);
+        for [first, second] in LIKE_ROWS {
+            let like: Vec<&str> =
+                (0..40).map(|at| if at % 3 == 1 { second } else { first }).collect();
+            check_lines(&schema, &(like.join("\n") + "\n"));
+            check_lines(&schema, &like.join("\n"));
+            // One that is written in another way, wrong, or not there, after every third.
+            for other in
+                ["", "{\"id\":1}", "[]", LIKE_ROWS[1][0], &first.replacen("\"id\"", "\"i\"", 1)]
+            {
+                let mixed: Vec<&str> =
+                    (0..40).map(|at| if at % 4 == 3 { other } else { like[at] }).collect();
+                check_lines(&schema, &mixed.join("\n"));
+            }
+        }
+        let all: Vec<&str> = (0..60).map(|at| LIKE_ROWS[at / 4 % 5][at % 2]).collect();
+        check_lines(&schema, &all.join("\n"));
+    }
+}
+
+#[test]
+fn every_change_of_a_byte_among_like_rows_is_what_the_engine_makes_of_it() {
+    let schema = schema(Extra::Ignore);
+    for [first, second] in LIKE_ROWS {
+        for row in [first, second] {
+            let text = |changed: &str| {
+                [first, changed, second, first, first, first, first, first, first, first].join("\n")
+            };
+            for at in 0..row.len() {
+                if !row.is_char_boundary(at) || !row.is_char_boundary(at + 1) {
+                    continue;
+                }
+                check_lines(&schema, &text(&row[..at]));
+                let old = row.as_bytes()[at];
+                let near = [old ^ 1, old ^ 0x10, old ^ 0x20];
+                for new in near.into_iter().chain(*b"\"\\ ,:}-0.e") {
+                    if new < 0x80 && new != old {
+                        let changed =
+                            format!("{}{}{}", &row[..at], char::from(new), &row[at + 1..]);
+                        check_lines(&schema, &text(&changed));
+                    }
+                }
+                check_lines(&schema, &text(&format!("{}{}", &row[..at], &row[at + 1..])));
+            }
+        }
+    }
+}
+
+#[test]
+fn a_byte_that_is_no_text_spoils_its_own_row_among_like_rows() {
+    let schema = schema(Extra::Ignore);
+    let [first, second] = LIKE_ROWS[0];
+    let lines: Vec<&str> = (0..12).map(|at| if at == 5 { second } else { first }).collect();
+    let text = lines.join("\n");
+    let start = text.find(second).expect("a row");
+    let whole = by_the_engine(&schema, &lines, None).0;
+    for at in (start..start + second.len()).filter(|at| text.as_bytes()[*at].is_ascii()) {
+        for wrong in [0x80, 0xc3, 0xff] {
+            let mut bytes = text.clone().into_bytes();
+            bytes[at] = wrong;
+            let found = schema.ndjson_to_arrow(&bytes, &BatchOptions::default()).expect("columns");
+            assert_eq!((found.rows_read, found.rows_good), (12, 11));
+            assert_eq!(found.issues.list[0].row, 5);
+            assert_eq!(found.batches[0].slice(0, 5), whole.slice(0, 5));
+            assert_eq!(found.batches[0].slice(5, 6), whole.slice(6, 6));
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(150))]
+
+    #[test]
+    fn many_rows_in_one_order_are_those_of_the_engine(
+        rows in proptest::collection::vec(proptest::collection::vec(prop_oneof![30 => 0..2_usize, 1 => 0..1000_usize], 11), 20..80),
+        order in Just((0..13).collect::<Vec<usize>>()).prop_shuffle(),
+        fields in 9..13_usize,
+        style in 0..4_usize,
+        shuffle in any::<bool>(),
+        chunk in prop_oneof![Just(1 << 20), 1000..6000_usize],
+    ) {
+        let schema = schema(Extra::Ignore);
+        let order: Vec<usize> = if shuffle { order[..fields].to_vec() } else { (0..11).collect() };
+        let lines: Vec<String> = rows
+            .iter()
+            .map(|values| {
+                let picked = order.iter().map(|field| (*field, values[*field % 11])).collect();
+                written(&picked, style)
+            })
+            .collect();
+        let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+        let (expected, wrong) = by_the_engine(&schema, &lines, None);
+        let options = BatchOptions { threads: 1, chunk_bytes: chunk, ..BatchOptions::default() };
+        let found = schema.ndjson_to_arrow(lines.join("\n").as_bytes(), &options).expect("columns");
+        let issues: Vec<String> =
+            found.issues.list.iter().map(|found| format!("{} {}", found.row, found.issue)).collect();
+        prop_assert_eq!(issues, wrong);
+        let made = arrow_select::concat::concat_batches(&expected.schema(), &found.batches);
+        prop_assert_eq!(made.expect("one schema"), expected);
+    }
+}
