@@ -130,6 +130,12 @@ impl Simd for Neon {
     }
 
     #[inline(always)]
+    fn least(self, a: Quads) -> f32 {
+        // SAFETY: NEON is part of the target.
+        unsafe { vminvq_f32(vminq_f32(vminq_f32(a[0], a[1]), vminq_f32(a[2], a[3]))) }
+    }
+
+    #[inline(always)]
     fn shift_up(self, a: Quads) -> Quads {
         // SAFETY: NEON is part of the target.
         unsafe {

@@ -90,10 +90,54 @@ pub(crate) trait Simd: Copy {
     fn le(self, a: Self::F, b: Self::F) -> u16;
     /// The lanes of `a` where the mask is set, of `b` elsewhere.
     fn select(self, mask: u16, a: Self::F, b: Self::F) -> Self::F;
+    /// The least of the lanes, none of which is NaN.
+    fn least(self, a: Self::F) -> f32;
     /// Each lane moves one up; the lowest stays as well.
     fn shift_up(self, a: Self::F) -> Self::F;
+    /// Writes `first` plus the number of each lane in the mask, one after the other; what is written
+    /// behind them means nothing.
+    #[inline(always)]
+    fn number(self, mask: u16, first: u32, out: &mut [u32; LANES]) {
+        // Every lane is written, so that nothing depends on a guess at the mask.
+        let mut len = 0;
+        for lane in 0..LANES {
+            out[len % LANES] = first + lane as u32;
+            len += usize::from(mask >> lane & 1);
+        }
+    }
     /// The columns of sixteen rows.
     fn columns(self, rows: &[[f32; 8]; LANES]) -> [Self::F; 8];
     /// Asks for the cache line of a value.
     fn prefetch<T>(self, value: &T);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Lines([f32; LANES], u16);
+
+    impl Op for Lines {
+        type Out = (f32, Vec<u32>);
+
+        #[inline(always)]
+        fn run<S: Simd>(self, simd: S) -> Self::Out {
+            let mut out = [u32::MAX; LANES];
+            simd.number(self.1, 1000, &mut out);
+            (simd.least(simd.load(&self.0)), out[..self.1.count_ones() as usize].to_vec())
+        }
+    }
+
+    #[test]
+    fn every_level_numbers_the_lanes_of_a_mask_and_finds_the_least() {
+        for level in available() {
+            for mask in 0..=u16::MAX {
+                let at = usize::from(mask) % LANES;
+                let lanes = std::array::from_fn(|lane| if lane == at { -2.5 } else { lane as f32 });
+                let set = (0..16).filter(|lane| mask >> lane & 1 == 1);
+                let expected = (-2.5, set.map(|lane| 1000 + lane).collect());
+                assert_eq!(run(Supported(level), Lines(lanes, mask)), expected, "{level}");
+            }
+        }
+    }
 }

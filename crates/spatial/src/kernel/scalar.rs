@@ -84,6 +84,11 @@ impl Simd for Scalar {
     }
 
     #[inline(always)]
+    fn least(self, a: Lanes) -> f32 {
+        a.into_iter().fold(f32::INFINITY, |least, x| if x < least { x } else { least })
+    }
+
+    #[inline(always)]
     fn shift_up(self, a: Lanes) -> Lanes {
         each(|i| a[i.saturating_sub(1)])
     }

@@ -121,11 +121,28 @@ impl Simd for Avx512 {
     }
 
     #[inline(always)]
+    fn least(self, a: __m512) -> f32 {
+        // SAFETY: `Avx512` proves AVX-512 F.
+        unsafe { _mm512_reduce_min_ps(a) }
+    }
+
+    #[inline(always)]
     fn shift_up(self, a: __m512) -> __m512 {
         // SAFETY: `Avx512` proves AVX-512 F.
         unsafe {
             let from = _mm512_setr_epi32(0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14);
             _mm512_permutexvar_ps(from, a)
+        }
+    }
+
+    #[inline(always)]
+    fn number(self, mask: u16, first: u32, out: &mut [u32; LANES]) {
+        // SAFETY: `Avx512` proves AVX-512 F; sixteen integers are writable, at any alignment.
+        unsafe {
+            let lanes = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+            let numbers = _mm512_add_epi32(lanes, _mm512_set1_epi32(first.cast_signed()));
+            let packed = _mm512_maskz_compress_epi32(mask, numbers);
+            _mm512_storeu_si512(out.as_mut_ptr().cast(), packed);
         }
     }
 
@@ -254,6 +271,17 @@ impl Simd for Avx2 {
                 _mm256_blendv_ps(b, a, _mm256_castsi256_ps(_mm256_cmpeq_epi32(set, bits)))
             };
             [half(mask, a[0], b[0]), half(mask >> 8, a[1], b[1])]
+        }
+    }
+
+    #[inline(always)]
+    fn least(self, a: [__m256; 2]) -> f32 {
+        // SAFETY: `Avx2` proves AVX.
+        unsafe {
+            let eight = _mm256_min_ps(a[0], a[1]);
+            let four = _mm_min_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps::<1>(eight));
+            let two = _mm_min_ps(four, _mm_movehl_ps(four, four));
+            _mm_cvtss_f32(_mm_min_ss(two, _mm_movehdup_ps(two)))
         }
     }
 

@@ -91,7 +91,7 @@ pub(super) fn unpack(entry: u64) -> (f32, usize, usize) {
 #[allow(clippy::too_many_arguments)] // the two searches share it
 pub(super) fn push_ranked<S: Simd>(
     simd: S,
-    stack: &mut [u64; LANES * LEVELS],
+    stack: &mut [u64],
     base: usize,
     mask: u16,
     order: S::F,
@@ -116,8 +116,8 @@ pub(super) fn push_ranked<S: Simd>(
     top
 }
 
-/// Offers every point of the tree whose key is within the collector's bound; nearest boxes first, if
-/// the bound shrinks.
+/// Offers every point of the tree whose key is within the collector's bound; what is near first, if the
+/// bound shrinks.
 #[inline(always)]
 pub(crate) fn search<S: Simd, K: Keys, C: Collect>(
     simd: S,
@@ -125,7 +125,7 @@ pub(crate) fn search<S: Simd, K: Keys, C: Collect>(
     probe: &Probe<S>,
     collect: &mut C,
 ) {
-    let (leaves, slots, nodes) = (&*tree.leaves, &*tree.slots, &*tree.nodes);
+    let (leaves, slots) = (&*tree.leaves, &*tree.slots);
     let shape = &tree.shape;
     if shape.height == 0 {
         if let (Some(block), Some(slots)) = (leaves.first(), slots.first()) {
@@ -133,60 +133,120 @@ pub(crate) fn search<S: Simd, K: Keys, C: Collect>(
         }
         return;
     }
-    let mut stack = [0_u64; LANES * LEVELS];
-    let mut top = 1;
-    stack[0] = pack(0.0, shape.height, 0);
-    while top > 0 {
-        top -= 1;
-        let (key, level, index) = unpack(stack[top]);
-        if C::SHRINKS && key > collect.bound() {
-            continue;
-        }
-        let keys = box_keys::<S, K>(simd, probe, &nodes[shape.starts[level] + index]);
-        let mut mask = simd.le(keys, simd.splat(collect.bound())) & shape.children(level, index);
-        if !C::SHRINKS {
-            if level > 1 {
-                while mask != 0 {
-                    let lane = mask.trailing_zeros() as usize;
-                    mask &= mask - 1;
-                    stack[top] = pack(0.0, level - 1, index * LANES + lane);
-                    top += 1;
+    let done = if C::SHRINKS { seed::<S, K, C>(simd, tree, probe, collect) } else { usize::MAX };
+    all_within::<S, K, C>(simd, tree, probe, collect, done);
+}
+
+/// Nodes, or leaves, of each level that wait to be visited.
+const WAITING: usize = 128;
+
+/// How many visits ahead the points of a leaf are asked for.
+const LEAVES_AHEAD: usize = 4;
+
+/// How many visits ahead the boxes of a node are asked for.
+const NODES_AHEAD: usize = 2;
+
+/// Offers the points of all leaves but those below one parent, whose number is `done`.
+///
+/// As many nodes of a level as fit into the list of the level below are visited one after the other. So the
+/// processor need not guess what comes next, which takes longer than to look at a few boxes more, and memory
+/// is asked for ahead.
+#[inline(always)]
+fn all_within<S: Simd, K: Keys, C: Collect>(
+    simd: S,
+    tree: &Tree,
+    probe: &Probe<S>,
+    collect: &mut C,
+    done: usize,
+) {
+    let (leaves, slots, nodes) = (&*tree.leaves, &*tree.slots, &*tree.nodes);
+    let shape = &tree.shape;
+    let mut lists = [[0_u32; WAITING]; LEVELS + 1];
+    let mut lens = [0; LEVELS + 1];
+    let mut level = shape.height;
+    lens[level] = 1;
+    loop {
+        if level == 0 {
+            let list = &lists[0][..lens[0]];
+            for (at, &leaf) in list.iter().enumerate() {
+                if let Some(&next) = list.get(at + LEAVES_AHEAD) {
+                    for column in &leaves[next as usize] {
+                        simd.prefetch(column);
+                    }
                 }
-                continue;
-            }
-            while mask != 0 {
-                let leaf = index * LANES + mask.trailing_zeros() as usize;
-                mask &= mask - 1;
-                let next = index * LANES + (mask.trailing_zeros() as usize).min(LANES - 1);
-                for column in leaves.get(next).into_iter().flatten() {
-                    simd.prefetch(column);
-                }
+                let leaf = leaf as usize;
                 visit_leaf::<S, K, C>(simd, probe, &leaves[leaf], &slots[leaf], collect);
             }
-            continue;
-        }
-        let base = top;
-        let mut least = [0.0; LANES];
-        simd.store(keys, &mut least);
-        top = push_ranked(simd, &mut stack, top, mask, keys, &least, level - 1, index);
-        if level > 1 {
-            continue;
-        }
-        while top > base {
-            top -= 1;
-            let (key, _, leaf) = unpack(stack[top]);
-            if key > collect.bound() {
-                top = base;
-                break;
-            }
-            if top > base {
-                let (_, _, next) = unpack(stack[top - 1]);
-                for column in &leaves[next] {
-                    simd.prefetch(column);
+            lens[0] = 0;
+        } else {
+            let [below, list] = &mut lists[level - 1..=level] else { return };
+            let here = &nodes[shape.starts[level]..];
+            let (mut len, mut found) = (lens[level], lens[level - 1]);
+            while len > 0 && found <= WAITING - LANES {
+                len -= 1;
+                if let Some(&next) = list.get(len.wrapping_sub(NODES_AHEAD)) {
+                    for column in here[next as usize].as_flattened() {
+                        simd.prefetch(column);
+                    }
                 }
+                let index = list[len] as usize;
+                let keys = box_keys::<S, K>(simd, probe, &here[index]);
+                let mut mask =
+                    simd.le(keys, simd.splat(collect.bound())) & shape.children(level, index);
+                if C::SHRINKS && level == 1 && index == done {
+                    mask = 0;
+                }
+                if let Some(out) = below[found..].first_chunk_mut() {
+                    simd.number(mask, (index * LANES) as u32, out);
+                }
+                found += mask.count_ones() as usize;
+            }
+            (lens[level], lens[level - 1]) = (len, found);
+            level -= 1;
+        }
+        while lens[level] == 0 {
+            if level == shape.height {
+                return;
+            }
+            level += 1;
+        }
+    }
+}
+
+/// Offers the points below the parent of leaves that a descent to the nearest box ends at, nearest leaves first,
+/// so that the bound is near what it will be in the end. Returns the number of that parent.
+#[inline(always)]
+fn seed<S: Simd, K: Keys, C: Collect>(
+    simd: S,
+    tree: &Tree,
+    probe: &Probe<S>,
+    collect: &mut C,
+) -> usize {
+    let (leaves, slots, nodes) = (&*tree.leaves, &*tree.slots, &*tree.nodes);
+    let shape = &tree.shape;
+    let (mut level, mut index) = (shape.height, 0);
+    loop {
+        let keys = box_keys::<S, K>(simd, probe, &nodes[shape.starts[level] + index]);
+        let children = shape.children(level, index);
+        if level > 1 {
+            let keys = simd.select(children, keys, simd.splat(f32::INFINITY));
+            let nearest = simd.le(keys, simd.splat(simd.least(keys))) & children;
+            level -= 1;
+            index = index * LANES + nearest.trailing_zeros() as usize % LANES;
+            continue;
+        }
+        let mask = simd.le(keys, simd.splat(collect.bound())) & children;
+        let (mut least, mut ranked) = ([0.0; LANES], [0; LANES]);
+        simd.store(keys, &mut least);
+        let len = push_ranked(simd, &mut ranked, 0, mask, keys, &least, 0, index);
+        for &entry in ranked[..len].iter().rev() {
+            let (key, _, leaf) = unpack(entry);
+            if key > collect.bound() {
+                break;
             }
             visit_leaf::<S, K, C>(simd, probe, &leaves[leaf], &slots[leaf], collect);
         }
+        return index;
     }
 }
 

@@ -228,3 +228,22 @@ fn many_tokens_equal_the_reference() {
         }
     }
 }
+
+/// More nodes and leaves of each level than wait to be visited at a time.
+#[test]
+fn a_ball_around_everything_is_everything() {
+    for (shape, n) in [(Shape::Uniform, 60_000), (Shape::Clustered, 2_500)] {
+        let data = points(shape, n, &mut rng(21));
+        let all: Vec<u64> = (0..n as u64).collect();
+        let grid = TokenGrid::from_arrays(&all, view(&data), GridOptions::default()).unwrap();
+        let rows: Vec<_> = all.iter().zip(&data).map(|(&id, &p)| Row::new(id, p)).collect();
+        let query = Query::default();
+        for probe in [data[7], [30.0; 8]] {
+            assert_eq!(grid.count_within(&probe, f32::INFINITY, &query).unwrap(), n);
+            let found = grid.within(&probe, f32::INFINITY, &query.sort(false)).unwrap();
+            assert_eq!(found.ids, all);
+            let found = grid.nearest(&probe, n, &query).unwrap();
+            assert_eq!(pairs(&found), ranked(&rows, &Metric::Euclidean, &[1.0; 8], &probe));
+        }
+    }
+}
