@@ -4,6 +4,8 @@ use std::fs::File;
 use std::io::{Seek, SeekFrom, Write};
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::thread::{self, JoinHandle};
 
 use bytemuck::NoUninit;
 
@@ -110,12 +112,38 @@ impl TokenGrid {
     }
 }
 
+/// A piece is flushed to the disk while the next is written.
+const PIECE: usize = 1 << 22;
+
+/// Asks the system for what has been written so far, on a thread of its own.
+struct Flush {
+    wanted: SyncSender<()>,
+    thread: JoinHandle<std::io::Result<()>>,
+}
+
+impl Flush {
+    fn start(file: &File) -> std::io::Result<Self> {
+        let file = file.try_clone()?;
+        let (wanted, asked) = sync_channel(1);
+        let flush = move || asked.iter().try_for_each(|()| file.sync_data());
+        let thread = thread::Builder::new().name("ottava-flush".into()).spawn(flush)?;
+        Ok(Self { wanted, thread })
+    }
+
+    /// What failed here, the system does not report again to who syncs the file later.
+    fn finish(self) -> std::io::Result<()> {
+        drop(self.wanted);
+        self.thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    }
+}
+
 /// Room for the header and this many sections is left before the sections are known.
 struct Writer<'a> {
     file: &'a mut File,
     sections: Vec<Section>,
     crc: crc32fast::Hasher,
     at: usize,
+    flush: Option<Flush>,
 }
 
 /// Sections that a file has room for in its table; those not used are empty and have no name.
@@ -123,7 +151,8 @@ const TABLE: usize = 12;
 
 impl<'a> Writer<'a> {
     fn new(file: &'a mut File) -> Self {
-        Self { file, sections: Vec::new(), crc: crc32fast::Hasher::new(), at: UNIT * (TABLE + 1) }
+        let crc = crc32fast::Hasher::new();
+        Self { file, sections: Vec::new(), crc, at: UNIT * (TABLE + 1), flush: None }
     }
 
     fn section(
@@ -149,9 +178,21 @@ impl<'a> Writer<'a> {
         for bytes in bytes.chunks(1 << 20) {
             self.crc.update(bytes); // while the piece is in the cache
             self.file.write_all(bytes)?;
+            let before = self.at / PIECE;
+            self.at += bytes.len();
+            if self.at / PIECE > before {
+                self.flush();
+            }
         }
-        self.at += bytes.len();
         Ok(())
+    }
+
+    /// Without a thread for it, the system flushes when it likes.
+    fn flush(&mut self) {
+        self.flush = self.flush.take().or_else(|| Flush::start(self.file).ok());
+        if let Some(flush) = &self.flush {
+            let _ = flush.wanted.try_send(()); // one that waits takes this piece along
+        }
     }
 
     fn gather<T: NoUninit>(
@@ -171,6 +212,9 @@ impl<'a> Writer<'a> {
     fn finish(mut self) -> std::io::Result<()> {
         while self.sections.len() < TABLE {
             self.section("", |_| Ok(()))?;
+        }
+        if let Some(flush) = self.flush.take() {
+            flush.finish()?;
         }
         self.file.seek(SeekFrom::Start(0))?;
         self.file.write_all(&encode(&self.sections, self.at))
