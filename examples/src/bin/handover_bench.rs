@@ -26,6 +26,12 @@ struct Args {
     json: Option<PathBuf>,
     #[arg(long, default_value = "small")]
     profile: Profile,
+    /// Ways to measure; all of them if none is named.
+    #[arg(long, value_delimiter = ',')]
+    ways: Vec<Path>,
+    /// Rows of the table, instead of those of the profile.
+    #[arg(long)]
+    rows: Option<usize>,
     /// Be the consumer; the address and token come on standard input.
     #[arg(long, hide = true)]
     consume: bool,
@@ -37,27 +43,27 @@ enum Profile {
     Full,
 }
 
-#[derive(Clone, Copy, PartialEq, Debug)]
+/// In this order in every round: a server in sealed mode gets memory for its next table ready when one was acknowledged, which
+/// falls on whoever is measured next.
+#[derive(Clone, Copy, PartialEq, Debug, ValueEnum)]
 enum Path {
     Word,
     BornTrusted,
-    BornSealed,
+    BornAwake,
     CopyTrusted,
     CopySealed,
+    BornSealed,
 }
 
 impl Path {
-    const ALL: [Path; 5] =
-        [Path::Word, Path::BornTrusted, Path::BornSealed, Path::CopyTrusted, Path::CopySealed];
-
     fn is_trusted(self) -> bool {
-        matches!(self, Path::Word | Path::BornTrusted | Path::CopyTrusted)
+        matches!(self, Path::Word | Path::BornTrusted | Path::BornAwake | Path::CopyTrusted)
     }
 
     /// The most microseconds until the table is available, where that was asked for.
     fn bar(self, rows: u64) -> Option<f64> {
         match self {
-            Path::BornTrusted => Some(50.0),
+            Path::BornTrusted | Path::BornAwake => Some(50.0),
             Path::BornSealed if rows == 100_000 => Some(300.0),
             Path::CopyTrusted | Path::CopySealed if rows == 100_000 => Some(800.0),
             _ => None,
@@ -68,6 +74,7 @@ impl Path {
         match self {
             Path::Word => "one byte over a pipe, after the same work",
             Path::BornTrusted => "born in the segment, trusted",
+            Path::BornAwake => "born in the segment, trusted, consumer awake",
             Path::BornSealed => "born in the segment, sealed and validated",
             Path::CopyTrusted => "one copy, trusted",
             Path::CopySealed => "one copy, sealed and validated",
@@ -80,16 +87,20 @@ fn main() -> Result<()> {
     if args.consume {
         return consume();
     }
-    let sizes: &[(usize, usize)] = match args.profile {
-        Profile::Small => &[(1_000, 60), (100_000, 40)],
-        Profile::Full => &[(1_000, 400), (100_000, 200), (1_000_000, 60), (10_000_000, 12)],
+    let sizes = match (args.rows, args.profile) {
+        (Some(rows), _) => vec![(rows, (40_000_000 / rows.max(1)).clamp(8, 200))],
+        (None, Profile::Small) => vec![(1_000, 60), (100_000, 40)],
+        (None, Profile::Full) => {
+            vec![(1_000, 400), (100_000, 200), (1_000_000, 60), (10_000_000, 12)]
+        }
     };
     let mut rows = Vec::new();
-    for &(size, rounds) in sizes {
+    for (size, rounds) in sizes {
         let batch = table(size);
-        let mut lanes = Path::ALL
-            .into_iter()
-            .map(|path| Lane::start(path, &batch))
+        let mut lanes = Path::value_variants()
+            .iter()
+            .filter(|path| args.ways.is_empty() || args.ways.contains(path))
+            .map(|&path| Lane::start(path, &batch))
             .collect::<Result<Vec<_>>>()?;
         // Interleaved, so that whatever else the machine does falls on all of them; the first rounds warm up.
         for round in 0..rounds + 5 {
@@ -129,8 +140,8 @@ fn markdown(rows: &[Value]) -> String {
         | consumer's peak, MB | producer's peak, MB | bar |\n|---|---|---|---|---|---|---|---|\n";
     let (mut lines, mut lost) = (String::new(), String::new());
     for row in rows {
-        let bar = Path::ALL
-            .into_iter()
+        let bar = Path::value_variants()
+            .iter()
             .find(|path| row["path"] == path.name())
             .and_then(|path| path.bar(row["rows"].as_u64()?));
         let missed = bar.is_some_and(|bar| number(row, "available_p50_us") > bar);
@@ -206,7 +217,8 @@ impl Lane {
             writeln!(words, "word")?;
         } else {
             let token = server.token()?.reveal();
-            writeln!(words, "{} {token} {}", server.address(), path.is_trusted())?;
+            let awake = path == Path::BornAwake;
+            writeln!(words, "{} {token} {} {awake}", server.address(), path.is_trusted())?;
             server.wait_connected(Some(Duration::from_secs(10)))?;
         }
         let sum = batch
@@ -224,7 +236,11 @@ impl Lane {
         let schema: &SchemaRef = batch.schema_ref();
         let start;
         let receipt = match self.path {
-            Path::Word | Path::BornSealed | Path::BornTrusted => {
+            Path::Word | Path::BornSealed | Path::BornTrusted | Path::BornAwake => {
+                if let (Path::BornAwake, Some(words)) = (self.path, &mut self.words) {
+                    // From now on it waits awake, and only then: it would be in the way of the others.
+                    words.write_all(&[1])?;
+                }
                 let bytes = batch.column(9).as_string::<i32>().value_data().len();
                 let mut segment =
                     self.server.segment(schema, batch.num_rows(), |_| Some(bytes), None)?;
@@ -333,9 +349,19 @@ fn consume() -> Result<()> {
         // SAFETY: the producer is this program.
         options = unsafe { options.trusted() };
     }
+    let is_awake = words[3] == "true";
+    if is_awake {
+        options = options.awake(Duration::from_secs(60));
+    }
     let client = Client::connect(&words[0].parse()?, &words[1].parse()?, options)?;
     let (mut private, before) = (0, peak("RssAnon")?);
-    while let Some(table) = client.recv(None)? {
+    let mut turns = std::io::stdin().lock();
+    loop {
+        if is_awake {
+            // The end of them is that of the tables, too.
+            let _ = turns.read(&mut [0])?;
+        }
+        let Some(table) = client.recv(None)? else { break };
         let available = now();
         let column = table.batches()[0].column(1).as_primitive::<Float32Type>();
         let sum: f64 = column.values().iter().map(|&x| f64::from(x)).sum();

@@ -554,7 +554,15 @@ class HandoverReceipt:
 @final
 class HandoverClient:
     def __new__(
-        cls, address: str, token: str, *, schema: object, trusted: bool, deadline: float, max_bytes: int | None
+        cls,
+        address: str,
+        token: str,
+        *,
+        schema: object,
+        trusted: bool,
+        deadline: float,
+        max_bytes: int | None,
+        awake: float,
     ) -> Self: ...
     @property
     def held(self) -> int: ...

@@ -416,13 +416,17 @@ def connect(
     trusted: bool = False,
     deadline: float = 5.0,
     max_bytes: int | None = None,
+    awake: float = 0.0,
 ) -> Client:
     """Connect to a `Server` and prove to know `token`; the server proves the same.
 
     With a `schema`, tables of any other are refused. `max_bytes` is the largest segment to accept, 4 GiB by default.
-    `trusted` must be as the server has it. Raises `HandshakeError` if the token is wrong or spent or the ends do not agree, and
-    `HandoverError` if nobody listens.
+    `trusted` must be as the server has it. `awake` is how many seconds of a wait for the next table are spent awake before the rest is
+    spent asleep, none by default: a processor is busy meanwhile, giving way to others, but none has to be woken when the table
+    comes. Raises `HandshakeError` if the token is wrong or spent or the ends do not agree, and `HandoverError` if nobody listens.
     """
     return Client(
-        HandoverClient(address, token, schema=schema, trusted=trusted, deadline=deadline, max_bytes=max_bytes)
+        HandoverClient(
+            address, token, schema=schema, trusted=trusted, deadline=deadline, max_bytes=max_bytes, awake=awake
+        )
     )

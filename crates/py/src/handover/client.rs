@@ -5,6 +5,7 @@
 
 use std::os::fd::AsRawFd;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use ottava_streams::handover::{self, Client, ClientOptions, Limits};
 use pyo3::prelude::*;
@@ -24,7 +25,7 @@ pub(super) struct HandoverClient {
 #[pymethods]
 impl HandoverClient {
     #[new]
-    #[pyo3(signature = (address, token, *, schema, trusted, deadline, max_bytes))]
+    #[pyo3(signature = (address, token, *, schema, trusted, deadline, max_bytes, awake))]
     fn new(
         py: Python<'_>,
         address: &str,
@@ -33,10 +34,12 @@ impl HandoverClient {
         trusted: bool,
         deadline: f64,
         max_bytes: Option<u64>,
+        awake: f64,
     ) -> PyResult<Self> {
         let (address, token) = (parse(py, address)?, parse(py, token)?);
-        let mut options =
-            ClientOptions::new().deadline(timeout(Some(deadline)).unwrap_or_default());
+        let mut options = ClientOptions::new()
+            .deadline(timeout(Some(deadline)).unwrap_or_default())
+            .awake(timeout(Some(awake)).unwrap_or(Duration::MAX));
         if let Some(bytes) = max_bytes {
             options = options.limits(Limits { bytes, ..Limits::default() });
         }

@@ -25,6 +25,9 @@ from ottava import handover
 from ottava.errors import ArgumentError
 
 
+NOT_NULL = pa.schema([pa.field("x", pa.int64(), False)])
+
+
 def test_a_sent_table_arrives_as_it_is(pair: Pair) -> None:
     server, client = pair
     for rows in (0, 1, 1000):
@@ -74,6 +77,20 @@ def test_a_table_is_born_in_numpy_views(pair: Pair) -> None:
         assert got["blob"].to_pylist() == [bytes([i]) * 2 for i in range(rows)]
         del received, got
         segment.receipt.wait(60)
+
+
+def test_a_consumer_may_wait_awake(place: Path) -> None:
+    with handover.Server({"x": "int64"}, directory=place) as server:
+        with handover.connect(server.address, server.token(), awake=60.0) as client:
+            with pytest.raises(handover.HandoverTimeoutError):
+                client.recv(timeout=0.1)
+            threading.Timer(0.1, server.send, [pa.table({"x": pa.array([1, 2])}, schema=NOT_NULL)]).start()
+            received = client.recv(timeout=60)
+            assert received is not None and pa.table(received)["x"].to_pylist() == [1, 2]
+            received.release()
+            threading.Timer(0.1, client.close).start()
+            with pytest.raises(handover.HandoverClosedError):
+                client.recv(timeout=60)
 
 
 def test_columns_are_zero_copy_and_keep_their_segment(pair: Pair) -> None:

@@ -48,7 +48,7 @@ pub(super) struct Parts {
 /// What a footer says, checked as far as it can be without the file before it.
 #[derive(Debug)]
 pub(super) struct Footer {
-    bytes: Vec<u8>,
+    pub(super) bytes: Vec<u8>,
     pub(super) schema: SchemaRef,
     pub(super) dictionaries: Vec<Block>,
     pub(super) batches: Vec<Block>,
@@ -74,7 +74,7 @@ impl Footer {
     }
 }
 
-const MAGIC: &[u8; 6] = b"ARROW1";
+pub(super) const MAGIC: &[u8; 6] = b"ARROW1";
 const CONTINUATION: [u8; 4] = [0xff; 4];
 
 /// Checks the structure of a file, and with `contents` looks at what its arrays hold, which takes time linear in rows.

@@ -15,7 +15,7 @@ use rustix::process::{Pid, getpid};
 
 use super::address::Address;
 use super::bell::Bell;
-use super::check::{Footer, Limits};
+use super::check::Limits;
 use super::error::{Attempt, HandoverError};
 use super::fingerprint::{ANY, fingerprint};
 use super::frame::{Carrier, Frame, VERSION};
@@ -23,6 +23,7 @@ use super::link::{Link, Received, readable, wait};
 use super::listener::{connect, watch_process};
 use super::memory::{Mapping, copy_file};
 use super::place::{open_file, open_private};
+use super::read::Last;
 use super::sync::lock;
 use super::table::{Lease, ReceivedPages, Table};
 use super::token::{Role, Token, random};
@@ -33,6 +34,7 @@ pub struct ClientOptions {
     schema: Option<SchemaRef>,
     limits: Limits,
     deadline: Duration,
+    awake: Duration,
     trusted: bool,
 }
 
@@ -43,13 +45,14 @@ impl Default for ClientOptions {
 }
 
 impl ClientOptions {
-    /// Any schema, default limits, 5 seconds for the handshake, sealed mode.
+    /// Any schema, default limits, 5 seconds for the handshake, waits asleep, sealed mode.
     #[must_use]
     pub fn new() -> Self {
         Self {
             schema: None,
             limits: Limits::default(),
             deadline: Duration::from_secs(5),
+            awake: Duration::ZERO,
             trusted: false,
         }
     }
@@ -72,6 +75,14 @@ impl ClientOptions {
     #[must_use]
     pub fn deadline(mut self, deadline: Duration) -> Self {
         self.deadline = deadline;
+        self
+    }
+
+    /// How long a wait for the next table is spent awake, at most, before it is spent asleep. A processor is busy meanwhile, giving
+    /// way to others, but none has to be woken when the table comes, which often takes longer than all the rest.
+    #[must_use]
+    pub fn awake(mut self, awake: Duration) -> Self {
+        self.awake = awake;
         self
     }
 
@@ -113,7 +124,8 @@ struct Intake {
     memories: HashMap<u32, Arc<Mapping>>,
     schema: [u8; 32],
     seen: Option<SchemaRef>,
-    footer: Option<Arc<Footer>>,
+    last: Last,
+    idle: Option<Instant>,
     ended: bool,
     broken: bool,
 }
@@ -168,7 +180,8 @@ impl Client {
             memories: HashMap::new(),
             schema: if expected == ANY { schema } else { expected },
             seen: None,
-            footer: None,
+            last: Last::default(),
+            idle: None,
             ended: false,
             broken: false,
         };
@@ -210,7 +223,10 @@ impl Client {
             match self.take(&mut intake, dead) {
                 Ok(None) if intake.ended => return Ok(None),
                 Ok(None) => {}
-                Ok(Some(table)) => return Ok(Some(table)),
+                Ok(Some(table)) => {
+                    intake.idle = None;
+                    return Ok(Some(table));
+                }
                 Err(err) => {
                     intake.broken = true;
                     // Cut off before the table at hand is dropped, so that its release is not sent.
@@ -220,7 +236,12 @@ impl Client {
             }
             let until =
                 self.connection.link.partial_since().map(|since| since + self.options.deadline);
-            let process = intake.process.as_ref().map(|p| p.try_clone()).transpose();
+            let awake = self.options.awake > Duration::ZERO
+                && intake.idle.get_or_insert_with(Instant::now).elapsed() < self.options.awake;
+            let process = match awake {
+                true => Ok(None),
+                false => intake.process.as_ref().map(|p| p.try_clone()).transpose(),
+            };
             drop(intake);
             let what = "no table has arrived";
             if timeout == Some(Duration::ZERO) {
@@ -228,6 +249,10 @@ impl Client {
             }
             if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
                 return Err(HandoverError::Timeout { what });
+            }
+            if awake {
+                std::thread::yield_now();
+                continue;
             }
             let process = process.attempt("duplicate a descriptor")?;
             let mut fds = vec![readable(self.connection.link.fd()), readable(self.wake.fd())];
@@ -312,7 +337,7 @@ impl Client {
         let lease = Lease { connection: self.connection.clone(), slot, generation, pages };
         // SAFETY: who asked for trusted mode vouched for the producer; in sealed mode nothing is taken on trust.
         let read =
-            unsafe { Table::read(lease, bytes, limits, self.options.trusted, &mut intake.footer) };
+            unsafe { Table::read(lease, bytes, limits, self.options.trusted, &mut intake.last) };
         let table = read.inspect_err(|_| self.connection.cut())?;
         if intake.schema != ANY && intake.seen.as_ref() != Some(table.schema()) {
             if fingerprint(table.schema()) != intake.schema {

@@ -4,7 +4,8 @@
 //! magic | schema message | batch message | column buffers, 64-byte aligned | footer, at the end
 //! ```
 //!
-//! Places are fixed before the first value is written, and so is all but the batch message, which is written last.
+//! Places are fixed before the first value is written, and so is all but the batch message. It says what is in use, and is written
+//! last unless all is.
 
 use std::ops::Range;
 
@@ -55,7 +56,7 @@ pub struct ColumnPlace {
 }
 
 /// What of a column is in use.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub(super) struct Used {
     pub(super) nulls: usize,
     pub(super) bytes: usize,
@@ -71,6 +72,8 @@ pub(super) struct Layout {
     batch: Range<usize>,
     prelude: Vec<u8>,
     end: Vec<u8>,
+    /// The batch message of a table that fills its segment.
+    whole: Vec<u8>,
     bytes: usize,
 }
 
@@ -91,6 +94,7 @@ impl Layout {
             batch: 0..0,
             prelude,
             end: Vec::new(),
+            whole: Vec::new(),
             bytes: 0,
         };
         // Columns first, relative to the body: the size of the batch message depends on how many there are.
@@ -161,6 +165,7 @@ impl Layout {
         layout.end.resize(layout.end.len() + gap, 0);
         layout.end.extend_from_slice(&length.to_le_bytes());
         layout.end.extend_from_slice(&MAGIC[..6]);
+        layout.whole = layout.encapsulated(rows, &layout.filled());
         Ok(layout)
     }
 
@@ -183,15 +188,34 @@ impl Layout {
         [(0, &self.prelude), (self.bytes - self.end.len(), &self.end)]
     }
 
-    /// What is left to write once the columns are, and its place.
-    pub(super) fn finish(&self, rows: usize, used: &[Used]) -> (usize, Vec<u8>) {
+    /// The batch message of a table that has no nulls and fills all columns, and its place.
+    pub(super) fn whole(&self) -> (usize, &[u8]) {
+        (self.batch.start, &self.whole)
+    }
+
+    /// What is in use of such a table.
+    fn filled(&self) -> Vec<Used> {
+        let bytes = |place: &ColumnPlace| match place.storage {
+            Storage::Variable { .. } => place.values.len(),
+            Storage::Fixed { .. } | Storage::Bits => 0,
+        };
+        self.columns.iter().map(|place| Used { nulls: 0, bytes: bytes(place) }).collect()
+    }
+
+    /// What is left to write once the columns are, and its place; nothing if [`Layout::whole`] says it already.
+    pub(super) fn finish(&self, rows: usize, used: &[Used]) -> Option<(usize, Vec<u8>)> {
+        let whole = rows == self.rows && used == self.filled();
+        (!whole).then(|| (self.batch.start, self.encapsulated(rows, used)))
+    }
+
+    fn encapsulated(&self, rows: usize, used: &[Used]) -> Vec<u8> {
         let message = self.message(rows, used, self.body.len());
         let mut batch = encapsulate(&message, 8);
         let padding = self.batch.len() - batch.len();
         batch.resize(self.batch.len(), 0);
         let length = (message.len().next_multiple_of(8) + padding) as i32;
         batch[4..8].copy_from_slice(&length.to_le_bytes());
-        (self.batch.start, batch)
+        batch
     }
 
     fn message(&self, rows: usize, used: &[Used], body: usize) -> Vec<u8> {

@@ -69,6 +69,7 @@ mod read;
 mod schema_check;
 mod server;
 mod sink;
+mod skeleton;
 mod slots;
 mod spare;
 mod sync;

@@ -407,9 +407,12 @@ fn fill(
     schema: &SchemaRef,
     batches: &[RecordBatch],
 ) -> Result<Option<usize>, HandoverError> {
-    let mut sink = MemorySink::new(memory);
+    let mut sink = MemorySink::new(memory, batches);
     match write_file(&mut sink, schema, batches) {
-        Ok(()) => Ok(Some(sink.bytes())),
+        Ok(()) => {
+            sink.finish();
+            Ok(Some(sink.bytes()))
+        }
         Err(_) if sink.is_full() => Ok(None),
         Err(err) => Err(err),
     }

@@ -8,11 +8,11 @@ use arrow_array::RecordBatch;
 use arrow_buffer::Buffer;
 use arrow_schema::SchemaRef;
 
-use super::check::{Footer, Limits};
+use super::check::Limits;
 use super::client::Connection;
 use super::error::HandoverError;
 use super::memory::Mapping;
-use super::read::decode;
+use super::read::{Last, decode};
 
 /// A table that another process handed over. Its columns point into the segment.
 ///
@@ -36,7 +36,7 @@ impl Table {
         bytes: usize,
         limits: &Limits,
         trust: bool,
-        last: &mut Option<Arc<Footer>>,
+        last: &mut Last,
     ) -> Result<Self, HandoverError> {
         let start = lease.pages.start();
         assert!(bytes <= lease.pages.len());
@@ -85,7 +85,7 @@ impl Table {
         let limits =
             Limits { bytes: u64::MAX, batches: usize::MAX, rows: u64::MAX, viewed_bytes: u64::MAX };
         // SAFETY: the same bytes were validated, or vouched for by whoever asked for trusted mode, when they were received.
-        let (schema, batches) = unsafe { decode(&file, &limits, true, &mut None) }?;
+        let (schema, batches) = unsafe { decode(&file, &limits, true, &mut Last::default()) }?;
         Ok(Self { schema, batches, file })
     }
 }

@@ -33,7 +33,7 @@ impl SegmentWriter {
     pub(super) fn new(memory: Arc<Memory>, layout: Layout, fresh: bool) -> Self {
         let used = vec![Used::default(); layout.columns.len()];
         let writer = Self { used, rows: layout.rows, memory, layout };
-        for (at, piece) in writer.layout.fixed() {
+        for (at, piece) in writer.layout.fixed().into_iter().chain([writer.layout.whole()]) {
             writer.memory.write(at, piece);
         }
         // A slot that was used holds the offsets of another table.
@@ -255,8 +255,9 @@ impl SegmentWriter {
                 }
             }
         }
-        let (at, batch) = self.layout.finish(self.rows, &self.used);
-        self.memory.write(at, &batch);
+        if let Some((at, batch)) = self.layout.finish(self.rows, &self.used) {
+            self.memory.write(at, &batch);
+        }
         self.layout.bytes()
     }
 }

@@ -58,6 +58,95 @@ fn a_sent_table_arrives_as_it_is() {
     });
 }
 
+/// The shape of the table before is used again where it fits, and only there.
+#[test]
+fn tables_of_one_shape_arrive_each_with_its_own_contents() {
+    let whole = tokens(400);
+    each_pair(|server, client| {
+        let mut kept = Vec::new();
+        for (turn, kind) in [0, 0, 0, 1, 0, 0, 0, 0, 2, 2, 2, 2].into_iter().enumerate() {
+            // The names of these rows are of one length, so that tables differ in contents only.
+            let tokens = whole.slice(100 + 17 * turn, 50);
+            let batch = match kind {
+                0 => tokens,
+                1 => tokens.slice(1, 40),
+                _ => kinds(),
+            };
+            server.send(batch.schema_ref(), &[batch.clone(), batch.clone()], LONG).unwrap();
+            let table = client.recv(LONG).unwrap().unwrap();
+            assert_eq!(table.batches(), [batch.clone(), batch.clone()]);
+            for column in table.batches()[0].columns() {
+                column.to_data().validate_full().unwrap();
+            }
+            kept.push((table.batches()[1].column(0).clone(), batch));
+            assert!(kept.iter().all(|(column, batch)| column == batch.column(0)));
+            if kept.len() == 2 {
+                kept.clear();
+            }
+        }
+    });
+}
+
+/// A table that fills its segment, one that does not, and one with nulls, in turns in one slot.
+#[test]
+fn a_segment_says_what_of_it_is_in_use() {
+    let whole = tokens(100);
+    let nullable = Field::new("name", DataType::Utf8, true);
+    let schema = Arc::new(arrow_schema::Schema::new(vec![nullable]));
+    each_pair(|server, client| {
+        for (rows, spare, null) in [
+            (100, 0, false),
+            (100, 9, false),
+            (60, 0, false),
+            (100, 0, true),
+            (60, 9, true),
+            (100, 0, false),
+        ] {
+            let names = whole.column(9).as_string::<i32>();
+            let names: StringArray = names
+                .iter()
+                .enumerate()
+                .map(|(i, name)| name.filter(|_| !null || i % 7 > 0))
+                .collect();
+            let bytes = names.value_data().len();
+            let mut segment = server.segment(&schema, 100, |_| Some(bytes + spare), LONG).unwrap();
+            segment.copy_from("name", &names).unwrap();
+            segment.truncate(rows).unwrap();
+            server.commit(segment, LONG).unwrap();
+            let table = client.recv(LONG).unwrap().unwrap();
+            assert_eq!(table.batches()[0].column(0).as_string::<i32>(), &names.slice(0, rows));
+            assert_eq!(
+                table.batches()[0].column(0).null_count(),
+                names.slice(0, rows).null_count()
+            );
+        }
+    });
+}
+
+/// Whether a consumer waits awake or asleep is seen in nothing but when a table comes.
+#[test]
+fn a_consumer_that_waits_awake_gets_tables_timeouts_and_the_end() {
+    for awake in [Duration::from_millis(1), Duration::MAX] {
+        let base = tempfile::tempdir().unwrap();
+        let (server, client) =
+            pair(options(base.path(), TRANSPORTS[0]), ClientOptions::new().awake(awake));
+        assert!(matches!(client.recv(NOW), Err(HandoverError::WouldBlock { .. })));
+        let short = Some(Duration::from_millis(20));
+        assert!(matches!(client.recv(short), Err(HandoverError::Timeout { .. })));
+        thread::scope(|scope| {
+            let receiver = scope.spawn(|| client.recv(LONG));
+            thread::sleep(Duration::from_millis(20));
+            let batch = tokens(10);
+            server.send(batch.schema_ref(), std::slice::from_ref(&batch), LONG).unwrap();
+            assert_eq!(receiver.join().unwrap().unwrap().unwrap().batches(), [batch]);
+            let receiver = scope.spawn(|| client.recv(LONG));
+            thread::sleep(Duration::from_millis(20));
+            drop(server);
+            assert!(receiver.join().unwrap().unwrap().is_none());
+        });
+    }
+}
+
 /// From small pages to huge ones and back, tails of both kinds, memory that was made ready and is too small or too large, and
 /// more than is made ready at all.
 #[test]
