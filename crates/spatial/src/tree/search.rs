@@ -133,8 +133,17 @@ pub(crate) fn search<S: Simd, K: Keys, C: Collect>(
         }
         return;
     }
-    let done = if C::SHRINKS { seed::<S, K, C>(simd, tree, probe, collect) } else { usize::MAX };
-    all_within::<S, K, C>(simd, tree, probe, collect, done);
+    let mut lists = [[0; WAITING]; LEVELS + 1];
+    if !C::SHRINKS {
+        below::<S, K, C>(simd, tree, probe, collect, &mut lists, (shape.height, 0, 0));
+        return;
+    }
+    let mut index = seed::<S, K, C>(simd, tree, probe, collect);
+    for level in 2..=shape.height {
+        let done = 1 << (index % LANES);
+        index /= LANES;
+        below::<S, K, C>(simd, tree, probe, collect, &mut lists, (level, index, done));
+    }
 }
 
 /// Nodes, or leaves, of each level that wait to be visited.
@@ -146,25 +155,25 @@ const LEAVES_AHEAD: usize = 4;
 /// How many visits ahead the boxes of a node are asked for.
 const NODES_AHEAD: usize = 2;
 
-/// Offers the points of all leaves but those below one parent, whose number is `done`.
+/// Offers the points below a node, given by its level and number, but those below some of its children.
 ///
 /// As many nodes of a level as fit into the list of the level below are visited one after the other. So the
 /// processor need not guess what comes next, which takes longer than to look at a few boxes more, and memory
 /// is asked for ahead.
 #[inline(always)]
-fn all_within<S: Simd, K: Keys, C: Collect>(
+fn below<S: Simd, K: Keys, C: Collect>(
     simd: S,
     tree: &Tree,
     probe: &Probe<S>,
     collect: &mut C,
-    done: usize,
+    lists: &mut [[u32; WAITING]; LEVELS + 1],
+    (highest, node, without): (usize, usize, u16),
 ) {
     let (leaves, slots, nodes) = (&*tree.leaves, &*tree.slots, &*tree.nodes);
     let shape = &tree.shape;
-    let mut lists = [[0_u32; WAITING]; LEVELS + 1];
     let mut lens = [0; LEVELS + 1];
-    let mut level = shape.height;
-    lens[level] = 1;
+    let mut level = highest;
+    (lists[level][0], lens[level]) = (node as u32, 1);
     loop {
         if level == 0 {
             let list = &lists[0][..lens[0]];
@@ -193,8 +202,8 @@ fn all_within<S: Simd, K: Keys, C: Collect>(
                 let keys = box_keys::<S, K>(simd, probe, &here[index]);
                 let mut mask =
                     simd.le(keys, simd.splat(collect.bound())) & shape.children(level, index);
-                if C::SHRINKS && level == 1 && index == done {
-                    mask = 0;
+                if C::SHRINKS && level == highest {
+                    mask &= !without;
                 }
                 if let Some(out) = below[found..].first_chunk_mut() {
                     simd.number(mask, (index * LANES) as u32, out);
@@ -205,7 +214,7 @@ fn all_within<S: Simd, K: Keys, C: Collect>(
             level -= 1;
         }
         while lens[level] == 0 {
-            if level == shape.height {
+            if level == highest {
                 return;
             }
             level += 1;
