@@ -95,10 +95,9 @@ impl Reader<'_, '_> {
         // SAFETY: the caller's promise; literals and members are kept alive by the plan.
         unsafe {
             match kind {
-                Kind::Float => match self.input.get(&at).ok()? {
-                    Found::Float(float) => kept(make::float(float)),
-                    Found::Int(int) => kept(make::float(int as f64)),
-                    _ => None,
+                Kind::Float => match self.input.float(&at).ok()? {
+                    Some(float) => kept(make::float(float)),
+                    None => kept(make::float(self.input.int(&at).ok()?? as f64)),
                 },
                 Kind::Bool => match self.input.get(&at).ok()? {
                     Found::Bool(value) => Some(make::bool(value)),

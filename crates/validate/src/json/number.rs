@@ -1,5 +1,7 @@
 //! Numbers: the grammar of RFC 8259, and exact values.
 
+use super::scan::{digits, eight};
+
 /// A number in JSON text.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Number {
@@ -50,6 +52,67 @@ pub(crate) fn read(text: &str, from: usize) -> Result<(Number, usize), (usize, &
 
 /// Most digits of a number of 64 bits, whatever they are.
 pub(crate) const MOST_DIGITS: usize = 19;
+
+/// Most digits of an integer that is read at once.
+const USUAL_DIGITS: usize = 18;
+
+/// The sign and the digits of a number of the usual form: whether it is negative, its digits, their number, and where they end.
+#[inline(always)]
+fn whole(bytes: &[u8], at: usize) -> Option<(bool, usize, u64, usize)> {
+    let negative = bytes.get(at) == Some(&b'-');
+    let first = at + usize::from(negative);
+    let (count, number) = some_digits(bytes, first)?;
+    if count == 0 || count > USUAL_DIGITS || (count > 1 && bytes.get(first) == Some(&b'0')) {
+        return None;
+    }
+    Some((negative, count, number, first + count))
+}
+
+/// Digits, at most [`MOST_DIGITS`]: how many, and their number.
+#[inline(always)]
+fn some_digits(bytes: &[u8], at: usize) -> Option<(usize, u64)> {
+    let (count, number) = digits(eight(bytes, at));
+    if count < 8 {
+        return Some((count, number));
+    }
+    let (more, rest) = digits(eight(bytes, at + 8));
+    let number = number * INT_TENS[more] + rest;
+    if more < 8 {
+        return Some((8 + more, number));
+    }
+    let (more, rest) = digits(eight(bytes, at + 16));
+    (16 + more <= MOST_DIGITS).then(|| (16 + more, number * INT_TENS[more & 7] + rest))
+}
+
+/// An integer of the usual form, and where it ends; what is `None` may be one in another form.
+#[inline(always)]
+pub(super) fn usual_int(bytes: &[u8], at: usize) -> Option<(i64, usize)> {
+    let (negative, _, number, end) = whole(bytes, at)?;
+    if matches!(bytes.get(end), Some(b'.' | b'e' | b'E')) {
+        return None;
+    }
+    let number = number as i64;
+    Some((if negative { -number } else { number }, end))
+}
+
+/// A number with a fraction and no exponent, and where it ends; what is `None` may be one in another form.
+#[inline(always)]
+pub(super) fn usual_decimal(bytes: &[u8], at: usize) -> Option<(f64, usize)> {
+    let (negative, count, whole, point) = whole(bytes, at)?;
+    if bytes.get(point) != Some(&b'.') {
+        return None;
+    }
+    let (places, part) = some_digits(bytes, point + 1)?;
+    if places == 0 || (whole > 0 && count + places > MOST_DIGITS) {
+        return None;
+    }
+    let end = point + 1 + places;
+    if matches!(bytes.get(end), Some(b'e' | b'E')) {
+        return None;
+    }
+    let float = decimal(whole * INT_TENS[places] + part, places);
+    Some((if negative { -float } else { float }, end))
+}
 
 /// Powers of ten.
 pub(crate) const INT_TENS: [u64; MOST_DIGITS + 1] = {
@@ -187,6 +250,33 @@ mod tests {
             let half = (odd | 1) * 5_u64.pow(fives as u32);
             check(half.wrapping_add_signed(near), fives);
         }
+    }
+
+    #[test]
+    fn numbers_of_the_usual_form_are_those_of_the_grammar() {
+        let wholes = ["0", "-0", "7", "-12", "1234567", "12345678", "123456789012345678"];
+        let longer = ["00", "01", "-", "", "x", "1234567890123456789", "9".repeat(30).as_str()]
+            .map(str::to_owned);
+        let parts = ["", ".", ".0", ".5", ".000001", ".12345678", ".1234567890123456789"];
+        for whole in wholes.iter().map(|text| (*text).to_owned()).chain(longer) {
+            for part in parts {
+                for after in ["", "e", "e1", "E-2", ",", "]", " ", "0", "-", "}                "] {
+                    let text = format!("{whole}{part}{after}");
+                    let read = read(&text, 0);
+                    if let Some(found) = usual_int(text.as_bytes(), 0) {
+                        assert_eq!(read, Ok((Number::Int(found.0), found.1)), "{text}");
+                    }
+                    if let Some((float, end)) = usual_decimal(text.as_bytes(), 0) {
+                        let Ok((Number::Float(other), other_end)) = read else {
+                            panic!("{text} is no float");
+                        };
+                        assert_eq!((float.to_bits(), end), (other.to_bits(), other_end), "{text}");
+                    }
+                }
+            }
+        }
+        assert_eq!(usual_int(b"120,", 0), Some((120, 3)));
+        assert_eq!(usual_decimal(b"[-1.25]", 1), Some((-1.25, 6)));
     }
 
     #[test]

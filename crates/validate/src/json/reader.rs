@@ -313,17 +313,35 @@ impl<'j> JsonInput<'j> {
         self.done = (start, self.pos);
     }
 
-    /// Steps over the comma before the next item, or the closing bracket. Whether there is an item.
-    #[inline]
+    /// Steps over the comma before the next item. Whether there is one, and not the closing bracket.
+    #[inline(always)]
     fn separator(&mut self, first: &mut bool, close: u8, at_end: &'static str) -> Checked<bool> {
-        if let Some([b',', next]) = self.bytes().get(self.pos..self.pos + 2)
-            && *next > b' '
-            && *next != close
-            && !*first
-        {
-            self.pos += 1;
-            return Ok(true);
+        match self.bytes().get(self.pos) {
+            Some(byte) if *byte == close => return Ok(false),
+            Some(b',') if !*first => {
+                let next = self.bytes().get(self.pos + 1);
+                if next.is_some_and(|next| *next > b' ' && *next != close) {
+                    self.pos += 1;
+                    return Ok(true);
+                }
+            }
+            Some(byte) if *first && *byte > b' ' => {
+                *first = false;
+                return Ok(true);
+            }
+            _ => {}
         }
+        self.wide_separator(first, close, at_end)
+    }
+
+    /// As [`JsonInput::separator`], with white space around it, or wrong.
+    #[inline(never)]
+    fn wide_separator(
+        &mut self,
+        first: &mut bool,
+        close: u8,
+        at_end: &'static str,
+    ) -> Checked<bool> {
         self.skip_space();
         let bytes = self.text.as_bytes();
         match bytes.get(self.pos) {
@@ -364,7 +382,7 @@ impl<'j> JsonInput<'j> {
         if fresh { Ok(()) } else { self.broken(map.key, "duplicate key") }
     }
 
-    #[inline]
+    #[inline(always)]
     fn colon(&mut self) -> Checked<()> {
         if let Some([b':', next]) = self.bytes().get(self.pos..self.pos + 2)
             && *next > b' '
@@ -372,6 +390,11 @@ impl<'j> JsonInput<'j> {
             self.pos += 1;
             return Ok(());
         }
+        self.wide_colon()
+    }
+
+    #[inline(never)]
+    fn wide_colon(&mut self) -> Checked<()> {
         self.skip_space();
         match self.bytes().get(self.pos) {
             Some(b':') => {
@@ -464,11 +487,27 @@ impl Input for JsonInput<'_> {
 
     #[inline]
     fn int(&mut self, value: &usize) -> Checked<Option<i64>> {
+        if let Some((int, end)) = number::usual_int(self.bytes(), *value) {
+            self.pos = end;
+            return Ok(Some(int));
+        }
         match self.bytes().get(*value) {
             Some(b'0'..=b'9' | b'-') => match self.get(value)? {
                 Found::Int(int) => Ok(Some(int)),
                 _ => Ok(None),
             },
+            _ => Ok(None),
+        }
+    }
+
+    #[inline]
+    fn float(&mut self, value: &usize) -> Checked<Option<f64>> {
+        if let Some((float, end)) = number::usual_decimal(self.bytes(), *value) {
+            self.pos = end;
+            return Ok(Some(float));
+        }
+        match self.get(value)? {
+            Found::Float(float) => Ok(Some(float)),
             _ => Ok(None),
         }
     }
