@@ -375,7 +375,7 @@ def kernels(kind: Kind, full: bool) -> Iterator[Row]:
         "numkong": lambda: numkong.cdist(q[None], points, metric="euclidean"),
         "a sum over the points": lambda: points.sum(),
     }
-    yield Row("distances, one to many", kind.name, len(points), "pair", len(points), one, [("scipy cdist", 3.0)])
+    yield Row("distances, one to many", kind.name, len(points), "pair", len(points), one, [("scipy cdist", 3.0)], repeat=5)
     n = 10_000 if full else 3_000
     p, r = points[:n].copy(), points[-n:].copy()
     wide_p, wide_r = p.astype(np.float64), r.astype(np.float64)

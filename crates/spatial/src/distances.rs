@@ -143,6 +143,9 @@ fn whitened<'a>(
     Ok(Cow::Owned(white.collect::<Result<_, _>>()?))
 }
 
+/// Blocks from the one at hand to the one that is fetched.
+const AHEAD: usize = 16;
+
 struct OneToMany<'a, K> {
     position: &'a [f32; 8],
     points: &'a [[f32; 8]],
@@ -162,7 +165,11 @@ impl<K: Keys> Op for OneToMany<'_, K> {
         }
         let (blocks, rest) = self.points.as_chunks::<LANES>();
         let (outs, out_rest) = self.out.as_chunks_mut::<LANES>();
-        for (block, out) in blocks.iter().zip(outs) {
+        for (i, (block, out)) in blocks.iter().zip(outs).enumerate() {
+            // The processor's own prefetcher stops at each page.
+            if let Some(ahead) = blocks.get(i + AHEAD) {
+                ahead.iter().step_by(2).for_each(|line| simd.prefetch(line));
+            }
             one_block::<S, K>(simd, &q, block, self.measure.root, out);
         }
         if !rest.is_empty() {
