@@ -260,6 +260,12 @@ impl Symbols {
         text: &dyn Fn(usize) -> Option<&'a str>,
     ) -> Result<(ArrayRef, usize), Stranger> {
         let plain = map.iter().all(|code| code.is_some_and(|code| code != NONE));
+        let same = map.iter().enumerate().all(|(at, code)| *code == Some(at as u32));
+        if same && keys.null_count() == 0 {
+            // The same codes in another width.
+            let narrow = |key: &F::Native| K::Native::usize_as(key.as_usize());
+            return self.finish::<K>(keys.values().iter().map(narrow).collect(), None);
+        }
         if plain && keys.null_count() == 0 {
             let codes: Vec<K::Native> =
                 map.iter().flatten().map(|c| K::Native::usize_as(*c as usize)).collect();

@@ -8,7 +8,7 @@ use arrow_schema::SchemaRef;
 use super::batches::{BatchOptions, ColumnsError};
 use super::issues::{RowIssue, RowIssues};
 use super::output::ColumnOutput;
-use super::template::Templates;
+use super::template::{Level, Templates};
 use crate::issue::{Code, Echo, Issue, Issues, Param};
 use crate::lines::{Row, RowText};
 use crate::schema::Schema;
@@ -45,10 +45,20 @@ pub(super) fn check_chunk(
     bytes: &[u8],
     options: &BatchOptions,
 ) -> Result<Chunk, ColumnsError> {
+    check_chunk_by(schema, bytes, options, Level::best())
+}
+
+/// Checks lines of text with the instructions of a level.
+pub(super) fn check_chunk_by(
+    schema: &Schema,
+    bytes: &[u8],
+    options: &BatchOptions,
+    level: Level,
+) -> Result<Chunk, ColumnsError> {
     let mut output = ColumnOutput::new(schema.declaration())?;
     let root = output.root();
     let mut issues = RowIssues::default();
-    let mut templates = Templates::new();
+    let mut templates = Templates::new(level);
     let (rows, lines) = RowText { schema, bytes, strict: options.strict }.each(
         &mut output,
         root,

@@ -5,7 +5,6 @@
 //! some bytes more. All others are the business of [`RowText::each`](crate::lines::RowText::each), so this way, too, only ever says yes.
 
 use ottava_core::schema::{Extra, FieldDefault};
-use wide::u8x16;
 
 use super::output::ColumnOutput;
 use super::store::{Bytes, Data, Table};
@@ -32,8 +31,8 @@ const ROOM: usize = window::SHORT_TEXT;
 /// The bytes between two values, ready to be compared with text.
 #[derive(Debug)]
 struct Between {
-    first: [u8; 32],
-    mask: [u8; 32],
+    first: [u64; 4],
+    mask: [u64; 4],
     length: usize,
     /// What comes after 32 bytes.
     rest: Box<[u8]>,
@@ -45,23 +44,19 @@ impl Between {
         let short = bytes.len().min(32);
         first[..short].copy_from_slice(&bytes[..short]);
         mask[..short].fill(0xff);
+        let (first, mask) = (words(&first), words(&mask));
         Self { first, mask, length: bytes.len(), rest: bytes[short..].into() }
     }
 
     /// Where the value behind these bytes begins, if they stand at `at`.
     #[inline(always)]
     fn pass(&self, text: &[u8], at: usize) -> Option<usize> {
-        let near = window(text, at)?;
-        let differs = |from: usize| {
-            let part = |bytes: &[u8]| {
-                let mut part = [0; 16];
-                part.copy_from_slice(&bytes[from..from + 16]);
-                u8x16::new(part)
-            };
-            (part(near) ^ part(&self.first)) & part(&self.mask)
-        };
-        let same = (differs(0) | differs(16)).simd_eq(u8x16::splat(0)).to_bitmask() == 0xffff;
-        if !same || !(self.rest.is_empty() || self.goes_on(text, at)) {
+        let near = words(window(text, at)?.first_chunk()?);
+        let differs = |word: usize| (near[word] ^ self.first[word]) & self.mask[word];
+        if differs(0) | differs(1) | differs(2) | differs(3) != 0 {
+            return None;
+        }
+        if self.length > 32 && !self.goes_on(text, at) {
             return None;
         }
         Some(at + self.length)
@@ -71,6 +66,15 @@ impl Between {
     fn goes_on(&self, text: &[u8], at: usize) -> bool {
         text.get(at + 32..).is_some_and(|text| text.starts_with(&self.rest))
     }
+}
+
+#[inline(always)]
+fn words(bytes: &[u8; 32]) -> [u64; 4] {
+    std::array::from_fn(|word| {
+        let mut part = [0; 8];
+        part.copy_from_slice(&bytes[8 * word..8 * word + 8]);
+        u64::from_le_bytes(part)
+    })
 }
 
 /// A value of the template.
@@ -85,7 +89,9 @@ struct Step<'s> {
 }
 
 /// What a value must be, and the values so far, taken out of their column while rows are read. All have as many places as there is room for rows.
+// With a tag of its own: to get it out of the length of a vector would take longer than to read some values.
 #[derive(Debug)]
+#[repr(u8)]
 enum Cells<'s> {
     Int {
         low: i64,
@@ -186,11 +192,38 @@ pub(super) struct Template<'s> {
 pub(super) struct Templates<'s> {
     template: Option<Template<'s>>,
     patience: usize,
+    level: Level,
+}
+
+/// Instructions that rows are read with; what they are read as is the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Level {
+    /// What every processor of its kind has.
+    Plain,
+    /// AVX2 and the bit instructions of its time.
+    #[cfg(target_arch = "x86_64")]
+    Avx2,
+}
+
+impl Level {
+    /// The best that this processor has.
+    pub(super) fn best() -> Self {
+        #[cfg(target_arch = "x86_64")]
+        if is_x86_feature_detected!("avx2")
+            && is_x86_feature_detected!("bmi1")
+            && is_x86_feature_detected!("bmi2")
+            && is_x86_feature_detected!("lzcnt")
+        {
+            return Self::Avx2;
+        }
+        Self::Plain
+    }
 }
 
 impl<'s> Templates<'s> {
-    pub(super) fn new() -> Self {
-        Self { template: None, patience: PATIENCE }
+    /// No template yet. `level` is one that this processor has.
+    pub(super) fn new(level: Level) -> Self {
+        Self { template: None, patience: PATIENCE, level }
     }
 
     /// Reads rows from `at` on, as many as are written like one another, and says how many and where the next one begins.
@@ -215,7 +248,7 @@ impl<'s> Templates<'s> {
         at: usize,
     ) -> (u64, usize) {
         if let Some(template) = &mut self.template {
-            let (count, next) = template.read(rows, output, at);
+            let (count, next) = template.read(rows, output, at, self.level);
             if count > 0 {
                 self.patience = (self.patience + count / 2).min(PATIENCE) - usize::from(count < 3);
                 return (count as u64, next);
@@ -226,7 +259,7 @@ impl<'s> Templates<'s> {
         match &mut self.template {
             None => (0, at),
             Some(template) => {
-                let (count, next) = template.read(rows, output, at);
+                let (count, next) = template.read(rows, output, at, self.level);
                 (count as u64, next)
             }
         }
@@ -269,7 +302,35 @@ impl<'s> Template<'s> {
     }
 
     /// Reads rows: how many, and where the next one begins.
+    #[allow(unsafe_code)] // This function alone: the reader is safe code, compiled once for each level.
     fn read(
+        &mut self,
+        rows: &Rows<'s, '_>,
+        output: &mut ColumnOutput,
+        start: usize,
+        level: Level,
+    ) -> (usize, usize) {
+        match level {
+            Level::Plain => self.read_rows(rows, output, start),
+            // SAFETY: `Level::Avx2` is made by `Level::best` alone, where the processor has all that the function is compiled for.
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx2 => unsafe { self.read_rows_avx2(rows, output, start) },
+        }
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt")]
+    fn read_rows_avx2(
+        &mut self,
+        rows: &Rows<'s, '_>,
+        output: &mut ColumnOutput,
+        start: usize,
+    ) -> (usize, usize) {
+        self.read_rows(rows, output, start)
+    }
+
+    #[inline(always)]
+    fn read_rows(
         &mut self,
         rows: &Rows<'s, '_>,
         output: &mut ColumnOutput,
@@ -780,5 +841,65 @@ impl<'s> Lesson<'s, '_, '_> {
         self.template.steps.push(Step { before, nullable, column, nulls: Vec::new(), cells });
         self.from = self.rows.pass(at, depth)?;
         Some(self.from)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ottava_core::schema::{Declaration, Field, Kind, Record, TimeUnit, Type};
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::columns::batches::BatchOptions;
+    use crate::columns::ndjson::check_chunk_by;
+    use crate::schema::Schema;
+
+    fn schema() -> Schema {
+        let when = Type::new(Kind::DateTime { unit: TimeUnit::Micro, aware: None });
+        let record = Record::new("Row")
+            .field(Field::new("int", Type::int()))
+            .field(Field::new("float", Type::float().nullable()))
+            .field(Field::new("text", Type::str().min_length(1)))
+            .field(Field::new("kind", Type::one_of(["one", "two", "three"])))
+            .field(Field::new("when", when))
+            .field(Field::new("flag", Type::bool()))
+            .field(Field::new("list", Type::list(Type::float())));
+        Schema::compile(Declaration::from(record)).expect("a right schema")
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(200))]
+
+        #[test]
+        fn all_levels_read_the_same(
+            rows in proptest::collection::vec(
+                (any::<i64>(), any::<f64>(), "[a-z\"\u{e9}]{0,70}", 0..4_usize, any::<u32>(), any::<bool>(), proptest::collection::vec(-1e3..1e3, 0..5)),
+                10..60,
+            ),
+            shift in 0..60_u32,
+            change in proptest::option::of((any::<proptest::sample::Index>(), any::<u8>())),
+        ) {
+            let schema = schema();
+            let mut text = Vec::new();
+            for (int, float, word, kind, second, flag, list) in rows {
+                let float = if float.is_finite() { format!("{float:?}") } else { "null".to_owned() };
+                let kind = ["one", "two", "three", "no"][if kind < 3 || shift == 7 { kind } else { 0 }];
+                let when = format!("20{:02}-0{}-1{}T12:00:{:02}.{:03}Z", second % 90, second % 9 + 1, second % 10, second % 60, second % 1000);
+                text.extend(format!(
+                    "{{\"int\":{},\"float\":{float},\"text\":{:?},\"kind\":\"{kind}\",\"when\":\"{when}\",\"flag\":{flag},\"list\":{list:?}}}\n",
+                    int >> shift, word,
+                ).into_bytes());
+            }
+            if let Some((at, byte)) = change {
+                let at = at.index(text.len());
+                text[at] = byte;
+            }
+            let options = BatchOptions::default();
+            let read = |level| check_chunk_by(&schema, &text, &options, level).expect("columns");
+            let (plain, best) = (read(Level::Plain), read(Level::best()));
+            prop_assert_eq!(plain.batch, best.batch);
+            prop_assert_eq!(plain.issues, best.issues);
+            prop_assert_eq!((plain.rows, plain.lines), (best.rows, best.lines));
+        }
     }
 }
