@@ -2,8 +2,9 @@
 
     python benchmarks/ingest.py [--profile small|full] [--json PATH] [--only TEXT]
 
-The answers of all rows are compared first. Every row runs in a process of its own: the data is made, then the work is timed (the median of several runs), and the growth of the peak
-of resident memory over the first run is taken beside it. `cargo xtask bench ingest` runs it in the environment that has the peers.
+The answers of all rows are compared first. Every row has a process of its own: the data is made, the growth of the peak of resident memory over a first run is taken, then the
+work is timed (the median of several rounds). Rows that are compared with each other take turns, round by round, first in one order, then in the other; those that wait do nothing.
+`cargo xtask bench ingest` runs it in the environment that has the peers.
 
 Nodes: `flat` has eleven columns (an integer id, three enums, three texts, numbers). `paragon` has the fourteen fields of a provenance graph's node: id,
 type, status, content, data, metadata (fifteen fields), created_by, created_at, updated_at, version, checksum, merkle_hash, embedding,
@@ -201,7 +202,8 @@ def msgspec_struct(row: dict[str, Any]) -> Any:
             fields.append((name, Literal[{"type": KINDS, "status": STATES, "teleology_status": TELEOLOGY}[name]]))
         else:
             fields.append((name, Optional[type(value)] if value is not None else Optional[str]))
-    return msgspec.defstruct("Node", fields)
+    # Nodes are in no cycles, so the garbage collector need not know them, which makes them cheaper.
+    return msgspec.defstruct("Node", fields, gc=False)
 
 
 def ndjson(rows: list[dict[str, Any]]) -> bytes:
@@ -242,8 +244,8 @@ def into_rustworkx(struct: Any) -> Callable[[Any], Any]:
         nodes = decoder.decode_lines(data)
         graph = rustworkx.PyDiGraph()
         numbers = graph.add_nodes_from(nodes)
-        by_id = {node.id: number for node, number in zip(nodes, numbers)}
-        by_number = {number: node.id for node, number in zip(nodes, numbers)}
+        ids = [node.id for node in nodes]
+        by_id, by_number = dict(zip(ids, numbers)), dict(zip(numbers, ids))
         assert len(by_id) == len(nodes), "an id is there twice"
         return graph, by_id, by_number
 
@@ -390,8 +392,8 @@ def size_of(data: Any) -> int | None:
     return len(data) if isinstance(data, bytes) else None
 
 
-def one(name: str, rows: int) -> dict[str, Any]:
-    """Measures one row, in this process."""
+def one(name: str, rows: int) -> None:
+    """Measures one row, in this process: a round for each line that is read. Prints its memory first, then the seconds of each round."""
     run, data = dict(ROWS)[name](rows)
     warm, small = dict(ROWS)[name](100)
     warm(small)
@@ -403,27 +405,86 @@ def one(name: str, rows: int) -> dict[str, Any]:
         kept = run(data)
         added = max(resident("VmHWM") - before, 0)
         del kept
+    size = size_of(data)
     gc.disable()
-    times: list[float] = []
-    while len(times) < 3 or (sum(times) < 1.5 and len(times) < 15):
+    print(json.dumps({"data_bytes": size, "peak_added_bytes": added}), flush=True)
+    for _ in sys.stdin:
         start = perf_counter()
         kept = run(data)
-        times.append(perf_counter() - start)
+        seconds = perf_counter() - start
         del kept
-    size = size_of(data)
-    times.sort()
-    return {
-        "row": name,
-        "nodes": rows,
-        "seconds": times[len(times) // 2],
-        "least": times[0],
-        "most": times[-1],
-        "runs": len(times),
-        "nodes_per_second": rows / times[len(times) // 2],
-        "data_bytes": size,
-        "peak_added_bytes": added,
-        "peak_added_per_data": added / size if added is not None and size else None,
-    }
+        print(seconds, flush=True)
+
+
+LEAST_ROUNDS, MOST_ROUNDS = 3, 15
+# Rounds go on until a row was timed for so long.
+SECONDS = 1.5
+
+
+class Contender:
+    """A row in a process of its own, ready to be timed."""
+
+    def __init__(self, name: str, rows: int, environment: dict[str, str]) -> None:
+        self.name, self.rows = name, rows
+        self.times: list[float] = []
+        child = [sys.executable, __file__, "--one", name, str(rows)]
+        self.process = subprocess.Popen(child, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment)
+        self.memory = json.loads(self.answer())
+
+    def answer(self) -> str:
+        assert self.process.stdout
+        line = self.process.stdout.readline()
+        if not line:
+            sys.exit(f"{self.name}: ended with {self.process.wait()}")
+        return line
+
+    def round(self) -> None:
+        assert self.process.stdin
+        self.process.stdin.write("round\n")
+        self.process.stdin.flush()
+        self.times.append(float(self.answer()))
+
+    def done(self) -> bool:
+        return len(self.times) >= LEAST_ROUNDS and (sum(self.times) >= SECONDS or len(self.times) >= MOST_ROUNDS)
+
+    def found(self) -> dict[str, Any]:
+        """Ends the process and says what was measured."""
+        self.process.communicate()
+        times = sorted(self.times)
+        middle, size, added = times[len(times) // 2], self.memory["data_bytes"], self.memory["peak_added_bytes"]
+        return {
+            "row": self.name,
+            "nodes": self.rows,
+            "seconds": middle,
+            "least": times[0],
+            "most": times[-1],
+            "runs": len(times),
+            "nodes_per_second": self.rows / middle,
+            **self.memory,
+            "peak_added_per_data": added / size if added is not None and size else None,
+        }
+
+
+def in_turns(names: list[str], rows: int, environment: dict[str, str]) -> list[dict[str, Any]]:
+    """Measures rows that are compared with each other, all of them as often."""
+    contenders = [Contender(name, rows, environment) for name in names]
+    turn = list(contenders)
+    while not all(contender.done() for contender in contenders):
+        for contender in turn:
+            contender.round()
+        turn.reverse()
+    return [contender.found() for contender in contenders]
+
+
+def groups(names: list[str]) -> list[list[str]]:
+    """Rows, in order, with those that they are compared with."""
+    made: list[list[str]] = []
+    for name in names:
+        near = {name} | {other for pair in PAIRS if name in pair for other in pair}
+        joined = [group for group in made if near & set(group)]
+        made = [group for group in made if group not in joined]
+        made.append([name for group in joined for name in group] + [name])
+    return made
 
 
 def compare_answers(rows: int) -> None:
@@ -477,6 +538,11 @@ VERSUS: list[tuple[str, str, float | None]] = [
 ]
 
 
+# The same rows with embeddings and without must take as long.
+CARRIED = ("Arrow to store, flat, with embeddings, 1 thread", "Arrow to store, flat, 1 thread")
+PAIRS = [CARRIED, *((ours, peer) for ours, peer, _ in VERSUS)]
+
+
 def judge(found: dict[str, Any]) -> list[tuple[str, bool]]:
     """The bars of one row, and whether they are met."""
     bars = []
@@ -493,7 +559,7 @@ def judge(found: dict[str, Any]) -> list[tuple[str, bool]]:
 def versus(results: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Ratios of medians, with the range that the least and the most of both allow."""
     by_row = {(found["row"], found["nodes"]): found for found in results}
-    plain, carried = "Arrow to store, flat, 1 thread", "Arrow to store, flat, with embeddings, 1 thread"
+    carried, plain = CARRIED
     made = []
     for ours, peer, bar in [*VERSUS, (carried, plain, None)]:
         for nodes in sorted({found["nodes"] for found in results}):
@@ -542,7 +608,7 @@ def main() -> None:
     parser.add_argument("--one", nargs=2, metavar=("ROW", "NODES"), help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.one:
-        print(json.dumps(one(arguments.one[0], int(arguments.one[1]))))
+        one(arguments.one[0], int(arguments.one[1]))
         return
     sizes = (20_000,) if arguments.profile == "small" else (100_000, 1_000_000)
     results = []
@@ -550,25 +616,18 @@ def main() -> None:
     print(f"{'row':<58} {'nodes':>9} {'ms':>9} {'M nodes/s':>10} {'peak/data':>9}")
     with tempfile.TemporaryDirectory() as folder:
         environment = {**os.environ, "PYTHONHASHSEED": "0", "INGEST_BENCH_DATA": folder}
-        for name, _ in ROWS:
-            if arguments.only not in name:
-                continue
+        for names in groups([name for name, _ in ROWS if arguments.only in name]):
             for size in sizes:
-                if name in LARGE and size > MOST_LARGE:
-                    continue
-                child = [sys.executable, __file__, "--one", name, str(size)]
-                done = subprocess.run(child, capture_output=True, text=True, env=environment)
-                if done.returncode:
-                    sys.exit(f"{name}: {done.stderr}")
-                found = json.loads(done.stdout)
-                results.append(found)
-                ratio = found["peak_added_per_data"]
-                bars = "".join("" if met else f"  MISSED: {bar}" for bar, met in judge(found))
-                print(
-                    f"{name:<58} {size:>9} {found['seconds'] * 1e3:>9.2f} {found['nodes_per_second'] / 1e6:>10.2f} "
-                    f"{'-' if ratio is None else format(ratio, '.2f'):>9}{bars}",
-                    flush=True,
-                )
+                measured = [name for name in names if name not in LARGE or size <= MOST_LARGE]
+                for found in in_turns(measured, size, environment):
+                    results.append(found)
+                    ratio = found["peak_added_per_data"]
+                    bars = "".join("" if met else f"  MISSED: {bar}" for bar, met in judge(found))
+                    print(
+                        f"{found['row']:<58} {size:>9} {found['seconds'] * 1e3:>9.2f} {found['nodes_per_second'] / 1e6:>10.2f} "
+                        f"{'-' if ratio is None else format(ratio, '.2f'):>9}{bars}",
+                        flush=True,
+                    )
     ratios = versus(results)
     for ratio in ratios:
         low, high = ratio["spread"]
@@ -576,7 +635,7 @@ def main() -> None:
         print(f"{ratio['row']}, {ratio['nodes']:,}: {ratio['times']:.2f} x ({low:.2f} to {high:.2f}) faster than {ratio['than']}{missed}")
     if arguments.json:
         machine = {"cpus": os.cpu_count(), "python": sys.version.split()[0], "profile": arguments.profile}
-        about = f"CPython {machine['python']}, {machine['cpus']} cores. Each row in a process of its own; medians of at least three runs."
+        about = f"CPython {machine['python']}, {machine['cpus']} cores. Each row in a process of its own, in turns with those it is compared with; medians of at least three rounds."
         document = {"machine": machine, "rows": results, "ratios": ratios, "markdown": markdown(results, ratios, about)}
         arguments.json.write_text(json.dumps(document, indent=1))
 

@@ -48,18 +48,39 @@ impl Between {
         Self { first, mask, length: bytes.len(), rest: bytes[short..].into() }
     }
 
-    /// Where the value behind these bytes begins, if they stand at `at`.
+    /// Where the value behind these bytes begins, if they stand at `at`, and what is there.
     #[inline(always)]
-    fn pass(&self, text: &[u8], at: usize) -> Option<usize> {
-        let near = words(window(text, at)?.first_chunk()?);
+    fn pass<'t>(&self, text: &'t [u8], at: usize) -> Option<(usize, &'t Window)> {
+        let near: &[u8; 128] = text.get(at..at.wrapping_add(128))?.first_chunk()?;
+        if !self.begins(near.first_chunk()?) {
+            return None;
+        }
+        if self.length > 32 {
+            return self.pass_long(text, at);
+        }
+        let from = self.length % 64;
+        Some((at + from, near[from..from + 64].first_chunk()?))
+    }
+
+    #[inline(never)]
+    fn pass_long<'t>(&self, text: &'t [u8], at: usize) -> Option<(usize, &'t Window)> {
+        let from = self.end(text, at)?;
+        Some((from, window(text, from)?))
+    }
+
+    /// Where these bytes end, if they stand at `at`.
+    #[inline(always)]
+    fn end(&self, text: &[u8], at: usize) -> Option<usize> {
+        let same = self.begins(window(text, at)?.first_chunk()?)
+            && (self.length <= 32 || self.goes_on(text, at));
+        same.then_some(at + self.length)
+    }
+
+    #[inline(always)]
+    fn begins(&self, near: &[u8; 32]) -> bool {
+        let near = words(near);
         let differs = |word: usize| (near[word] ^ self.first[word]) & self.mask[word];
-        if differs(0) | differs(1) | differs(2) | differs(3) != 0 {
-            return None;
-        }
-        if self.length > 32 && !self.goes_on(text, at) {
-            return None;
-        }
-        Some(at + self.length)
+        differs(0) | differs(1) | differs(2) | differs(3) == 0
     }
 
     #[inline(never)]
@@ -384,13 +405,13 @@ impl<'s> Template<'s> {
         let text = rows.text.as_bytes();
         let mut at = at;
         for step in &mut self.steps {
-            at = step.before.pass(text, at)?;
-            at = step.value(rows, output, at, row)?;
+            let (from, near) = step.before.pass(text, at)?;
+            at = step.value(rows, output, (from, near), row)?;
         }
         if !self.missing.is_empty() {
             self.fill(output)?;
         }
-        self.end.pass(text, at)
+        self.end.end(text, at)
     }
 
     /// Fills in what rows do not have.
@@ -415,11 +436,9 @@ impl<'s> Step<'s> {
         &mut self,
         rows: &Rows<'s, '_>,
         output: &mut ColumnOutput,
-        at: usize,
+        (at, near): (usize, &Window),
         row: usize,
     ) -> Option<usize> {
-        let text = rows.text.as_bytes();
-        let near = window(text, at)?;
         if self.nullable && window::null(near) {
             self.null(row);
             return Some(at + 4);

@@ -40,12 +40,27 @@ fn signed(window: &Window) -> (bool, u64) {
 /// An integer of at most fifteen digits, and its length; what follows is not looked at.
 #[inline(always)]
 pub(crate) fn int(window: &Window) -> Option<(i64, usize)> {
-    let (negative, near) = signed(window);
+    if window[0] == b'-' {
+        return negative_int(window);
+    }
+    whole::<0>(window)
+}
+
+#[inline(never)]
+fn negative_int(window: &Window) -> Option<(i64, usize)> {
+    let (number, count) = whole::<1>(window)?;
+    Some((-number, 1 + count))
+}
+
+/// The digits at `FROM`: their number, and how many they are.
+#[inline(always)]
+fn whole<const FROM: usize>(window: &Window) -> Option<(i64, usize)> {
+    let near = eight(window, FROM);
     let (bits, digits) = digit_bits(near);
     let (number, count) = if bits < 64 {
         (some_digits(digits, bits), (bits / 8) as usize)
     } else {
-        let (bits, rest) = digit_bits(eight(window, 8 + usize::from(negative)));
+        let (bits, rest) = digit_bits(eight(window, 8 + FROM));
         if bits == 64 {
             return None;
         }
@@ -56,8 +71,7 @@ pub(crate) fn int(window: &Window) -> Option<(i64, usize)> {
     if (count == 0) | ((near as u8 == b'0') & (count > 1)) {
         return None;
     }
-    let number = number as i64;
-    Some((if negative { -number } else { number }, usize::from(negative) + count))
+    Some((number as i64, count))
 }
 
 /// A number without an exponent, of few enough digits, and its length.
@@ -189,7 +203,7 @@ pub(crate) fn instant(window: &Window) -> Option<(i64, usize)> {
     let year = u32::from(pair(date, 0)) * 100 + u32::from(pair(date, 2));
     let (month, day) = (usize::from(pair(date, 5)), pair(middle, 0));
     let (hour, minute, second) = (pair(middle, 3), pair(middle, 6), pair(last, 1));
-    let leap = year % 4 == 0 && (year % 25 != 0 || year % 16 == 0);
+    let leap = (year % 4 == 0) & ((year % 25 != 0) | (year % 16 == 0));
     let days = LENGTH[month % 16] + u8::from(leap & (month == 2));
     let wrong = (year == 0)
         | (month > 12)

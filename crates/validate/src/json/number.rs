@@ -151,7 +151,13 @@ pub(crate) fn decimal(number: u64, places: usize) -> f64 {
     let (up, (reciprocal, ten_up)) = (number.leading_zeros(), RECIPROCALS[places]);
     let high = ((u128::from(number << up) * u128::from(reciprocal)) >> 64) as i64;
     if high & 0xff == 0 {
-        return long_decimal(number, INT_TENS[places]);
+        // Short numbers are often exact, and many of them end up here.
+        return if number <= 1 << 53 {
+            // Both are exact as floats, so one division rounds once.
+            number as f64 / INT_TENS[places] as f64
+        } else {
+            long_decimal(number, INT_TENS[places])
+        };
     }
     // A last bit that is set rounds nothing else, and keeps a half from being taken for one.
     let exponent = i64::from(ten_up) - i64::from(up) - 62;
