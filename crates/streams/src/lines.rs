@@ -343,7 +343,10 @@ impl Splitter {
         self.scan(scanned);
         let LineBuffer { spans, end, filled, .. } = &mut self.buffer;
         let unfinished = *filled - *end;
-        let long = spans.iter().position(|&(start, end)| end - start > self.max_line);
+        // None is longer than all there is.
+        let long = (*filled > self.max_line)
+            .then(|| spans.iter().position(|&(start, end)| end - start > self.max_line))
+            .flatten();
         if let Some(long) = long {
             spans.truncate(long);
         }

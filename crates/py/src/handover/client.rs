@@ -26,6 +26,7 @@ pub(super) struct HandoverClient {
 impl HandoverClient {
     #[new]
     #[pyo3(signature = (address, token, *, schema, trusted, deadline, max_bytes, awake))]
+    #[expect(clippy::too_many_arguments, reason = "keyword arguments of a private Python class")]
     fn new(
         py: Python<'_>,
         address: &str,

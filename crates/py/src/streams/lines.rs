@@ -2,12 +2,13 @@
 
 use std::ops::ControlFlow;
 use std::os::fd::AsRawFd;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{
     Receiver, RecvTimeoutError, Sender, SyncSender, TryRecvError, channel, sync_channel,
 };
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::JoinHandle;
-use std::time::Duration;
+use std::thread::{JoinHandle, yield_now};
+use std::time::{Duration, Instant};
 
 use numpy::{IntoPyArray, PyArray2, PyArrayMethods};
 use ottava_streams::{
@@ -26,6 +27,9 @@ use crate::gate::{detached, message};
 /// Batches that wait for Python while the thread reads on; more is backpressure.
 const AHEAD: usize = 4;
 
+/// How long a wait for the next batch is short, and is spent awake at most: as long as it takes to read and split one.
+const SHORT: Duration = Duration::from_micros(250);
+
 type Message = Result<LineBuffer, Result<LinesReport, StreamError>>;
 
 /// The thread is gone and has not said why.
@@ -43,6 +47,9 @@ pub(super) struct StreamLines {
     receiver: Mutex<Option<Receiver<Message>>>,
     /// Batches that Python is done with go back to the thread, which fills them anew.
     used: Sender<LineBuffer>,
+    /// Whether the wait for the batch before was short: the next one is spent awake then, for a thread that reads steadily has a batch
+    /// before whoever waits for it could fall asleep and be woken.
+    quick: AtomicBool,
     thread: Mutex<Option<JoinHandle<()>>>,
     report: Mutex<Option<LinesReport>>,
     /// Why a line could not be decoded; raised after the lines before it were passed on.
@@ -92,6 +99,22 @@ impl StreamLines {
             Err(TryRecvError::Empty) => Ok(None),
             Err(TryRecvError::Disconnected) => Err(Silent),
         }
+    }
+
+    /// As [`StreamLines::receive`], first awake for a while if that is worth it.
+    fn wait(&self, timeout: Duration) -> Result<Option<Message>, Silent> {
+        let start = Instant::now();
+        let awake = self.quick.load(Ordering::Relaxed);
+        let mut received = Ok(None);
+        while awake && matches!(received, Ok(None)) && start.elapsed() < SHORT.min(timeout) {
+            received = self.receive(None);
+            yield_now();
+        }
+        if matches!(received, Ok(None)) {
+            received = self.receive(Some(timeout.saturating_sub(start.elapsed())));
+        }
+        self.quick.store(start.elapsed() <= SHORT, Ordering::Relaxed);
+        received
     }
 
     /// Why the thread ended without a word.
@@ -168,12 +191,12 @@ impl StreamLines {
         let timeout = Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX);
         let mut received = self.receive(None);
         if let Ok(None) = received {
-            // Cleared before the second look: what arrives after it raises the signal again.
-            self.ready.clear();
             received = if timeout.is_zero() {
+                // Cleared before the second look: what arrives after it raises the signal again.
+                self.ready.clear();
                 self.receive(None)
             } else {
-                detached(py, || self.receive(Some(timeout)))?
+                detached(py, || self.wait(timeout))?
             };
         }
         match received.map_err(|Silent| self.panicked(py))? {
@@ -269,6 +292,7 @@ pub(super) fn stream_lines(
         blob,
         receiver: Mutex::new(Some(receiver)),
         used,
+        quick: AtomicBool::new(false),
         thread: Mutex::new(Some(thread)),
         report: Mutex::new(None),
         failure: Mutex::new(None),
