@@ -138,6 +138,15 @@ fn sum<S: Simd>(simd: S, t: [S::F; 8]) -> S::F {
     simd.add(even, odd)
 }
 
+/// `array::map`, which is not inlined where a value is two vectors, and then is without the level's instructions.
+#[inline(always)]
+fn each<S: Simd>(mut d: [S::F; 8], f: impl Fn(S::F) -> S::F) -> [S::F; 8] {
+    for axis in 0..8 {
+        d[axis] = f(d[axis]);
+    }
+    d
+}
+
 impl<const U: bool> Keys for Two<U> {
     const UNIT: bool = U;
 
@@ -145,7 +154,8 @@ impl<const U: bool> Keys for Two<U> {
     fn keys<S: Simd>(simd: S, d: [S::F; 8]) -> S::F {
         sum(
             simd,
-            d.map(
+            each::<S>(
+                d,
                 #[inline(always)]
                 |d| simd.mul(d, d),
             ),
@@ -160,7 +170,8 @@ impl Keys for One {
     fn keys<S: Simd>(simd: S, d: [S::F; 8]) -> S::F {
         sum(
             simd,
-            d.map(
+            each::<S>(
+                d,
                 #[inline(always)]
                 |d| simd.abs(d),
             ),
@@ -173,7 +184,8 @@ impl Keys for Max {
 
     #[inline(always)]
     fn keys<S: Simd>(simd: S, d: [S::F; 8]) -> S::F {
-        let d = d.map(
+        let d = each::<S>(
+            d,
             #[inline(always)]
             |d| simd.abs(d),
         );
