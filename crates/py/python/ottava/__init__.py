@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from ottava.errors import InternalError, OttavaError, ValidationError
 
 if TYPE_CHECKING:
+    from ottava import config as config
     from ottava import streams as streams
     from ottava._native import __version__ as __version__
     from ottava._pipeline import Pipeline as Pipeline
@@ -89,12 +90,12 @@ _HOMES = {
     "__version__": "ottava._native",
 }
 
-__all__ = ["InternalError", "OttavaError", "ValidationError", "streams", *_HOMES]
+__all__ = ["InternalError", "OttavaError", "ValidationError", "config", "streams", *_HOMES]
 
 
 def __getattr__(name: str) -> Any:
-    if name == "streams":
-        return import_module("ottava.streams")
+    if name in ("config", "streams"):
+        return import_module(f"ottava.{name}")
     home = _HOMES.get(name)
     if home is None:
         raise AttributeError(f"module 'ottava' has no attribute {name!r}")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypedDict, TypeVar
 from ottava import _annotations as notation
 from ottava import _decorators as decorators
 from ottava import _native
+from ottava import config as settings
 from ottava._dump import Dump
 from ottava._fields import Field, FieldInfo, PrivateAttr, PrivateInfo, Undefined
 
@@ -164,7 +165,9 @@ def _make_class(
             namespace[key] = value.plain
     native = namespace.get("__ottava_native__", namespace.get("__satya_native__"))
     if native is None:
-        native = all(getattr(parent, "__ottava_native__", True) for parent in parents)
+        # The base of all has no fields, and is native whenever it is loaded.
+        wanted = settings.native_mode or not parents
+        native = wanted and all(getattr(parent, "__ottava_native__", True) for parent in parents)
     namespace["__ottava_native__"] = native
     slots, has_dict = _slots(namespace, bases, native, own, private, config, len(fields), fields)
     namespace["__slots__"] = tuple(slots)

@@ -43,37 +43,115 @@ pub(crate) fn validate_ndjson<'py>(
     let on_error = OnError::parse(on_error)?;
     let owner = need_plan(class)?;
     let plan = owner.get();
-    let text = read_all(py, Source::of(source)?, threads)?;
-    let session = Session::default();
-    let mut issues = Issues::new(plan.schema.limits().issues);
-    let good = PyList::empty(py);
-    let mut read = 0;
     let pool = threads::pool(py, threads)?;
-    if pool.current_num_threads() > 1
-        && text.bytes(py).len() >= MANY
-        && plan.hosts.hooks.is_empty()
-        && !plan.hosts.wants_data
-    {
-        let (rows, bad) = in_many_threads(&owner, &pool, &text, strict, &good)?;
-        for row in bad.into_iter().filter(|_| on_error != OnError::Skip) {
-            keep(py, &session, &mut issues, &text.bytes(py)[row.place], row.number, row.issues)?;
-        }
-        return finish(py, &plan.name, good, issues, session, rows, on_error);
+    let session = Session::default();
+    let mut rows = Rows {
+        owner: &owner,
+        pool: &pool,
+        session: &session,
+        strict,
+        skips: on_error == OnError::Skip,
+        issues: Issues::new(plan.schema.limits().issues),
+        good: PyList::empty(py),
+        read: 0,
+    };
+    match Source::of(source)? {
+        Source::Bytes(bytes) => rows.take(&Text::Held(bytes))?,
+        Source::Copied(bytes) => rows.take(&Text::Read(bytes))?,
+        stream => rows.take_stream(stream)?,
     }
-    for row in rows(text.bytes(py)) {
-        if row.number % ROWS == ROWS - 1 {
-            gate::pause(py)?;
+    let Rows { issues, good, read, .. } = rows;
+    finish(py, &plan.name, good, issues, session, read, on_error)
+}
+
+/// Bytes of a stream that are read before the rows in them are checked.
+const READ: usize = 1 << 22;
+
+/// The rows of a source, a text of whole lines at a time.
+struct Rows<'r, 'py> {
+    owner: &'r Bound<'py, Plan>,
+    pool: &'r ThreadPool,
+    session: &'r Session,
+    strict: Option<bool>,
+    /// Nobody asks what is wrong.
+    skips: bool,
+    issues: Issues,
+    good: Bound<'py, PyList>,
+    /// Rows so far.
+    read: usize,
+}
+
+impl Rows<'_, '_> {
+    fn take(&mut self, text: &Text) -> PyResult<()> {
+        let (py, plan, first) = (self.owner.py(), self.owner.get(), self.read);
+        if self.pool.current_num_threads() > 1
+            && text.bytes(py).len() >= MANY
+            && plan.hosts.hooks.is_empty()
+            && !plan.hosts.wants_data
+        {
+            let (read, bad) =
+                in_many_threads(self.owner, self.pool, text, first, self.strict, &self.good)?;
+            self.read = read;
+            for row in bad.into_iter().filter(|_| !self.skips) {
+                let text = &text.bytes(py)[row.place];
+                keep(py, self.session, &mut self.issues, text, row.number, row.issues)?;
+            }
+            return Ok(());
         }
-        read = row.number + 1;
-        match validate_row(&owner, &row, &session, strict)? {
-            Ok(object) => good.append(object.into_bound(py))?,
-            Err(_) if on_error == OnError::Skip => {}
-            Err(mut found) => {
-                keep(py, &session, &mut issues, row.text, row.number, found.take())?;
+        for mut row in rows(text.bytes(py)) {
+            row.number += first;
+            self.read = row.number + 1;
+            if self.read.is_multiple_of(ROWS) {
+                gate::pause(py)?;
+            }
+            match validate_row(self.owner, &row, self.session, self.strict)? {
+                Ok(object) => self.good.append(object.into_bound(py))?,
+                Err(_) if self.skips => {}
+                Err(mut found) => {
+                    let found = found.take();
+                    keep(py, self.session, &mut self.issues, row.text, row.number, found)?;
+                }
             }
         }
+        Ok(())
     }
-    finish(py, &plan.name, good, issues, session, read, on_error)
+
+    /// Reads a stream to its end, and holds no more of it than a piece and the line that the piece ends in.
+    fn take_stream(&mut self, source: Source) -> PyResult<()> {
+        let py = self.owner.py();
+        // Of a line that is too long, this much shows that it is.
+        let most = self.owner.get().schema.limits().row_bytes.saturating_add(1);
+        let (mut source, mut text) = (Some(source), Vec::new());
+        while let Some(stream) = source {
+            let line = text.len();
+            let more;
+            (source, more) = read_some(py, self.pool, stream)?;
+            text.extend_from_slice(&more);
+            let whole = match (&source, memchr::memrchr(b'\n', &more)) {
+                (None, _) => text.len(),
+                (Some(_), Some(end)) => line + end + 1,
+                (Some(_), None) => {
+                    cut(&mut text, most);
+                    continue;
+                }
+            };
+            let rest = text.split_off(whole);
+            let lines = Text::Read(std::mem::replace(&mut text, rest));
+            self.take(&lines)?;
+            cut(&mut text, most);
+        }
+        Ok(())
+    }
+}
+
+/// Keeps no more of a line than shows that it is too long, and that it is not blank.
+fn cut(line: &mut Vec<u8>, most: usize) {
+    let dropped = line.get(most..).unwrap_or_default();
+    let is_blank = dropped.iter().all(u8::is_ascii_whitespace);
+    line.truncate(most);
+    if !is_blank && let Some(last) = line.last_mut() {
+        *last = b'{';
+    }
 }
 
 /// Adds what is wrong with a row to what is wrong with all of them.
@@ -114,11 +192,12 @@ struct BadRow {
 }
 
 /// Threads without the lock check pieces of the text, while this one, with it, makes instances of the pieces before. Adds the instances to
-/// `good`; returns how many rows there are, and the wrong ones.
+/// `good`; rows are counted from `first`. Returns the number after the last one, and the wrong ones.
 fn in_many_threads(
     owner: &Bound<'_, Plan>,
     pool: &ThreadPool,
     text: &Text,
+    first: usize,
     strict: Option<bool>,
     good: &Bound<'_, PyList>,
 ) -> PyResult<(usize, Vec<BadRow>)> {
@@ -134,7 +213,7 @@ fn in_many_threads(
         };
         wave.par_iter().map(one).collect()
     };
-    let (mut rows, mut bad) = (0, Vec::new());
+    let (mut rows, mut bad) = (first, Vec::new());
     let (mut from, mut checked) = (0, Vec::new());
     loop {
         gate::pause(py)?;
@@ -295,6 +374,41 @@ impl Text {
             Text::Read(bytes) => bytes,
         }
     }
+}
+
+/// Reads some of a stream: what there is, up to about [`READ`] bytes. The stream comes back unless that was its end.
+fn read_some(
+    py: Python<'_>,
+    pool: &ThreadPool,
+    source: Source,
+) -> PyResult<(Option<Source>, Vec<u8>)> {
+    let mut raised = None;
+    let (result, source, text) = {
+        let raised = &mut raised;
+        gate::interruptible(py, pool, move |cancel: &AtomicBool| {
+            let mut text = Vec::with_capacity(READ);
+            match source {
+                Source::File(reader) => {
+                    let mut reader = Cancellable { reader, cancel };
+                    let result = reader.by_ref().take(READ as u64).read_to_end(&mut text);
+                    (result, Source::File(reader.reader), text)
+                }
+                Source::Chunks(iterator) => {
+                    let mut chunks = Chunks::new(iterator, raised, cancel);
+                    let result = chunks.by_ref().take(READ as u64).read_to_end(&mut text);
+                    let (iterator, rest) = chunks.into_parts();
+                    text.extend(rest);
+                    (result, Source::Chunks(iterator), text)
+                }
+                held => (Ok(0), held, text),
+            }
+        })?
+    };
+    if let Some(error) = raised {
+        return Err(error);
+    }
+    let count = result.map_err(|error| read_error(&error))?;
+    Ok(((count == READ).then_some(source), text))
 }
 
 /// Reads a stream to its end.

@@ -202,6 +202,11 @@ impl<'e> Chunks<'e> {
     ) -> Self {
         Self { iterator, current: Vec::new(), used: 0, error, cancel }
     }
+
+    /// The iterator, and what it has given that was not read.
+    pub(crate) fn into_parts(mut self) -> (Py<PyAny>, Vec<u8>) {
+        (self.iterator, self.current.split_off(self.used))
+    }
 }
 
 impl Read for Chunks<'_> {

@@ -68,6 +68,33 @@ def test_what_a_field_says_is_in_the_schema() -> None:
     assert Profile.model_json_schema() == Profile.schema()
 
 
+def test_one_switch_for_all_classes_that_are_made_from_then_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    import ottava
+
+    class Before(Model):
+        id: int
+
+    assert ottava.config.native_mode
+    monkeypatch.setattr(ottava.config, "native_mode", False)
+
+    class Loose(Model):
+        id: int
+
+    class Native(Model):
+        __ottava_native__ = True
+        id: int
+
+    class Below(Before):
+        name: str = "x"
+
+    assert Loose(id="1").__dict__ == {"id": 1}
+    for native in (Before(id=1), Native(id=1)):
+        assert not hasattr(native, "__dict__")
+    assert Below(id="1").dict() == {"id": 1, "name": "x"} and hasattr(Below(id=1), "__dict__")
+    monkeypatch.undo()
+    assert not hasattr(type(Model)("After", (Model,), {"__annotations__": {"id": int}})(id=1), "__dict__")
+
+
 @pytest.mark.parametrize("spelling", ["__ottava_native__", "__satya_native__"])
 def test_native_storage_is_the_default_and_can_be_turned_off(spelling: str) -> None:
     def made(**body: Any) -> Any:

@@ -315,3 +315,65 @@ def test_what_a_signal_handler_raises_meanwhile_is_raised(row: bytes) -> None:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
     assert len(array.validate_json(text)) == 300_000
+
+
+def long_text() -> bytes:
+    """Lines of more bytes than a stream is read at a time, of which some are wrong and one is blank."""
+    right = json.dumps({"id": 5, "name": "a" * 90, "score": 0.5})
+    lines = [right] * 110_000
+    for number in range(7, len(lines), 9_973):
+        lines[number] = json.dumps({"id": 0, "name": f"wrong {number}"})
+    lines[60_000] = "  "
+    return "\n".join(lines).encode()
+
+
+@pytest.mark.parametrize("threads", [1, None])
+@pytest.mark.parametrize("model", [Line, Checked])
+def test_a_long_stream_is_read_in_pieces_of_whole_lines(model: Any, threads: Optional[int], tmp_path: Path) -> None:
+    text = long_text()
+    assert len(text) > 3 << 22
+    path = tmp_path / "long.ndjson"
+    path.write_bytes(text)
+    whole = model.model_validate_ndjson(text, threads=threads, on_error="collect")
+    assert whole.rows_read == 109_999 and len(whole.errors()) == 12
+    for source in (path, (text[at : at + 700_001] for at in range(0, len(text), 700_001))):
+        pieces = model.model_validate_ndjson(source, threads=threads, on_error="collect")
+        assert pieces.rows == whole.rows
+        assert (pieces.rows_read, pieces.errors()) == (whole.rows_read, whole.errors())
+    with pytest.raises(ValidationError) as raised:
+        model.model_validate_ndjson(path, threads=threads)
+    assert raised.value.errors() == whole.errors()
+
+
+def test_a_file_that_is_cut_while_it_is_read_ends_there(tmp_path: Path) -> None:
+    path = tmp_path / "cut.ndjson"
+    path.write_bytes(long_text())
+    seen: List[int] = []
+
+    class Cutting(Model):
+        id: int
+        name: str
+
+        @field_validator("name")
+        @classmethod
+        def cut(cls, value: str) -> str:
+            if not seen:
+                os.truncate(path, 0)
+            seen.append(1)
+            return value
+
+    rows = Cutting.model_validate_ndjson(path, on_error="skip")
+    assert 1 <= len(rows) < 109_999 and rows[0].id == 5
+
+
+@pytest.mark.parametrize("filling", [b"x", b" "])
+def test_of_a_line_that_is_too_long_only_the_beginning_is_held(filling: bytes) -> None:
+    def chunks() -> Iterator[bytes]:
+        yield b'{"id": 1, "name": "first"}\n'
+        for _ in range(80):
+            yield filling * (1 << 20)
+        yield b'{"id": 2, "name": "in the long line"}\n{"id": 3, "name": "last"}'
+
+    batch = Line.model_validate_ndjson(chunks(), on_error="collect")
+    assert [row.id for row in batch.rows] == [1, 3]
+    assert [(error["loc"], error["type"]) for error in batch.errors()] == [((1,), "row_too_long")]
