@@ -9,19 +9,19 @@ use crate::shell::root;
 
 /// Files, and folders with a slash, that may allow unsafe code; the workspace denies it elsewhere.
 const ROOMS: [&str; 13] = [
-    "crates/py/src/arrays.rs",                  // numpy memory as slices
-    "crates/py/src/arrow/import.rs",            // capsules of the C data interface
-    "crates/py/src/handover/",                  // trusted mode, numpy views of a segment
-    "crates/py/src/model/",                     // instance slots and types, through the C API
-    "crates/py/src/streams/descriptor.rs",      // numbers from Python as descriptors
-    "crates/py/src/streams/storage.rs",         // reading into Python's own bytes
-    "crates/spatial/src/kernel/",               // vector instructions
-    "crates/spatial/src/snapshot/",             // the map of a file
-    "crates/streams/examples/handover_peer.rs", // trusted mode
-    "crates/streams/src/handover/",             // shared segments
-    "crates/streams/tests/it/handover/",        // a hostile peer, trusted mode
-    "crates/validate/src/columns/template.rs",  // a safe reader, compiled for newer processors
-    "examples/src/bin/handover_bench.rs",       // trusted mode
+    "crates/py/src/arrays.rs",                     // numpy memory as slices
+    "crates/py/src/arrow/import.rs",               // capsules of the C data interface
+    "crates/py/src/handover/",                     // trusted mode, numpy views of a segment
+    "crates/py/src/model/",                        // instance slots and types, through the C API
+    "crates/py/src/streams/descriptor.rs",         // numbers from Python as descriptors
+    "crates/py/src/streams/storage.rs",            // reading into Python's own bytes
+    "crates/spatial/src/kernel/",                  // vector instructions
+    "crates/spatial/src/snapshot/",                // the map of a file
+    "crates/streams/examples/handover_peer.rs",    // trusted mode
+    "crates/streams/src/handover/",                // shared segments
+    "crates/streams/tests/it/handover/",           // a hostile peer, trusted mode
+    "crates/validate/src/columns/template/mod.rs", // a safe reader, compiled for newer processors
+    "examples/src/bin/handover_bench.rs",          // trusted mode
 ];
 
 /// Fails where a file outside the rooms allows unsafe code.
