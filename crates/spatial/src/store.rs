@@ -72,11 +72,11 @@ pub(crate) struct Shards<T> {
     tables: Vec<HashTable<T>>,
 }
 
-pub(crate) const SHARDS: usize = 256;
+const SHARDS: usize = 256;
 
 /// The shard of a hash; its table uses the lowest and the topmost bits.
 #[inline]
-pub(crate) fn shard(hash: u64) -> usize {
+fn shard(hash: u64) -> usize {
     (hash >> 40) as usize % SHARDS
 }
 

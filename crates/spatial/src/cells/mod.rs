@@ -9,13 +9,14 @@ mod table;
 
 use std::hash::{BuildHasher, Hasher};
 
+use bytemuck::{Pod, Zeroable};
 use hashbrown::DefaultHashBuilder;
 use ottava_core::TokenId;
 
 use crate::error::Error;
 use crate::forest::Forest;
 use crate::grid::TokenGrid;
-use crate::store::{SHARDS, Store, shard};
+use crate::store::Store;
 pub(crate) use side::Side;
 use table::Table;
 
@@ -28,8 +29,8 @@ pub(crate) type Cell = [i32; 8];
 /// Ids that a cell holds in its own cache line; those of fuller cells are in a list.
 const FEW: usize = 3;
 
-/// No list.
-const NO_LIST: u32 = u32::MAX;
+/// The number of no list.
+const NO_LIST: u32 = 0;
 
 /// By words: an array would be hashed as a slice.
 #[inline(always)]
@@ -42,8 +43,8 @@ fn hash(hasher: &DefaultHashBuilder, cell: &Cell) -> u64 {
 }
 
 /// An occupied cell: one cache line.
-#[derive(Clone, Copy)]
-#[repr(align(64))]
+#[derive(Clone, Copy, Pod, Zeroable)]
+#[repr(C, align(64))]
 struct Occupied {
     cell: Cell,
     /// The ids, if there is no list.
@@ -61,8 +62,8 @@ impl Occupied {
 /// Tokens by cell.
 pub(crate) struct Cells {
     hasher: DefaultHashBuilder,
-    /// In shards, so that growing one is a short pause.
-    tables: Vec<Table>,
+    table: Table,
+    /// The first is none.
     lists: Vec<Vec<TokenId>>,
     unused_lists: Vec<u32>,
     /// By slot: where in the list of its cell the token is, if that has one.
@@ -73,8 +74,8 @@ impl Cells {
     fn new() -> Self {
         Self {
             hasher: DefaultHashBuilder::default(),
-            tables: (0..SHARDS).map(|_| Table::new()).collect(),
-            lists: Vec::new(),
+            table: Table::new(),
+            lists: vec![Vec::new()],
             unused_lists: Vec::new(),
             places: Vec::new(),
         }
@@ -83,15 +84,14 @@ impl Cells {
     pub(crate) fn memory(&self) -> usize {
         let lists: usize =
             self.lists.iter().map(|list| size_of_val(list) + list.capacity() * 8).sum();
-        let tables: usize = self.tables.iter().map(Table::memory).sum();
-        tables + lists + self.places.capacity() * size_of::<u32>()
+        self.table.memory() + lists + self.places.capacity() * size_of::<u32>()
     }
 
     /// The ids in a cell, in no order.
     #[inline]
     fn ids(&self, cell: &Cell) -> &[TokenId] {
         let hash = hash(&self.hasher, cell);
-        let occupied = self.tables[shard(hash)].get(hash, cell, &Occupied::NONE);
+        let occupied = self.table.get(hash, cell);
         if occupied.list == NO_LIST {
             &occupied.few[..(occupied.len as usize).min(FEW)]
         } else {
@@ -100,14 +100,13 @@ impl Cells {
     }
 
     fn iter(&self) -> impl Iterator<Item = &Occupied> {
-        self.tables.iter().flat_map(Table::iter)
+        self.table.iter()
     }
 
     /// Adds the token in a slot to a cell.
     pub(crate) fn insert(&mut self, slot: u32, id: TokenId, cell: &Cell) {
-        let Self { hasher, tables, lists, unused_lists, places } = self;
+        let Self { hasher, table, lists, unused_lists, places } = self;
         let hash = hash(hasher, cell);
-        let table = &mut tables[shard(hash)];
         let Some(found) = table.find(hash, cell) else {
             let one = Occupied { cell: *cell, few: [id, 0, 0], len: 1, list: NO_LIST };
             table.add(hash, one, |cell| self::hash(hasher, cell));
@@ -137,9 +136,8 @@ impl Cells {
     /// Takes the token in a slot out of its cell; the store must still have it.
     pub(crate) fn remove(&mut self, slot: u32, id: TokenId, cell: &Cell, store: &Store) {
         let hash = hash(&self.hasher, cell);
-        let table = &mut self.tables[shard(hash)];
-        let Some(found) = table.find(hash, cell) else { return };
-        let occupied = table.at(found);
+        let Some(found) = self.table.find(hash, cell) else { return };
+        let occupied = self.table.at(found);
         let len = occupied.len as usize;
         if occupied.list == NO_LIST {
             let few = &mut occupied.few[..len];
@@ -169,7 +167,7 @@ impl Cells {
         }
         occupied.len -= 1;
         if occupied.len == 0 {
-            table.remove(found);
+            self.table.remove(hash, found);
         }
     }
 }

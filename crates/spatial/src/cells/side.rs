@@ -4,23 +4,33 @@ use ottava_core::MAX_MAGNITUDE;
 
 use super::Cell;
 
+/// Cells from the origin, on an axis, within which a cell is found by the factors.
+const NEAR: f32 = 2047.0;
+
 /// The side of a cell, ready to divide by.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Side {
     size: f32,
     scales: [f32; 8],
-    /// `scale / size`
-    factors: [f64; 8],
-    /// No scaled coordinate above this is found by the factors.
-    limit: f32,
+    /// `scale / size`, rounded.
+    factors: [f32; 8],
+    /// No coordinate above these is found by the factors.
+    limits: [f32; 8],
 }
 
 impl Side {
     /// A finite side above 0, in coordinates with these scales.
     pub(crate) fn new(size: f32, scales: &[f32; 8]) -> Self {
-        let factors = scales.map(|scale| f64::from(scale) / f64::from(size));
-        let limit = (size * (1_u32 << 30) as f32).min(MAX_MAGNITUDE);
-        Self { size, scales: *scales, factors, limit }
+        let factors = scales.map(|scale| (f64::from(scale) / f64::from(size)) as f32);
+        let limits = std::array::from_fn(|axis| {
+            let (scale, factor) = (scales[axis], factors[axis]);
+            // A subnormal factor has lost digits.
+            if !factor.is_normal() || !(factor * NEAR).is_finite() {
+                return if scale == 0.0 { MAX_MAGNITUDE } else { -1.0 };
+            }
+            (NEAR / factor).min(MAX_MAGNITUDE / scale.max(1.0)).next_down()
+        });
+        Self { size, scales: *scales, factors, limits }
     }
 
     pub(crate) fn size(&self) -> f32 {
@@ -45,26 +55,24 @@ impl Side {
         floor(places)
     }
 
-    /// The same by multiplication, for the usual coordinates: none if one is not finite or large, or so near to an edge of a
-    /// cell that the product may be rounded to the other side of it.
+    /// The same by multiplication, for the usual coordinates: none if one is not finite, or many cells from the origin, or so near
+    /// to an edge of a cell that the product may be rounded to the other side of it.
     #[inline(always)]
     pub(crate) fn quick_cell(&self, position: &[f32; 8]) -> Option<Cell> {
-        // Added to a product, this leaves 19 binary places of it, and the whole part in the 32 bits above them. Below the limit,
-        // the error of the product is a quarter of the last place.
-        const PLACES: u32 = 19;
-        const SHIFT: f64 = 1.5 * (1_u64 << (52 - PLACES)) as f64;
-        let (mut cell, mut usual) = ([0; 8], true);
+        // Added to a product, this leaves 10 binary places of it. Of a product below [`NEAR`], the rounding of the factor and its
+        // own are a quarter of the last of them, and this addition's is a half.
+        const PLACES: u32 = 10;
+        const SHIFT: f32 = 1.5 * (1_u32 << (23 - PLACES)) as f32;
+        let (mut cell, mut quick) = ([0; 8], true);
         for axis in 0..8 {
-            let x = position[axis].abs();
-            usual &= (x <= MAX_MAGNITUDE) & (self.scales[axis] * x <= self.limit);
+            let x = position[axis];
+            let shifted = (x * self.factors[axis] + SHIFT).to_bits() as i32;
+            let places = shifted.wrapping_sub(SHIFT.to_bits() as i32);
+            cell[axis] = places >> PLACES;
+            let edge = (places & ((1 << PLACES) - 1) == 0) & (x != 0.0);
+            quick &= (x.abs() <= self.limits[axis]) & !edge;
         }
-        let mut edge = false;
-        for axis in 0..8 {
-            let bits = (f64::from(position[axis]) * self.factors[axis] + SHIFT).to_bits();
-            cell[axis] = (bits >> PLACES) as i32;
-            edge |= (bits as u32 & ((1 << PLACES) - 1) == 0) & (position[axis] != 0.0);
-        }
-        (usual && !edge).then_some(cell)
+        quick.then_some(cell)
     }
 }
 

@@ -1,25 +1,33 @@
-//! A hash table of cells whose look-up does not branch on what it finds.
+//! A hash table of cells whose look-up does not branch on what it finds, and that grows a little at a time.
 //!
 //! Whether a cell is occupied is a toss of a coin to the processor. A table that branches on it, as hashbrown's does, spends
 //! most of the time of a look-up on wrong guesses. Here a look-up loads one group of tags, then the place of the first tag that
-//! fits or, if there is none, that of an empty cell; it branches only on what is rare.
+//! fits; it branches only on what is rare. A table that is full is left for one of twice the size, to which each change moves
+//! some cells, so that no change pauses for all of them.
 
 use std::hint::select_unpredictable;
 
 use super::{Cell, Occupied};
+use crate::storage::Storage;
 
 /// Places of a group, a byte of its tags each.
-const GROUP: usize = 16;
+const GROUP: usize = 7;
 
-/// The tag of a place that was never taken since its group last had one: nothing was put beyond it.
+/// The byte of a group's tags that counts the cells which had to go on to the next group.
+const BEYOND: usize = 7;
+
+/// Cells of a group, on average, with which a table is full.
+const FULL: usize = 4;
+
+/// The tag of a place that is not taken.
 const FREE: u8 = 0;
-/// The tag of a place that was left while its group was full.
-const LEFT: u8 = 1;
 
-/// The same byte in every place.
-const fn all(tag: u8) -> u128 {
-    u128::MAX / 0xff * tag as u128
-}
+/// The highest bit of each place.
+const HIGH: u64 = 0x0080_8080_8080_8080;
+
+/// Groups that are left with each cell that is added. A fourth would do: when a table is full again, four cells have been added for
+/// each group that was to be left.
+const STEP: usize = 4;
 
 /// The tag of a taken place.
 #[inline]
@@ -27,76 +35,169 @@ fn tag(hash: u64) -> u8 {
     (hash >> 56) as u8 | 0x80
 }
 
-/// The places with a tag, as the highest bits of their bytes; above the lowest there may be wrong ones.
+/// The places with a tag that is taken, as the highest bits of their bytes; above the lowest there may be wrong ones.
 #[inline]
-fn with_tag(tags: u128, tag: u8) -> u128 {
-    let zeros = tags ^ all(tag);
-    zeros.wrapping_sub(all(1)) & !zeros & all(0x80)
+fn with_tag(tags: u64, tag: u8) -> u64 {
+    let zeros = tags ^ (HIGH / 0x80 * u64::from(tag));
+    zeros.wrapping_sub(HIGH / 0x80) & !zeros & HIGH
 }
 
-/// The lowest place of those, less than [`GROUP`] even if there is none.
+/// The lowest place of those; [`GROUP`] if there is none.
 #[inline]
-fn lowest(places: u128) -> usize {
-    (places.trailing_zeros() / 8) as usize % GROUP
+fn lowest(places: u64) -> usize {
+    ((places | 1 << 63).trailing_zeros() / 8) as usize
 }
 
-fn set(tags: &mut u128, place: usize, tag: u8) {
-    *tags = *tags & !(0xff << (8 * place)) | u128::from(tag) << (8 * place);
+fn byte(tags: u64, at: usize) -> u8 {
+    (tags >> (8 * at)) as u8
 }
 
-/// Occupied cells; a power of two of groups.
-pub(super) struct Table {
-    tags: Vec<u128>,
-    places: Vec<Occupied>,
+fn set(tags: &mut u64, at: usize, byte: u8) {
+    *tags = *tags & !(0xff << (8 * at)) | u64::from(byte) << (8 * at);
+}
+
+/// Places for cells; a power of two of groups.
+struct Places {
+    tags: Storage<u64>,
+    cells: Storage<Occupied>,
     taken: usize,
-    /// Places taken or left.
-    used: usize,
 }
 
-impl Table {
-    pub(super) fn new() -> Self {
-        Self { tags: vec![all(FREE)], places: Vec::new(), taken: 0, used: 0 }
+impl Places {
+    fn new(groups: usize) -> Self {
+        // One place more: that of a cell that is not there.
+        let cells = Storage::zeroed(groups * GROUP + 1);
+        Self { tags: Storage::zeroed(groups), cells, taken: 0 }
     }
 
-    /// The cell, or `none` if it is not there.
     #[inline]
-    pub(super) fn get<'a>(&'a self, hash: u64, cell: &Cell, none: &'a Occupied) -> &'a Occupied {
-        let group = hash as usize & (self.tags.len() - 1);
-        let tags = self.tags[group];
-        let fits = with_tag(tags, tag(hash));
-        let place = self.places.get(group * GROUP + lowest(fits)).unwrap_or(none);
-        let place = select_unpredictable(fits == 0, none, place);
-        let differs = (0..8).fold(0, |differs, axis| differs | place.cell[axis] ^ cell[axis]) != 0;
-        if (fits != 0) & differs | (with_tag(tags, FREE) == 0) {
-            return self.find(hash, cell).map_or(none, |at| &self.places[at]);
-        }
-        place
+    fn group(&self, hash: u64) -> usize {
+        hash as usize & (self.tags.len() - 1)
+    }
+
+    fn next(&self, group: usize) -> usize {
+        (group + 1) & (self.tags.len() - 1)
     }
 
     /// Where a cell is.
-    #[cold]
-    pub(super) fn find(&self, hash: u64, cell: &Cell) -> Option<usize> {
-        let mut group = hash as usize & (self.tags.len() - 1);
+    fn find(&self, hash: u64, cell: &Cell) -> Option<usize> {
+        let mut group = self.group(hash);
         loop {
             let tags = self.tags[group];
             let mut fits = with_tag(tags, tag(hash));
             while fits != 0 {
                 let at = group * GROUP + lowest(fits);
                 fits &= fits - 1;
-                if self.places.get(at).is_some_and(|place| place.cell == *cell && place.len > 0) {
+                if self.cells[at].cell == *cell && self.cells[at].len > 0 {
                     return Some(at);
                 }
             }
-            // There is a free place in some group.
-            if with_tag(tags, FREE) != 0 {
+            if byte(tags, BEYOND) == 0 {
                 return None;
             }
-            group = (group + 1) & (self.tags.len() - 1);
+            group = self.next(group);
         }
     }
 
+    /// Puts in a cell that is not there; there is room. Returns where it is.
+    fn put(&mut self, hash: u64, occupied: Occupied) -> usize {
+        let mut group = self.group(hash);
+        loop {
+            let free = !self.tags[group] & HIGH;
+            let tags = &mut self.tags.values_mut()[group];
+            if free != 0 {
+                let place = lowest(free);
+                set(tags, place, tag(hash));
+                let at = group * GROUP + place;
+                self.cells.values_mut()[at] = occupied;
+                self.taken += 1;
+                return at;
+            }
+            // Once it says 255 it says so for good: then it costs a look more, no more.
+            set(tags, BEYOND, byte(*tags, BEYOND).saturating_add(1));
+            group = self.next(group);
+        }
+    }
+
+    /// Takes out the cell that is at a place.
+    fn remove(&mut self, hash: u64, at: usize) -> Occupied {
+        let mut group = self.group(hash);
+        while group != at / GROUP {
+            let tags = &mut self.tags.values_mut()[group];
+            let beyond = byte(*tags, BEYOND);
+            set(tags, BEYOND, if beyond == u8::MAX { beyond } else { beyond.saturating_sub(1) });
+            group = self.next(group);
+        }
+        set(&mut self.tags.values_mut()[group], at % GROUP, FREE);
+        self.taken -= 1;
+        std::mem::replace(&mut self.cells.values_mut()[at], Occupied::NONE)
+    }
+
+    fn iter(&self) -> impl Iterator<Item = &Occupied> {
+        self.cells.iter().filter(|place| place.len > 0)
+    }
+}
+
+/// Places that are being left.
+struct Leaving {
+    places: Places,
+    /// Groups before this one have been left.
+    group: usize,
+}
+
+/// Occupied cells.
+pub(super) struct Table {
+    places: Places,
+    leaving: Option<Box<Leaving>>,
+}
+
+impl Table {
+    pub(super) fn new() -> Self {
+        Self { places: Places::new(1), leaving: None }
+    }
+
+    /// The cell, or one without tokens if it is not there.
+    #[inline]
+    pub(super) fn get(&self, hash: u64, cell: &Cell) -> &Occupied {
+        let Places { tags, cells, .. } = &self.places;
+        let group = self.places.group(hash);
+        let tags = tags[group];
+        let fits = with_tag(tags, tag(hash));
+        let nowhere = cells.len() - 1;
+        let at = select_unpredictable(fits == 0, nowhere, group * GROUP + lowest(fits));
+        let found = &cells[at];
+        let differs = (0..8).fold(0, |differs, axis| differs | found.cell[axis] ^ cell[axis]) != 0;
+        let beyond = byte(tags, BEYOND) != 0;
+        if ((fits != 0) & differs) | ((fits == 0) & beyond) | self.leaving.is_some() {
+            return self.search(hash, cell).unwrap_or(&cells[nowhere]);
+        }
+        found
+    }
+
+    /// The same, wherever it is.
+    #[cold]
+    fn search(&self, hash: u64, cell: &Cell) -> Option<&Occupied> {
+        let found = |places: &'_ Places| places.find(hash, cell);
+        if let Some(at) = found(&self.places) {
+            return Some(&self.places.cells[at]);
+        }
+        let leaving = &self.leaving.as_ref()?.places;
+        found(leaving).map(|at| &leaving.cells[at])
+    }
+
+    /// Where a cell is, to be changed.
+    pub(super) fn find(&mut self, hash: u64, cell: &Cell) -> Option<usize> {
+        if let Some(at) = self.places.find(hash, cell) {
+            return Some(at);
+        }
+        let leaving = &mut self.leaving.as_mut()?.places;
+        let at = leaving.find(hash, cell)?;
+        let occupied = leaving.remove(hash, at);
+        Some(self.places.put(hash, occupied))
+    }
+
     pub(super) fn at(&mut self, at: usize) -> &mut Occupied {
-        &mut self.places[at]
+        &mut self.places.cells.values_mut()[at]
     }
 
     /// Adds a cell that is not there, with at least one token. Returns where it is.
@@ -106,63 +207,52 @@ impl Table {
         occupied: Occupied,
         hash_of: impl Fn(&Cell) -> u64,
     ) -> usize {
-        if (self.used + 1) * 4 > self.places.len() * 3 {
-            self.grow(hash_of);
+        if self.len() >= self.places.tags.len() * FULL {
+            let places = Places::new(2 * self.places.tags.len());
+            let left = std::mem::replace(&mut self.places, places);
+            debug_assert!(self.leaving.is_none());
+            self.leaving = Some(Box::new(Leaving { places: left, group: 0 }));
         }
-        let at = self.put(hash, occupied);
-        self.taken += 1;
-        at
+        self.leave_some(hash_of);
+        self.places.put(hash, occupied)
     }
 
-    /// Takes a place that is not taken.
-    fn put(&mut self, hash: u64, occupied: Occupied) -> usize {
-        let mut group = hash as usize & (self.tags.len() - 1);
-        let tags = loop {
-            let tags = &mut self.tags[group];
-            if !*tags & all(0x80) != 0 {
-                break tags;
+    /// Moves the cells of some groups that are being left.
+    fn leave_some(&mut self, hash_of: impl Fn(&Cell) -> u64) {
+        let Some(leaving) = &mut self.leaving else { return };
+        let Leaving { places, group } = &mut **leaving;
+        let until = places.tags.len().min(*group + STEP);
+        for occupied in &mut places.cells.values_mut()[*group * GROUP..until * GROUP] {
+            if occupied.len > 0 {
+                let occupied = std::mem::replace(occupied, Occupied::NONE);
+                places.taken -= 1;
+                self.places.put(hash_of(&occupied.cell), occupied);
             }
-            group = (group + 1) & (self.tags.len() - 1);
-        };
-        let place = lowest(!*tags & all(0x80));
-        self.used += usize::from((*tags >> (8 * place)) as u8 == FREE);
-        set(tags, place, tag(hash));
-        let at = group * GROUP + place;
-        self.places[at] = occupied;
-        at
-    }
-
-    /// Makes room for twice the cells that there are.
-    fn grow(&mut self, hash_of: impl Fn(&Cell) -> u64) {
-        let groups = (2 * self.taken).div_ceil(GROUP).next_power_of_two();
-        let mut larger = Self {
-            tags: vec![all(FREE); groups],
-            places: vec![Occupied::NONE; groups * GROUP],
-            taken: self.taken,
-            used: 0,
-        };
-        for occupied in self.iter() {
-            larger.put(hash_of(&occupied.cell), *occupied);
         }
-        *self = larger;
+        *group = until;
+        if until == places.tags.len() {
+            self.leaving = None;
+        }
     }
 
     /// Takes a cell out.
-    pub(super) fn remove(&mut self, at: usize) {
-        let tags = &mut self.tags[at / GROUP];
-        let full = with_tag(*tags, FREE) == 0;
-        set(tags, at % GROUP, if full { LEFT } else { FREE });
-        self.used -= usize::from(!full);
-        self.taken -= 1;
-        self.places[at] = Occupied::NONE;
+    pub(super) fn remove(&mut self, hash: u64, at: usize) {
+        self.places.remove(hash, at);
+    }
+
+    /// Cells that are occupied.
+    fn len(&self) -> usize {
+        self.places.taken + self.leaving.as_ref().map_or(0, |leaving| leaving.places.taken)
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &Occupied> {
-        self.places.iter().filter(|place| place.len > 0)
+        let leaving = self.leaving.iter().flat_map(|leaving| leaving.places.iter());
+        self.places.iter().chain(leaving)
     }
 
     pub(super) fn memory(&self) -> usize {
-        size_of_val(&*self.tags) + size_of_val(&*self.places)
+        let memory = |places: &Places| places.tags.memory() + places.cells.memory();
+        memory(&self.places) + self.leaving.as_ref().map_or(0, |leaving| memory(&leaving.places))
     }
 }
 
@@ -200,14 +290,14 @@ mod tests {
                     }
                     (Some(at), false) => {
                         prop_assert_eq!(map.remove(&number), Some(table.at(at).few[0]));
-                        table.remove(at);
+                        table.remove(hash(&cell), at);
                     }
                     (found, _) => prop_assert_eq!(found.is_some(), map.contains_key(&number)),
                 }
             }
             for number in 0..150 {
                 let cell = [0, 0, 0, number, 0, 0, 0, 0];
-                let found = table.get(hash(&cell), &cell, &Occupied::NONE);
+                let found = table.get(hash(&cell), &cell);
                 let found = (found.len > 0).then_some(found.few[0]);
                 prop_assert_eq!(found, map.get(&number).copied());
             }
