@@ -2,7 +2,9 @@
 
 use std::fs::File;
 use std::io::{Seek, SeekFrom, Write};
-use std::path::Path;
+#[cfg(unix)]
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
@@ -23,11 +25,16 @@ impl TokenGrid {
     /// Saves the grid to a file, in place of one that may be there: a reader finds the old file or
     /// the new one, whole, whenever the process is stopped. Cached connections are not saved.
     ///
+    /// A file that is replaced passes its permissions on, but not its owner. Through a symbolic link,
+    /// what it leads to is replaced. What is copied from a snapshot that the grid was opened from is
+    /// verified first, so that damage is not given new checksums.
+    ///
     /// A grid that has changed since its bulk load is merged into one tree on the way, on the current
     /// rayon pool; call [`TokenGrid::optimize`] before to keep that tree.
     ///
     /// # Errors
-    /// [`Error::Io`]; a file that was there is then unchanged.
+    /// [`Error::Io`]; [`Error::Snapshot`] naming the damaged section of the file that the grid was
+    /// opened from. A file that was there is then unchanged.
     pub fn save(&self, path: impl AsRef<Path>) -> Result<(), Error> {
         self.save_with(path, &[])
     }
@@ -38,17 +45,22 @@ impl TokenGrid {
     /// # Errors
     /// As [`TokenGrid::save`].
     pub fn save_with(&self, path: impl AsRef<Path>, attachment: &[u8]) -> Result<(), Error> {
-        let path = path.as_ref();
+        self.verify()?;
+        let path = &target(path.as_ref()).map_err(io(path.as_ref()))?;
         let folder = match path.parent() {
             Some(folder) if folder != Path::new("") => folder,
             _ => Path::new("."),
         };
         let mut builder = tempfile::Builder::new();
         builder.prefix(".ottava-").suffix(".tmp");
+        let old = std::fs::metadata(path).ok().map(|old| old.permissions());
         #[cfg(unix)]
-        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666)); // less the umask
+        builder.permissions(old.clone().unwrap_or(PermissionsExt::from_mode(0o666))); // less the umask
         let mut file = builder.tempfile_in(folder).map_err(io(path))?;
         self.write(file.as_file_mut(), attachment).map_err(io(path))?;
+        if let Some(old) = old {
+            file.as_file().set_permissions(old).map_err(io(path))?;
+        }
         file.as_file().sync_all().map_err(io(path))?;
         file.persist(path).map_err(|error| io(path)(error.error))?;
         #[cfg(unix)]
@@ -72,7 +84,7 @@ impl TokenGrid {
         let scalars = Scalars {
             options: self.options.clone(),
             cell_size: self.cell_size(),
-            extent: self.extent,
+            extent: tree.extent(),
             bounds: tree.bounds,
             len: slots.len() as u64,
         };
@@ -110,6 +122,16 @@ impl TokenGrid {
         }
         out.finish()
     }
+}
+
+/// Where a symbolic link leads, whether or not there is a file; another path is its own target.
+fn target(path: &Path) -> std::io::Result<PathBuf> {
+    let mut target = path.to_path_buf();
+    for _ in 0..40 {
+        let Ok(next) = std::fs::read_link(&target) else { return Ok(target) };
+        target = target.parent().unwrap_or(Path::new("")).join(next);
+    }
+    path.canonicalize() // which says that they go round in a circle
 }
 
 /// A piece is flushed to the disk while the next is written.

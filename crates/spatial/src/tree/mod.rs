@@ -99,6 +99,14 @@ impl Tree {
             + optional(&self.reach)
     }
 
+    /// The largest magnitude of a coordinate, by axis.
+    pub(crate) fn extent(&self) -> [f32; 8] {
+        let [lo, hi] = &self.bounds;
+        let largest =
+            |axis: usize| if self.len == 0 { 0.0 } else { lo[axis].abs().max(hi[axis].abs()) };
+        std::array::from_fn(largest)
+    }
+
     /// The points with their slots and radii, in tree order.
     pub(crate) fn entries(&self) -> impl Iterator<Item = Entry> {
         let (leaves, slots) = (&*self.leaves, &*self.slots);

@@ -157,6 +157,127 @@ fn every_flipped_bit_is_refused() {
 }
 
 #[test]
+#[cfg(unix)]
+fn damage_is_not_saved_as_if_it_were_whole() {
+    use std::os::unix::fs::FileExt;
+    let folder = tempfile::tempdir().unwrap();
+    let (path, other) = (folder.path().join("grid.ottava"), folder.path().join("other.ottava"));
+    grid(500, Metric::Euclidean).save(&path).unwrap();
+    grid(3, Metric::Euclidean).save(&other).unwrap();
+    let (whole, before) = (fs::read(&path).unwrap(), fs::read(&other).unwrap());
+    // Positions and leaves are far from the first and the last byte.
+    for at in (2048..whole.len()).step_by(whole.len() / 9) {
+        let opened = TokenGrid::open(&path, OPEN[1]).unwrap();
+        let file = fs::File::options().write(true).open(&path).unwrap();
+        file.write_all_at(&[whole[at] ^ 64], at as u64).unwrap();
+        let damaged = [opened, TokenGrid::open(&path, OPEN[1]).unwrap()];
+        for (mut grid, optimized) in damaged.into_iter().zip([true, false]) {
+            if optimized {
+                grid.optimize();
+            }
+            grid.insert(Token::new(1 << 50, [0.5; 8])).unwrap();
+            for to in [&path, &other] {
+                let error = grid.save(to).unwrap_err();
+                assert!(error.to_string().ends_with("checksum mismatch"), "{at}: {error}");
+            }
+        }
+        assert_eq!(fs::read(&other).unwrap(), before);
+        file.write_all_at(&whole[at..=at], at as u64).unwrap();
+    }
+}
+
+#[test]
+#[cfg(unix)]
+fn a_file_that_is_replaced_keeps_its_permissions_and_its_place() {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("grid.ottava");
+    let mode = || fs::metadata(&path).unwrap().permissions().mode() & 0o7777;
+    let grid = grid(20, Metric::Euclidean);
+    for kept in [0o600, 0o444, 0o666, 0o640] {
+        grid.save(&path).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(kept)).unwrap();
+        grid.save(&path).unwrap();
+        assert_eq!(mode(), kept);
+    }
+    // Through links, relative and absolute, one after the other; to a file that is not there too.
+    fs::create_dir(folder.path().join("sub")).unwrap();
+    let (near, far) = (folder.path().join("near"), folder.path().join("sub/far"));
+    symlink("grid.ottava", &near).unwrap();
+    symlink("../near", &far).unwrap();
+    for before in [true, false] {
+        if before {
+            fs::write(&path, "old").unwrap();
+        } else {
+            fs::remove_file(&path).unwrap();
+        }
+        grid.save(&far).unwrap();
+        for link in [&near, &far] {
+            assert!(fs::symlink_metadata(link).unwrap().is_symlink());
+        }
+        assert!(fs::symlink_metadata(&path).unwrap().is_file());
+        assert_same(&grid, &TokenGrid::open(&far, OPEN[0]).unwrap());
+    }
+    let circle = folder.path().join("circle");
+    symlink("circle", &circle).unwrap();
+    assert!(matches!(grid.save(&circle), Err(Error::Io { .. })));
+    let left = fs::read_dir(folder.path()).unwrap().count();
+    assert_eq!(left, 4);
+}
+
+/// By anyone, not only by saving: what is mapped is the file, whatever has its name.
+#[test]
+#[cfg(unix)]
+fn a_mapped_file_may_be_replaced_or_removed() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, other) = (folder.path().join("grid.ottava"), folder.path().join("other"));
+    let grid = grid(500, Metric::Euclidean);
+    grid.save(&path).unwrap();
+    let opened = TokenGrid::open(&path, OPEN[1]).unwrap();
+    fs::write(&other, vec![0xa5; 1 << 16]).unwrap();
+    fs::rename(&other, &path).unwrap();
+    assert_same(&grid, &opened);
+    opened.verify().unwrap();
+    fs::remove_file(&path).unwrap();
+    assert_same(&grid, &opened);
+    opened.save(&path).unwrap();
+    assert_same(&grid, &TokenGrid::open(&path, OPEN[0]).unwrap());
+}
+
+/// The child of the next test: may not write a file as large as the grid.
+#[test]
+fn child_that_has_no_room() {
+    let Some(path) = std::env::var_os("OTTAVA_TEST_NO_ROOM") else { return };
+    let error = grid(20_000, Metric::Euclidean).save(&path).unwrap_err();
+    assert!(matches!(&error, Error::Io { path: named, .. } if *named == *path), "{error}");
+    grid(50, Metric::Euclidean).save(std::path::Path::new(&path).with_extension("small")).unwrap();
+}
+
+#[test]
+#[cfg(unix)]
+fn a_save_that_fails_leaves_the_old_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("grid.ottava");
+    grid(20, Metric::Euclidean).save(&path).unwrap();
+    let before = fs::read(&path).unwrap();
+    // A write past the limit is an error, like one to a full disk, where the signal is ignored.
+    let status = std::process::Command::new("sh")
+        .args(["-c", "trap '' XFSZ; ulimit -f 512 && exec \"$0\" \"$@\""])
+        .arg(std::env::current_exe().unwrap())
+        .args(["snapshot::child_that_has_no_room", "--exact", "--test-threads=1"])
+        .env("OTTAVA_TEST_NO_ROOM", &path)
+        .stdout(std::process::Stdio::null())
+        .status()
+        .unwrap();
+    assert!(status.success(), "{status}");
+    assert_eq!(fs::read(&path).unwrap(), before);
+    let mut left: Vec<_> =
+        fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    left.sort();
+    assert_eq!(left, ["grid.ottava", "grid.small"]);
+}
+
+#[test]
 fn carries_an_attachment() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("grid.ottava");
