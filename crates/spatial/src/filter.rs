@@ -82,8 +82,34 @@ impl TokenGrid {
         Ok(self.filter_bits(bits))
     }
 
-    fn filter_bits(&self, bits: Vec<u64>) -> Filter {
+    /// Bits of slots in which no token is are left out.
+    fn filter_bits(&self, mut bits: Vec<u64>) -> Filter {
+        for (word, alive) in bits.iter_mut().zip(self.store.alive()) {
+            *word &= alive;
+        }
         let count = bits.iter().map(|word| word.count_ones() as usize).sum();
         Filter { grid: self.serial, epoch: self.epoch, bits, count }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ottava_core::Token;
+
+    use super::*;
+    use crate::grid::GridOptions;
+    use crate::query::Query;
+
+    #[test]
+    fn only_tokens_that_are_there_are_admitted() {
+        let mut grid = TokenGrid::new(GridOptions::default()).unwrap();
+        for id in 0..70 {
+            grid.insert(Token::new(id, [id as f32; 8])).unwrap();
+        }
+        grid.remove(3).unwrap();
+        let filter = grid.filter_bits(vec![u64::MAX; 2]);
+        assert_eq!(filter.count(), 69);
+        let found = grid.within(&[0.0; 8], 1e9, &Query::default().filter(&filter)).unwrap();
+        assert_eq!(found.ids, (0..70).filter(|&id| id != 3).collect::<Vec<_>>());
     }
 }
