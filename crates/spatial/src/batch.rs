@@ -5,11 +5,13 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use bytemuck::Zeroable;
 use ndarray::ArrayView2;
 use ottava_core::batch::rows;
 use ottava_core::{NO_TOKEN, TokenId};
 use rayon::prelude::*;
 
+use crate::collect::unpack;
 use crate::error::Error;
 use crate::grid::TokenGrid;
 use crate::queries::{Plan, bound, check_radius};
@@ -44,14 +46,13 @@ impl TokenGrid {
         let k = self.usable_k(k)?;
         let visit = self.visit(positions, &plan)?;
         let n = visit.len();
-        let Some(size) = n.checked_mul(k).filter(|&size| size <= isize::MAX as usize / 16) else {
-            return Err(Error::AnswerTooLarge { rows: n, columns: k });
-        };
+        let too_large = |_| Error::AnswerTooLarge { rows: n, columns: k };
+        let size = n.checked_mul(k).ok_or(()).map_err(too_large)?;
         if size == 0 {
             return Ok(NeighborTable { k, ..NeighborTable::default() });
         }
-        let mut ids: Vec<TokenId> = vec![NO_TOKEN; size];
-        let mut distances = vec![f32::INFINITY; size];
+        let mut ids = filled(NO_TOKEN, size).map_err(too_large)?;
+        let mut distances = filled(f32::INFINITY, size).map_err(too_large)?;
         let answer = |(at, (ids, distances)): (usize, (&mut [TokenId], &mut [f32]))| {
             if cancelled(query.cancel) {
                 return;
@@ -74,15 +75,15 @@ impl TokenGrid {
         }
         Ok(NeighborTable {
             k,
-            ids: visit.restore(&ids, k),
-            distances: visit.restore(&distances, k),
+            ids: visit.restore(&ids, k)?,
+            distances: visit.restore(&distances, k)?,
         })
     }
 
     /// [`TokenGrid::within`] for every row of positions of shape (n, 8), on the current rayon pool.
     ///
     /// # Errors
-    /// As [`TokenGrid::within`], naming the row.
+    /// As [`TokenGrid::within`], naming the row; [`Error::OutOfMemory`].
     pub fn within_batch(
         &self,
         positions: ArrayView2<'_, f32>,
@@ -97,16 +98,18 @@ impl TokenGrid {
             let mut found = Vec::new();
             for at in range {
                 let (position, admission) = (visit.position(at), plan.admission());
-                let emit = |slot, distance| {
-                    part.ids.push(self.store.id(slot));
-                    part.distances.push(distance);
-                };
-                self.within_planned(position, key, query.limit, &plan, admission, &mut found, emit);
+                self.find(position, key, query.limit, &plan, admission, &mut found);
+                self.store.arrange(&mut found, plan.sort);
+                reserve(&mut part.ids, found.len())?;
+                reserve(&mut part.distances, found.len())?;
+                let hits = found.iter().map(|&hit| unpack(hit));
+                part.ids.extend(hits.clone().map(|(_, slot)| self.store.id(slot)));
+                part.distances.extend(hits.map(|(distance, _)| distance));
                 part.indptr.push(part.ids.len() as i64);
             }
-            part
+            Ok(part)
         })?;
-        Ok(visit.assemble(&parts))
+        visit.assemble(&parts)
     }
 
     /// [`TokenGrid::count_within`] for every row of positions of shape (n, 8), on the current rayon
@@ -125,9 +128,9 @@ impl TokenGrid {
         let visit = self.visit(positions, &plan)?;
         let parts = visit.chunks(query.cancel, |range| {
             let count = |at| self.count_planned(visit.position(at), key, &plan) as u64;
-            range.map(count).collect::<Vec<_>>()
+            Ok(range.map(count).collect::<Vec<_>>())
         })?;
-        Ok(visit.restore(&parts.concat(), 1))
+        visit.restore(&parts.concat(), 1)
     }
 
     pub(crate) fn visit(
@@ -177,9 +180,9 @@ impl Visit {
     pub(crate) fn chunks<T: Send>(
         &self,
         cancel: Option<&AtomicBool>,
-        run: impl Fn(std::ops::Range<usize>) -> T + Sync + Send,
+        run: impl Fn(std::ops::Range<usize>) -> Result<T, Error> + Sync + Send,
     ) -> Result<Vec<T>, Error> {
-        let run = |range| if cancelled(cancel) { Err(Error::Cancelled) } else { Ok(run(range)) };
+        let run = |range| if cancelled(cancel) { Err(Error::Cancelled) } else { run(range) };
         let range = |chunk: usize| chunk * CHUNK..((chunk + 1) * CHUNK).min(self.len());
         let chunks = self.len().div_ceil(CHUNK);
         if chunks <= 1 {
@@ -189,20 +192,20 @@ impl Visit {
     }
 
     /// Rows of `width` values in the order of the steps, back in the order of the queries.
-    pub(crate) fn restore<T: Copy + Default + Send + Sync>(
+    pub(crate) fn restore<T: Copy + Zeroable>(
         &self,
         values: &[T],
         width: usize,
-    ) -> Vec<T> {
-        let mut rows = vec![T::default(); values.len()];
+    ) -> Result<Vec<T>, Error> {
+        let mut rows = zeroed(values.len())?;
         for (value, &row) in values.chunks(width).zip(&self.order) {
             rows[row as usize * width..][..width].copy_from_slice(value);
         }
-        rows
+        Ok(rows)
     }
 
     /// Ragged chunks in the order of the steps, as one in the order of the queries.
-    pub(crate) fn assemble(&self, parts: &[Ragged]) -> Ragged {
+    fn assemble(&self, parts: &[Ragged]) -> Result<Ragged, Error> {
         let mut indptr = vec![0_i64; self.len() + 1];
         for (step, &row) in self.order.iter().enumerate() {
             let part = &parts[step / CHUNK].indptr;
@@ -212,7 +215,7 @@ impl Visit {
             indptr[row + 1] += indptr[row];
         }
         let total = indptr[self.len()] as usize;
-        let (mut ids, mut distances) = (vec![NO_TOKEN; total], vec![0.0; total]);
+        let (mut ids, mut distances): (Vec<TokenId>, Vec<f32>) = (zeroed(total)?, zeroed(total)?);
         for (step, &row) in self.order.iter().enumerate() {
             let part = &parts[step / CHUNK];
             let (found_ids, found_distances) = part.row(step % CHUNK);
@@ -220,8 +223,27 @@ impl Visit {
             ids[start..][..found_ids.len()].copy_from_slice(found_ids);
             distances[start..][..found_ids.len()].copy_from_slice(found_distances);
         }
-        Ragged { indptr, ids, distances }
+        Ok(Ragged { indptr, ids, distances })
     }
+}
+
+/// Zeros, which the system gives without writing them.
+pub(crate) fn zeroed<T: Zeroable>(len: usize) -> Result<Vec<T>, Error> {
+    let bytes = len.saturating_mul(size_of::<T>());
+    bytemuck::allocation::try_zeroed_vec(len).map_err(|()| Error::OutOfMemory { bytes })
+}
+
+fn filled<T: Clone>(value: T, len: usize) -> Result<Vec<T>, ()> {
+    let mut values = Vec::new();
+    values.try_reserve_exact(len).map_err(|_| ())?;
+    values.resize(len, value);
+    Ok(values)
+}
+
+/// Makes room for more values of an answer that grows.
+pub(crate) fn reserve<T>(values: &mut Vec<T>, more: usize) -> Result<(), Error> {
+    let bytes = more.saturating_mul(size_of::<T>());
+    values.try_reserve(more).map_err(|_| Error::OutOfMemory { bytes })
 }
 
 fn cancelled(flag: Option<&AtomicBool>) -> bool {

@@ -7,12 +7,15 @@ use ottava_core::point::check_coordinates;
 use std::borrow::Cow;
 use std::marker::PhantomData;
 
+use crate::batch::zeroed;
 use crate::error::Error;
 use crate::kernel::{self, LANES, Lanes, Op, Simd};
 use crate::metric::{Keys, Measure, Metric, with_keys};
 use crate::tree::{Probe, column_keys};
+use crate::whitening::{Whitening, mean};
 
-/// The distance of two points.
+/// The distance of two points. As everywhere, Euclidean distances lose digits below about 1e-19 and
+/// are 0 below about 1e-23, where `f32` cannot hold their squares.
 ///
 /// # Errors
 /// [`Error::Core`] for a coordinate that is not finite or too large, row 0 for `a`, row 1 for `b`.
@@ -21,7 +24,7 @@ pub fn distance(a: &[f32; 8], b: &[f32; 8], metric: &Metric) -> Result<f32, Erro
     check_coordinates(1, b)?;
     let measure = metric.measure([1.0; 8]);
     let key = match metric.whitening() {
-        Some(_) => measure.key(&whiten(metric, 1, b)?, &whiten(metric, 0, a)?),
+        Some(whitening) => measure.key(&whiten(whitening, &a.map(f64::from), 1, b)?, &[0.0; 8]),
         None => measure.key(b, a),
     };
     Ok(measure.distance(key))
@@ -36,7 +39,7 @@ pub fn distances(
     points: ArrayView2<'_, f32>,
     metric: &Metric,
 ) -> Result<Vec<f32>, Error> {
-    let mut out = vec![0.0; points.nrows()];
+    let mut out = zeroed(points.nrows())?;
     distances_into(position, points, metric, &mut out)?;
     Ok(out)
 }
@@ -54,14 +57,14 @@ pub fn distances_into(
     out: &mut [f32],
 ) -> Result<(), Error> {
     check_coordinates(0, position)?;
-    let position = whiten(metric, 0, position)?;
-    let points = whitened(metric, points)?;
+    let points = whitened(metric, &position.map(f64::from), rows(points)?)?;
+    let position = if metric.whitening().is_some() { &[0.0; 8] } else { position };
     if out.len() != points.len() {
         return Err(Error::OutLength { expected: points.len(), found: out.len() });
     }
     let measure = metric.measure([1.0; 8]);
     with_keys!(measure, K => kernel::run(kernel::current(), OneToMany::<K> {
-        position: &position,
+        position,
         points: &points,
         measure: &measure,
         out,
@@ -103,10 +106,12 @@ pub fn pairwise_into(
     metric: &Metric,
     out: &mut [f32],
 ) -> Result<(), Error> {
-    let (left, right) = (whitened(metric, left)?, whitened(metric, right)?);
+    let (left, right) = (rows(left)?, rows(right)?);
     for (row, position) in left.iter().enumerate() {
         check_coordinates(row, position)?;
     }
+    let center = if metric.whitening().is_some() { mean(&left) } else { [0.0; 8] };
+    let (left, right) = (whitened(metric, &center, left)?, whitened(metric, &center, right)?);
     let expected = left.len().saturating_mul(right.len());
     if out.len() != expected {
         return Err(Error::OutLength { expected, found: out.len() });
@@ -122,9 +127,13 @@ pub fn pairwise_into(
     Ok(())
 }
 
-fn whiten(metric: &Metric, row: usize, position: &[f32; 8]) -> Result<[f32; 8], Error> {
-    let Some(whitening) = metric.whitening() else { return Ok(*position) };
-    let white = whitening.apply(position);
+fn whiten(
+    whitening: &Whitening,
+    center: &[f64; 8],
+    row: usize,
+    position: &[f32; 8],
+) -> Result<[f32; 8], Error> {
+    let white = whitening.apply_around(center, position);
     match white.iter().position(|x| x.abs() > MAX_MAGNITUDE || x.is_nan()) {
         Some(axis) => Err(Error::Scaled { row, axis, value: position[axis] }),
         None => Ok(white),
@@ -133,13 +142,11 @@ fn whiten(metric: &Metric, row: usize, position: &[f32; 8]) -> Result<[f32; 8], 
 
 fn whitened<'a>(
     metric: &Metric,
-    points: ArrayView2<'a, f32>,
+    center: &[f64; 8],
+    rows: Cow<'a, [[f32; 8]]>,
 ) -> Result<Cow<'a, [[f32; 8]]>, Error> {
-    let rows = rows(points)?;
-    if metric.whitening().is_none() {
-        return Ok(rows);
-    }
-    let white = rows.iter().enumerate().map(|(row, position)| whiten(metric, row, position));
+    let Some(whitening) = metric.whitening() else { return Ok(rows) };
+    let white = rows.iter().enumerate().map(|(row, p)| whiten(whitening, center, row, p));
     Ok(Cow::Owned(white.collect::<Result<_, _>>()?))
 }
 

@@ -100,13 +100,19 @@ pub enum Error {
         /// The length of the slice.
         found: usize,
     },
-    /// The answer has more entries than memory can address.
+    /// The answer has more entries than memory can address, or than it has room for.
     #[error("the answer would hold {rows} x {columns} values")]
     AnswerTooLarge {
         /// Rows of the answer.
         rows: usize,
         /// Columns of the answer.
         columns: usize,
+    },
+    /// Memory cannot hold an answer whose size was not known before.
+    #[error("memory cannot hold the answer: there is no room for {bytes} more bytes")]
+    OutOfMemory {
+        /// What was asked of the system, and refused.
+        bytes: usize,
     },
     /// The flag that ends a query early was set.
     #[error("the query was cancelled")]

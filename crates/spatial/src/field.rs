@@ -1,5 +1,6 @@
 //! Influence, its gradient, and density.
 
+use bytemuck::Zeroable;
 use ndarray::ArrayView2;
 use ottava_core::batch::rows;
 
@@ -120,8 +121,8 @@ impl TokenGrid {
     /// The Euclidean volume in m axes is `pi^(m/2) / gamma(m/2 + 1) * r^m`: `pi^4 / 24 * r^8` in eight.
     ///
     /// # Errors
-    /// [`Error::Radius`] unless the radius is positive and finite; otherwise as
-    /// [`TokenGrid::count_within_batch`].
+    /// [`Error::Radius`] unless the radius is positive and finite, and large enough for densities
+    /// that are finite: `r^8` is 0 below about 1e-40. Otherwise as [`TokenGrid::count_within_batch`].
     pub fn density(
         &self,
         points: ArrayView2<'_, f32>,
@@ -132,13 +133,16 @@ impl TokenGrid {
             return Err(Error::Radius { radius });
         }
         let volume = volume(&self.plan(query)?.measure, radius);
+        if !(self.len().max(1) as f64 / volume).is_finite() {
+            return Err(Error::Radius { radius });
+        }
         let counts = self.count_within_batch(points, radius, query)?;
         Ok(counts.into_iter().map(|count| count as f64 / volume).collect())
     }
 
     /// Calls `answer` for every point with the slots that have influence on it and their distances,
     /// by id, in parallel.
-    fn at_sources<T: Copy + Default + Send + Sync>(
+    fn at_sources<T: Copy + Zeroable + Send + Sync>(
         &self,
         points: ArrayView2<'_, f32>,
         answer: impl Fn(&[f32; 8], &[(u32, f32)]) -> T + Sync + Send,
@@ -162,9 +166,9 @@ impl TokenGrid {
                 sources.sort_unstable_by_key(|&(slot, _)| self.store.id(slot));
                 answer(point, &sources)
             };
-            range.map(at).collect::<Vec<_>>()
+            Ok(range.map(at).collect::<Vec<_>>())
         })?;
-        Ok(visit.restore(&parts.concat(), 1))
+        visit.restore(&parts.concat(), 1)
     }
 
     fn source(&self, slot: u32) -> f64 {

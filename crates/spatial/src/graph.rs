@@ -6,7 +6,7 @@ use std::ops::Range;
 use ottava_core::TokenId;
 use rayon::prelude::*;
 
-use crate::batch::{CHUNK, Visit};
+use crate::batch::{CHUNK, Visit, reserve, zeroed};
 use crate::collect::{HitsOfEach, Nearest, NearestOfEach, hit, keys_to_distances, unpack};
 use crate::error::Error;
 use crate::field::Falloff;
@@ -53,7 +53,7 @@ impl TokenGrid {
     /// chooses the other tokens.
     ///
     /// # Errors
-    /// As [`TokenGrid::within`] and [`TokenGrid::nearest`].
+    /// As [`TokenGrid::within`] and [`TokenGrid::nearest`]; [`Error::OutOfMemory`].
     pub fn connect(
         &self,
         by: Connect,
@@ -97,8 +97,8 @@ impl TokenGrid {
             indptr[at] += indptr[at - 1];
         }
         let links = indptr.last().map_or(0, |&end| end as usize);
-        let (mut indices, mut distances) = (vec![0; links], vec![0.0; links]);
-        let mut strengths = vec![0.0; links];
+        let (mut indices, mut distances) = (zeroed(links)?, zeroed(links)?);
+        let mut strengths = zeroed(links)?;
         let mut blocks: Vec<Block<'_>> = Vec::new();
         let mut rest = (&mut indices[..], &mut distances[..], &mut strengths[..]);
         for (at, ends) in indptr[1..].chunks(CHUNK).enumerate() {
@@ -141,7 +141,7 @@ impl TokenGrid {
         range: Range<usize>,
         plan: &Plan<'_>,
         &Wanted { k, bound, sort }: &Wanted,
-    ) -> Part {
+    ) -> Result<Part, Error> {
         let mut part = Part::default();
         let mut found = <[Vec<u64>; LANES]>::default();
         for from in range.clone().step_by(LANES) {
@@ -152,7 +152,7 @@ impl TokenGrid {
                 for (step, &admission) in steps.zip(&admissions) {
                     let position = visit.position(step);
                     self.find(position, bound, k, plan, admission, &mut found[0]);
-                    part.push(self, &mut found[0], sort);
+                    part.push(self, &mut found[0], sort)?;
                 }
                 continue;
             }
@@ -165,7 +165,7 @@ impl TokenGrid {
                 for nearest in each.into_points() {
                     found[0].clear();
                     nearest.finish(|slot, distance| found[0].push(hit(distance, slot)));
-                    part.push(self, &mut found[0], sort);
+                    part.push(self, &mut found[0], sort)?;
                 }
             } else {
                 let mut each = HitsOfEach::new(bound, &admissions, found);
@@ -173,11 +173,11 @@ impl TokenGrid {
                 found = each.found;
                 for found in found.iter_mut().take(points.len()) {
                     keys_to_distances(found, &measure);
-                    part.push(self, found, sort);
+                    part.push(self, found, sort)?;
                 }
             }
         }
-        part
+        Ok(part)
     }
 
     /// Offers the tokens near a few positions to each of them.
@@ -226,10 +226,12 @@ struct Part {
 
 impl Part {
     /// Adds the answer of a step; `found` holds distances.
-    fn push(&mut self, grid: &TokenGrid, found: &mut [u64], sort: bool) {
+    fn push(&mut self, grid: &TokenGrid, found: &mut [u64], sort: bool) -> Result<(), Error> {
         grid.store.arrange(found, sort);
+        reserve(&mut self.links, found.len())?;
         self.links.extend_from_slice(found);
         self.ends.push(self.links.len());
+        Ok(())
     }
 
     fn row(&self, step: usize) -> &[u64] {

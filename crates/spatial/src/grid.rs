@@ -17,6 +17,7 @@ use crate::metric::{Measure, Metric};
 use crate::storage::Storage;
 use crate::store::{MAX_SLOTS, Store, reach};
 use crate::tree::Entry;
+use crate::whitening::mean;
 
 /// Positions of a bulk load that one task checks.
 const CHECKED: usize = 1 << 13;
@@ -81,7 +82,8 @@ pub struct TokenGrid {
     pub(crate) serial: u64,
     /// Counts changes.
     pub(crate) epoch: u64,
-    /// The largest magnitude so far of a measured coordinate, by axis.
+    /// The largest magnitude of a measured coordinate, by axis, of the tokens that are there or were
+    /// since the forest was last one tree.
     pub(crate) extent: [f32; 8],
     /// The snapshot it was opened from.
     pub(crate) file: Option<crate::snapshot::File>,
@@ -129,6 +131,7 @@ impl TokenGrid {
         if batch.len() > MAX_SLOTS {
             return Err(Error::Full { limit: MAX_SLOTS });
         }
+        grid.center(batch.positions());
         let mut entries = Storage::<Entry>::zeroed(batch.len());
         let refused = AtomicBool::new(false);
         let rows = batch.positions().par_iter().enumerate().with_min_len(CHECKED);
@@ -150,9 +153,7 @@ impl TokenGrid {
         );
         let duplicate = |row: usize| Error::DuplicateId { row, id: batch.ids()[row] };
         (grid.forest, grid.store) = (forest, store.map_err(duplicate)?);
-        if let [tree] = grid.forest.trees() {
-            tree.bounds.iter().for_each(|corner| widen(&mut grid.extent, corner));
-        }
+        grid.extent = grid.forest.single().map_or([0.0; 8], |tree| tree.extent());
         if grid.options.cell_size.is_none() {
             let scales = &grid.measure.scales;
             grid.side = Side::new(choose_cell_size(&grid.forest, scales), scales);
@@ -172,7 +173,8 @@ impl TokenGrid {
         Self::from_batch(&TokenBatch::new(ids, positions)?, options)
     }
 
-    /// The options the grid was made with.
+    /// The options the grid was made with; a [`Whitening`](crate::Whitening) in them is taken around
+    /// the first tokens of the grid.
     pub fn options(&self) -> &GridOptions {
         &self.options
     }
@@ -247,6 +249,7 @@ impl TokenGrid {
     /// [`Error::Scaled`], [`Error::Full`].
     pub fn insert(&mut self, token: Token) -> Result<(), Error> {
         check_token(&token)?;
+        self.center(&[token.position.0]);
         let position = self.measured(0, &token.position.0)?;
         if self.contains(token.id) {
             return Err(Error::DuplicateId { row: 0, id: token.id });
@@ -266,6 +269,7 @@ impl TokenGrid {
         batch: &TokenBatch<'_>,
         on_duplicate: OnDuplicate,
     ) -> Result<usize, Error> {
+        self.center(batch.positions());
         let mut positions = Vec::with_capacity(batch.len());
         for (row, position) in batch.positions().iter().enumerate() {
             positions.push(self.measured(row, position)?);
@@ -384,6 +388,7 @@ impl TokenGrid {
     pub fn optimize(&mut self) {
         let mut entries = self.forest.entries(self.store.alive());
         self.forest = Forest::bulk(&mut entries, self.measure.scales);
+        self.extent = self.forest.single().map_or([0.0; 8], |tree| tree.extent());
         // No tree refers to a dead slot now.
         self.store.reclaim_all();
         self.epoch += 1;
@@ -407,6 +412,16 @@ impl TokenGrid {
 
     fn check_room(&self, tokens: usize) -> Result<(), Error> {
         if tokens <= self.store.room() { Ok(()) } else { Err(Error::Full { limit: MAX_SLOTS }) }
+    }
+
+    /// Takes the whitening of a grid that never held a token around the first ones, where its
+    /// rounding is least.
+    fn center(&mut self, positions: &[[f32; 8]]) {
+        if let Metric::Mahalanobis(whitening) = &self.options.metric
+            && self.store.slots() == 0
+        {
+            self.options.metric = Metric::Mahalanobis(whitening.around(mean(positions)));
+        }
     }
 
     /// The coordinates that distances are measured in: whitened, or as they are.

@@ -5,6 +5,10 @@
 //! and the slow reference alike. Rounding is monotone, so the bound of a box is never above the
 //! distance of a point in it, and no epsilon is needed.
 //!
+//! All of it is `f32` arithmetic, so there is a floor: squares below about 1e-38 lose digits and those
+//! below 1e-45 are 0. Differences under about 1e-19 lose digits in the Euclidean distances, and those
+//! under about 1e-23 count as 0; the Manhattan and Chebyshev distances have no floor of their own.
+//!
 //! A *key* is what is compared while searching: the sum of squares for the Euclidean distances, the
 //! distance itself for the others.
 
@@ -25,7 +29,7 @@ pub enum Metric {
     /// `max of |d_a|`
     Chebyshev,
     /// `sqrt((p - q)^T C^-1 (p - q))` for a covariance `C`: the Euclidean distance after whitening.
-    /// Axes and scales cannot be chosen with it.
+    /// Axes and scales cannot be chosen with it. See [`Whitening`] for how it is rounded.
     Mahalanobis(Whitening),
 }
 

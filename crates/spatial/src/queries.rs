@@ -115,8 +115,8 @@ impl TokenGrid {
     }
 
     /// The ids of the tokens in a box, both corners inclusive, ascending. The corners are positions,
-    /// not scaled; they may be infinite. Of the query, `axes`, `filter` and `exclude` apply: the box
-    /// is unbounded along the other axes.
+    /// not scaled, so an axis whose scale is 0 bounds like any other; they may be infinite. Of the
+    /// query, `axes`, `filter` and `exclude` apply: the box is unbounded along the other axes.
     ///
     /// # Errors
     /// [`Error::Box`] for a lower corner above the upper one or NaN; otherwise as
@@ -137,7 +137,7 @@ impl TokenGrid {
             }
         }
         let whitened = self.options.metric.whitening().is_some();
-        let plan = self.plan(&if whitened { Query { axes: None, ..*query } } else { *query })?;
+        let plan = self.plan(&Query { axes: None, scales: None, ..*query })?;
         let admission = plan.admission();
         let mut ids = Vec::new();
         let inside = |p: &[f32; 8]| (0..8).all(|axis| lo[axis] <= p[axis] && p[axis] <= hi[axis]);
@@ -256,7 +256,7 @@ impl TokenGrid {
         found: &mut Vec<u64>,
         mut emit: impl FnMut(u32, f32),
     ) {
-        self.find(position, key, limit.map(|limit| limit.min(self.len())), plan, admission, found);
+        self.find(position, key, limit, plan, admission, found);
         self.store.arrange(found, plan.sort);
         for &hit in found.iter() {
             let (distance, slot) = unpack(hit);
@@ -264,19 +264,20 @@ impl TokenGrid {
         }
     }
 
-    /// All within a key, or the `k` nearest of them, as hits that hold distances.
+    /// All within a key, or the `limit` nearest of them, as hits that hold distances.
     pub(crate) fn find(
         &self,
         position: &[f32; 8],
         key: f32,
-        k: Option<usize>,
+        limit: Option<usize>,
         plan: &Plan<'_>,
         admission: Admission<'_>,
         found: &mut Vec<u64>,
     ) {
         found.clear();
-        if let Some(k) = k {
-            let emit = |slot, distance| found.push(hit(distance, slot));
+        if let Some(limit) = limit {
+            let (k, emit) =
+                (limit.min(self.len()), |slot, distance| found.push(hit(distance, slot)));
             self.nearest_planned(position, k, key, plan, admission, emit);
         } else {
             self.collect(position, plan, &mut Hits { bound: key, admission, found });

@@ -11,7 +11,9 @@ use crate::filter::Filter;
 pub struct Query<'a> {
     /// Measures along these axes only; default, the axes of the grid.
     pub axes: Option<AxisSet>,
-    /// Scales in place of those of the grid. Axes that the grid leaves out stay out unless `axes`
+    /// Scales in place of those of the grid; not so large that a distance to a token could overflow,
+    /// which is taken to be as far as any was since the last bulk load, `optimize` or `save` and
+    /// `open`. Axes that the grid leaves out stay out unless `axes`
     /// names them.
     pub scales: Option<Scales>,
     /// For nearest: the largest distance to accept, inclusive, in the units of the metric.

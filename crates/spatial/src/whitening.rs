@@ -11,6 +11,10 @@ use crate::error::Error;
 
 /// The map `x -> L^-1 (x - m)`, where `L L^T` is the Cholesky factorization of a covariance and `m`
 /// the mean it was taken around.
+///
+/// Distances do not depend on `m` but for rounding: whitened coordinates are `f32`, so a distance is
+/// off by about 1e-7 of how far the points are from `m`. A grid takes the map around the mean of the
+/// first tokens that it gets, and `distance`, `distances` and `pairwise` around their first argument.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Whitening(Arc<Numbers>);
 
@@ -35,13 +39,7 @@ impl Whitening {
         if rows.len() < 2 {
             return Err(Error::Covariance);
         }
-        let mut mean = [0.0; 8];
-        for row in rows.iter() {
-            for axis in 0..8 {
-                mean[axis] += f64::from(row[axis]);
-            }
-        }
-        let mean = mean.map(|sum| sum / rows.len() as f64);
+        let mean = mean(&rows);
         let mut covariance = [[0.0; 8]; 8];
         for row in rows.iter() {
             let d: [f64; 8] = std::array::from_fn(|axis| f64::from(row[axis]) - mean[axis]);
@@ -52,8 +50,7 @@ impl Whitening {
             }
         }
         let covariance = covariance.map(|row| row.map(|sum| sum / (rows.len() - 1) as f64));
-        let inverse = Self::from_covariance(&covariance)?.0.inverse;
-        Ok(Self(Arc::new(Numbers { mean, inverse })))
+        Ok(Self::from_covariance(&covariance)?.around(mean))
     }
 
     /// From a covariance, by rows; around the origin.
@@ -80,8 +77,18 @@ impl Whitening {
 
     /// The whitened coordinates of a position.
     pub fn apply(&self, position: &[f32; 8]) -> [f32; 8] {
-        let d: [f64; 8] = std::array::from_fn(|axis| f64::from(position[axis]) - self.0.mean[axis]);
+        self.apply_around(&self.0.mean, position)
+    }
+
+    /// The whitened coordinates of a position, with another place in place of the mean.
+    pub(crate) fn apply_around(&self, mean: &[f64; 8], position: &[f32; 8]) -> [f32; 8] {
+        let d: [f64; 8] = std::array::from_fn(|axis| f64::from(position[axis]) - mean[axis]);
         std::array::from_fn(|i| (0..=i).map(|j| self.0.inverse[i][j] * d[j]).sum::<f64>() as f32)
+    }
+
+    /// The same map around another place.
+    pub(crate) fn around(&self, mean: [f64; 8]) -> Self {
+        Self(Arc::new(Numbers { mean, inverse: self.0.inverse }))
     }
 
     /// The gradient in positions of a function whose gradient in whitened coordinates is `g`.
@@ -100,6 +107,17 @@ impl Whitening {
         let inverse: [[f64; 8]; 8] = inverse.as_chunks::<8>().0.try_into().ok()?;
         Some(Self(Arc::new(Numbers { mean: *mean, inverse })))
     }
+}
+
+/// The mean of positions; the origin if there are none.
+pub(crate) fn mean(positions: &[[f32; 8]]) -> [f64; 8] {
+    let mut mean = [0.0; 8];
+    for position in positions {
+        for axis in 0..8 {
+            mean[axis] += f64::from(position[axis]);
+        }
+    }
+    mean.map(|sum| sum / positions.len().max(1) as f64)
 }
 
 #[cfg(test)]

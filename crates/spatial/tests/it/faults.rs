@@ -66,6 +66,183 @@ fn huge_radii_do_not_hang() {
         assert_eq!(grid.within(&[5.0; 8], radius, &query).unwrap().ids, [0]);
         assert_eq!(grid.connections(0, radius, Falloff::Linear, &query).unwrap().ids, [0_u64; 0]);
     }
+    // Many tokens, each in a cell of its own with more empty ones between than anyone could look at.
+    let mut data = points(Shape::Uniform, 3000, &mut rng(22));
+    data.as_flattened_mut().iter_mut().for_each(|x| *x *= 1e5);
+    let ids: Vec<u64> = (0..3000).collect();
+    let options = GridOptions { cell_size: Some(1e-3), ..GridOptions::default() };
+    let mut grid = TokenGrid::from_arrays(&ids, view(&data), options).unwrap();
+    assert_eq!(grid.occupied_cells().len(), 3000);
+    for radius in [1e10, 1e18, f32::MAX, f32::INFINITY] {
+        assert_eq!(grid.count_within(&[5.0; 8], radius, &query).unwrap(), grid.len());
+        assert_eq!(grid.within(&[5.0; 8], radius, &query.sort(false)).unwrap().ids, grid.ids());
+        let ask = |grid: &TokenGrid| grid.connections(0, radius, Falloff::Linear, &query).unwrap();
+        assert_eq!(ask(&grid).ids.len(), grid.len() - 1);
+        // A change is told to the cache, and the ball is held against the cell that changed.
+        grid.insert(Token::new(5000 + grid.len() as u64, [-1e5; 8])).unwrap();
+        assert_eq!(ask(&grid).ids.len(), grid.len() - 1);
+        let by = Connect::Radius(radius);
+        let graph = grid.connect(by, Falloff::Linear, &query.limit(2)).unwrap();
+        assert_eq!(graph.indices.len(), 2 * grid.len());
+    }
+}
+
+/// What the arithmetic of `f32` cannot tell from nothing, and what it can.
+#[test]
+fn euclidean_distances_have_a_floor() {
+    use ottava_spatial::distance;
+    let of = |metric: &Metric, x: f32| distance(&[x; 8], &[0.0; 8], metric).unwrap();
+    let grid = |x: f32| {
+        let data = [[0.0; 8], [x; 8], [3.0 * x; 8]];
+        TokenGrid::from_arrays(&[5, 4, 3], view(&data), GridOptions::default()).unwrap()
+    };
+    let nearest = |x: f32| grid(x).nearest(&[2.9 * x; 8], 3, &Query::default()).unwrap().ids;
+    for x in [1e-24_f32, 1e-30, 1e-44] {
+        assert_eq!(of(&Metric::Euclidean, x), 0.0);
+        assert_eq!(of(&Metric::SquaredEuclidean, x), 0.0);
+        // All at the same place, so by id.
+        assert_eq!(nearest(x), [3, 4, 5]);
+        assert_eq!(grid(x).count_within(&[0.0; 8], 0.0, &Query::default()).unwrap(), 3);
+        assert_eq!(of(&Metric::Manhattan, x), 8.0 * x);
+        assert_eq!(of(&Metric::Chebyshev, x), x);
+    }
+    for x in [1e-19_f32, 1e-15, 1.0, 1e17] {
+        let expected = 8.0_f64.sqrt() * f64::from(x);
+        assert!((f64::from(of(&Metric::Euclidean, x)) - expected).abs() < 1e-6 * expected, "{x}");
+        assert_eq!(nearest(x), [3, 4, 5]);
+        assert_eq!(grid(x).count_within(&[0.0; 8], 0.0, &Query::default()).unwrap(), 1);
+    }
+}
+
+/// The child of the next test: asks for more than it may have.
+#[test]
+fn child_that_asks_for_too_much() {
+    if std::env::var_os("OTTAVA_TEST_TOO_MUCH").is_none() {
+        return;
+    }
+    let n = 12_000;
+    let data = points(Shape::Uniform, n, &mut rng(23));
+    let ids: Vec<u64> = (0..n as u64).collect();
+    let grid = TokenGrid::from_arrays(&ids, view(&data), GridOptions::default()).unwrap();
+    let (all, query) = (f32::INFINITY, Query::default());
+    let too_large = grid.nearest_batch(view(&data), n, &query);
+    let expected = matches!(too_large, Err(Error::AnswerTooLarge { rows, columns }) if (rows, columns) == (n, n));
+    assert!(expected, "{:?}", too_large.err());
+    let within = grid.within_batch(view(&data), all, &query.sort(false));
+    assert!(matches!(within, Err(Error::OutOfMemory { .. })), "{:?}", within.err());
+    let graph = grid.connect(Connect::Radius(all), Falloff::Linear, &query.sort(false));
+    assert!(matches!(graph, Err(Error::OutOfMemory { .. })), "{:?}", graph.err());
+    // What fits is answered as before.
+    assert_eq!(grid.nearest(&data[0], 1, &query).unwrap().ids, [0]);
+    std::fs::write(std::env::var_os("OTTAVA_TEST_TOO_MUCH").unwrap(), "asked").unwrap();
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn an_answer_that_memory_cannot_hold_is_an_error() {
+    let folder = tempfile::tempdir().unwrap();
+    let done = folder.path().join("done");
+    let status = std::process::Command::new("sh")
+        .args(["-c", "ulimit -v 1000000 && exec \"$0\" \"$@\""])
+        .arg(std::env::current_exe().unwrap())
+        .args(["faults::child_that_asks_for_too_much", "--exact", "--test-threads=1"])
+        .env("OTTAVA_TEST_TOO_MUCH", &done)
+        .stdout(std::process::Stdio::null())
+        .status()
+        .unwrap();
+    assert!(status.success(), "{status}");
+    assert_eq!(std::fs::read(done).unwrap(), b"asked");
+}
+
+#[test]
+fn a_box_bounds_an_axis_whose_scale_is_0() {
+    let scales = Scales::new([0.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0]).unwrap();
+    let data: Vec<_> = (0..50).map(|i| [i as f32; 8]).collect();
+    let ids: Vec<u64> = (0..50).collect();
+    let options = GridOptions { scales, ..GridOptions::default() };
+    let grid = TokenGrid::from_arrays(&ids, view(&data), options).unwrap();
+    let query = Query::default();
+    for query in [query, query.axes(AxisSet::new(&[0]).unwrap())] {
+        assert_eq!(grid.box_query(&[7.0; 8], &[9.5; 8], &query).unwrap(), [7, 8, 9]);
+    }
+}
+
+#[test]
+fn scales_are_held_against_the_tokens_that_are_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("grid.ottava");
+    let query = Query::default().scales(Scales::new([10.0; 8]).unwrap());
+    let mut grid = line(3);
+    grid.insert(Token::new(9, [1e18; 8])).unwrap();
+    assert!(matches!(grid.nearest(&[0.0; 8], 1, &query), Err(Error::QueryScale { .. })));
+    grid.remove(9).unwrap();
+    grid.save(&path).unwrap();
+    let opened = TokenGrid::open(&path, ottava_spatial::OpenOptions::default()).unwrap();
+    assert_eq!(opened.nearest(&[0.0; 8], 1, &query).unwrap().ids, [0]);
+    grid.optimize();
+    assert_eq!(grid.nearest(&[0.0; 8], 1, &query).unwrap().ids, [0]);
+    (0..3).for_each(|id| grid.discard(id).unwrap());
+    grid.optimize();
+    grid.save(&path).unwrap();
+    for mut grid in [grid, TokenGrid::open(&path, ottava_spatial::OpenOptions::default()).unwrap()]
+    {
+        assert!(grid.nearest(&[0.0; 8], 1, &query).unwrap().ids.is_empty());
+        grid.insert(Token::new(1, [1e18; 8])).unwrap();
+        assert!(matches!(grid.nearest(&[0.0; 8], 1, &query), Err(Error::QueryScale { .. })));
+    }
+}
+
+/// Whitened coordinates are rounded, and that must not be to how far the data is from the origin.
+#[test]
+fn the_mahalanobis_distance_is_as_exact_anywhere() {
+    use ottava_spatial::{distance, distances, pairwise};
+    let covariance: [[f64; 8]; 8] = std::array::from_fn(|i| {
+        std::array::from_fn(|j| if i == j { 0.2 + 0.1 * i as f64 } else { 0.02 })
+    });
+    let metric = Metric::Mahalanobis(Whitening::from_covariance(&covariance).unwrap());
+    let matrix = nalgebra::SMatrix::<f64, 8, 8>::from_fn(|i, j| covariance[i][j]);
+    let inverse = matrix.try_inverse().unwrap();
+    let exact = |p: &[f32; 8], q: &[f32; 8]| {
+        let d = nalgebra::SVector::<f64, 8>::from_fn(|i, _| f64::from(p[i]) - f64::from(q[i]));
+        (d.transpose() * inverse * d)[0].sqrt()
+    };
+    let close = |found: f32, expected: f64| (f64::from(found) - expected).abs() <= 2e-6 * expected;
+    for offset in [0.0, 1e3, 1e5, 1e6] {
+        let mut data = points(Shape::Uniform, 1000, &mut rng(24));
+        data.as_flattened_mut().iter_mut().for_each(|x| *x = *x * 2.0 + offset);
+        let ids: Vec<u64> = (0..1000).collect();
+        let options = || GridOptions { metric: metric.clone(), ..GridOptions::default() };
+        let bulk = TokenGrid::from_arrays(&ids, view(&data), options()).unwrap();
+        let mut single = TokenGrid::new(options()).unwrap();
+        let mut batch = TokenGrid::new(options()).unwrap();
+        for (&id, &position) in ids.iter().zip(&data) {
+            single.insert(Token::new(id, position)).unwrap();
+        }
+        let tokens = TokenBatch::from_rows(&ids[..], &data[..]).unwrap();
+        batch.insert_batch(&tokens, ottava_spatial::OnDuplicate::Error).unwrap();
+        let pairs = pairwise(view(&data[..40]), view(&data), &metric).unwrap();
+        for (row, probe) in data[..40].iter().enumerate() {
+            let of: Vec<f64> = data.iter().map(|p| exact(p, probe)).collect();
+            let mut order: Vec<usize> = (0..1000).collect();
+            order.sort_by(|&a, &b| of[a].total_cmp(&of[b]));
+            for grid in [&bulk, &single, &batch] {
+                let found = grid.nearest(probe, 10, &Query::default()).unwrap();
+                for (place, (&id, &distance)) in found.ids.iter().zip(&found.distances).enumerate()
+                {
+                    // Where two are as near but for rounding, either may come first.
+                    let (id, expected) = (id as usize, of[order[place]]);
+                    assert!((of[id] - expected).abs() <= 2e-6 * expected, "{offset} {place}");
+                    assert!(close(distance, of[id]), "{offset} {distance} {}", of[id]);
+                }
+            }
+            let to_all = distances(probe, view(&data), &metric).unwrap();
+            for (other, p) in data.iter().enumerate() {
+                let found =
+                    [to_all[other], pairs[(row, other)], distance(p, probe, &metric).unwrap()];
+                assert!(found.iter().all(|&found| close(found, of[other])), "{offset} {found:?}");
+            }
+        }
+    }
 }
 
 #[test]
@@ -116,6 +293,12 @@ fn a_density_needs_a_radius() {
         let density = grid.density(view(&[[0.0; 8]]), radius, &Query::default());
         assert!(matches!(density, Err(Error::Radius { .. })));
     }
+    // So small that the volume is 0, or that the density overflows.
+    for radius in [1e-45, 1e-42, 1e-40] {
+        let density = grid.density(view(&[[0.0; 8]]), radius, &Query::default());
+        assert!(matches!(density, Err(Error::Radius { .. })), "{radius}");
+    }
+    assert!(grid.density(view(&[[0.0; 8]]), 1e-37, &Query::default()).unwrap()[0].is_finite());
 }
 
 #[test]
