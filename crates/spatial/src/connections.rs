@@ -2,7 +2,8 @@
 //!
 //! The cache holds answers by token and query. Every change of the grid happens in a cell, which then
 //! gets a new version. An answer is still good if no cell that its ball touches has changed since it
-//! was last found good; changes elsewhere do not disturb it.
+//! was last found good; changes elsewhere do not disturb it, unless there are so many of them that
+//! some are forgotten.
 
 use std::collections::VecDeque;
 use std::hash::{Hash, Hasher};
@@ -200,8 +201,9 @@ impl TokenGrid {
     /// The tokens within `radius` of a token, without itself, in the order of [`TokenGrid::within`].
     ///
     /// The strength of a connection is the weight of the other token times the falloff at the
-    /// distance over `radius`. An answer without a filter or exclusions is cached, and dropped only
-    /// when something changed in a cell that its ball touches.
+    /// distance over `radius`. An answer without a filter or exclusions is cached until something
+    /// changes in a cell that its ball touches. It is also computed anew once about four thousand
+    /// other cells have changed since it was last asked for, and when the cache is full.
     ///
     /// # Errors
     /// [`Error::UnknownId`] for the token or an excluded one; otherwise as [`TokenGrid::within`].
@@ -347,6 +349,7 @@ impl TokenGrid {
                 Norm::Max => key.max(gap),
             };
         }
-        key <= f64::from(bound) * (1.0 + 1e-6)
+        // Squares and products that an `f32` cannot hold are 0, or a few of its smallest steps off.
+        key <= f64::from(bound) * (1.0 + 1e-6) + 64.0 * f64::from(f32::from_bits(1))
     }
 }

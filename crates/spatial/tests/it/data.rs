@@ -19,9 +19,13 @@ pub(crate) enum Shape {
     Magnitudes,
     /// Uniform, with one point far away.
     Outlier,
+    /// Smaller than their squares can be.
+    Tiny,
+    /// As large as they may be.
+    Huge,
 }
 
-pub(crate) const SHAPES: [Shape; 8] = [
+pub(crate) const SHAPES: [Shape; 10] = [
     Shape::Uniform,
     Shape::Clustered,
     Shape::Duplicated,
@@ -30,6 +34,8 @@ pub(crate) const SHAPES: [Shape; 8] = [
     Shape::Lattice,
     Shape::Magnitudes,
     Shape::Outlier,
+    Shape::Tiny,
+    Shape::Huge,
 ];
 
 /// A source of randomness from a seed.
@@ -73,6 +79,8 @@ pub(crate) fn points(shape: Shape, n: usize, rng: &mut TestRng) -> Vec<[f32; 8]>
             }),
             Shape::Outlier if i == n / 2 => [1e6; 8],
             Shape::Outlier => uniform(rng, 0.0, 1.0),
+            Shape::Tiny => uniform(rng, -3e-22, 3e-22),
+            Shape::Huge => uniform(rng, -5e17, 5e17),
         })
         .collect()
 }

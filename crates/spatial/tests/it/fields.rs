@@ -6,11 +6,11 @@ use proptest::prelude::*;
 
 use crate::data::{Shape, any_shape, points, rng};
 use crate::naive::{Row, distance, ranked};
-use crate::queries::view;
+use crate::queries::{KINDS, any_choice, any_kind, measured, metric, view};
 
 const FALLOFFS: [Falloff; 3] = [Falloff::Linear, Falloff::Quadratic, Falloff::Gaussian];
 
-fn value(falloff: Falloff, u: f64) -> f64 {
+pub(crate) fn value(falloff: Falloff, u: f64) -> f64 {
     match falloff {
         Falloff::Linear => 1.0 - u,
         Falloff::Quadratic => 1.0 - u * u,
@@ -18,10 +18,11 @@ fn value(falloff: Falloff, u: f64) -> f64 {
     }
 }
 
-fn influence(rows: &[Row], metric: &Metric, falloff: Falloff, q: &[f32; 8]) -> f64 {
+fn influence(grid: &TokenGrid, rows: &[Row], falloff: Falloff, q: &[f32; 8]) -> f64 {
+    let (metric, scales) = (&grid.options().metric, measured(grid, &Query::default()));
     let mut sum = 0.0;
     for row in rows {
-        let d = distance(metric, &[1.0; 8], &row.position, q);
+        let d = distance(metric, &scales, &row.position, q);
         if row.radius > 0.0 && d <= row.radius {
             let u = f64::from(d) / f64::from(row.radius);
             sum += f64::from(row.weight) * f64::from(row.strength) * value(falloff, u);
@@ -30,7 +31,7 @@ fn influence(rows: &[Row], metric: &Metric, falloff: Falloff, q: &[f32; 8]) -> f
     sum
 }
 
-fn build(rows: &[Row], metric: Metric) -> TokenGrid {
+fn build(rows: &[Row], options: GridOptions) -> TokenGrid {
     let column = |of: fn(&Row) -> f32| rows.iter().map(of).collect::<Vec<f32>>();
     let ids: Vec<u64> = rows.iter().map(|row| row.id).collect();
     let data: Vec<_> = rows.iter().map(|row| row.position).collect();
@@ -40,7 +41,6 @@ fn build(rows: &[Row], metric: Metric) -> TokenGrid {
         .unwrap()
         .with_fields(column(|row| row.radius), column(|row| row.strength))
         .unwrap();
-    let options = GridOptions { metric, ..GridOptions::default() };
     let (half, rest) = rows.split_at(rows.len() / 2);
     if rows.len().is_multiple_of(2) {
         return TokenGrid::from_batch(&batch, options).unwrap();
@@ -82,19 +82,53 @@ proptest! {
         seed in any::<u64>(),
         shape in any_shape(),
         n in prop_oneof![0_usize..50, 1000_usize..3000],
+        choice in any_choice(),
     ) {
         let rows = sources(shape, n, seed);
         let probes = points(shape, 20, &mut rng(!seed));
-        for metric in [Metric::Euclidean, Metric::SquaredEuclidean, Metric::Manhattan, Metric::Chebyshev] {
-            let grid = build(&rows, metric.clone());
+        let data: Vec<_> = rows.iter().map(|row| row.position).collect();
+        for kind in KINDS {
+            let grid = build(&rows, choice.options(metric(kind, &data)));
             for falloff in FALLOFFS {
                 let found = grid.influence(view(&probes), falloff).unwrap();
                 for (probe, found) in probes.iter().zip(found) {
-                    let expected = influence(&rows, &metric, falloff, probe);
+                    let expected = influence(&grid, &rows, falloff, probe);
                     let close = (f64::from(found) - expected).abs() <= 1e-6 * (1.0 + expected.abs());
-                    prop_assert!(close, "{} {} {:?} {:?}", found, expected, metric, falloff);
+                    prop_assert!(close, "{} {} {:?} {:?}", found, expected, kind, falloff);
                 }
             }
+        }
+    }
+
+    /// The volumes by other formulas than those of the grid: Dirichlet's, for balls of a p-norm.
+    #[test]
+    fn density_equals_the_formula(
+        seed in any::<u64>(),
+        n in 1_usize..500,
+        kind in any_kind(),
+        choice in any_choice(),
+        radius in prop_oneof![0.01_f32..3.0, Just(1e9)],
+    ) {
+        let rows = sources(Shape::Uniform, n, seed);
+        let data: Vec<_> = rows.iter().map(|row| row.position).collect();
+        let grid = build(&rows, choice.options(metric(kind, &data)));
+        let (query, scales) = choice.query(&grid);
+        let axes = scales.iter().filter(|&&scale| scale != 0.0).count();
+        // gamma(1 + m / 2) for m from 0 to 8, and the radius that is measured along an axis.
+        let half = [1.0, 0.886_226_925_452_758, 1.0, 1.329_340_388_179_137, 2.0, 3.323_350_970_447_843, 6.0, 11.631_728_396_567_448, 24.0];
+        let r = f64::from(radius);
+        let volume = match grid.options().metric {
+            Metric::Manhattan => (1..=axes).fold(1.0, |volume, m| volume * 2.0 * r / m as f64),
+            Metric::Chebyshev => (0..axes).fold(1.0, |volume, _| volume * 2.0 * r),
+            Metric::SquaredEuclidean => (2.0 * half[1] * r.sqrt()).powi(axes as i32) / half[axes],
+            _ => (2.0 * half[1] * r).powi(axes as i32) / half[axes],
+        };
+        let found = grid.density(view(&data), radius, &query).unwrap();
+        for (probe, found) in data.iter().zip(found) {
+            let ranked = ranked(&rows, &grid.options().metric, &scales, probe);
+            let count = ranked.iter().filter(|&&(_, distance)| distance <= radius).count();
+            let expected = count as f64 / volume;
+            prop_assert!((found - expected).abs() <= 1e-9 * expected, "{} {}", found, expected);
         }
     }
 
@@ -106,7 +140,7 @@ proptest! {
         k in 1_usize..20,
     ) {
         let rows = sources(shape, n, seed);
-        let grid = build(&rows, Metric::Euclidean);
+        let grid = build(&rows, GridOptions::default());
         let query = Query::default();
         let graph = grid.connect(Connect::Nearest(k), Falloff::Linear, &query).unwrap();
         let ids = grid.ids();
@@ -150,7 +184,7 @@ fn the_gradient_is_the_slope_of_the_influence() {
     for metric in metrics {
         // Fields that reach everywhere have no edge for the difference to fall over.
         let rows: Vec<_> = rows.iter().map(|row| Row { radius: 40.0, ..*row }).collect();
-        let grid = build(&rows, metric.clone());
+        let grid = build(&rows, GridOptions { metric: metric.clone(), ..GridOptions::default() });
         for falloff in FALLOFFS {
             let at = [0.4, 0.6, 0.35, 0.7, 0.45, 0.55, 0.5, 0.52];
             let gradient = grid.influence_gradient(view(&[at]), falloff).unwrap()[0];
@@ -160,8 +194,8 @@ fn the_gradient_is_the_slope_of_the_influence() {
                 low[axis] -= step;
                 high[axis] += step;
                 let run = f64::from(high[axis]) - f64::from(low[axis]);
-                let rise = influence(&rows, &metric, falloff, &high)
-                    - influence(&rows, &metric, falloff, &low);
+                let rise = influence(&grid, &rows, falloff, &high)
+                    - influence(&grid, &rows, falloff, &low);
                 let (found, expected) = (f64::from(gradient[axis]), rise / run);
                 let close = (found - expected).abs() <= 0.02 * expected.abs() + 0.03;
                 assert!(close, "{found} {expected} {metric:?} {falloff:?} {axis}");

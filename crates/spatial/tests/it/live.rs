@@ -3,13 +3,15 @@
 use std::collections::BTreeMap;
 
 use ottava_core::{Field, Point8, Token, TokenBatch};
-use ottava_spatial::{Error, Falloff, GridOptions, Metric, OnDuplicate, Query, TokenGrid};
+use ottava_spatial::{Error, Falloff, GridOptions, OnDuplicate, Query, TokenGrid, simd};
 use proptest::prelude::*;
 use proptest::test_runner::TestRng;
 
 use crate::data::{Shape, any_shape, points, rng};
+use crate::fields::value;
 use crate::naive::{Row, ranked};
-use crate::queries::{pairs, view};
+use crate::queries::{Choice, any_choice, any_kind, check, metric, view};
+use crate::same::at_level;
 
 /// The grid beside a map of what it should hold.
 struct Twin {
@@ -19,10 +21,15 @@ struct Twin {
 }
 
 impl Twin {
-    fn new(shape: Shape, n: usize, cell_size: Option<f32>, rng: &mut TestRng) -> Self {
+    fn new(
+        shape: Shape,
+        n: usize,
+        options: impl FnOnce(&[[f32; 8]]) -> GridOptions,
+        rng: &mut TestRng,
+    ) -> Self {
         let data = points(shape, n, rng);
         let ids: Vec<u64> = (0..n as u64).collect();
-        let options = GridOptions { cell_size, ..GridOptions::default() };
+        let options = options(&data);
         let grid = TokenGrid::from_arrays(&ids, view(&data), options).unwrap();
         let rows = ids.iter().zip(&data).map(|(&id, &p)| (id, Row::new(id, p))).collect();
         Self { grid, rows, next: n as u64 }
@@ -34,7 +41,9 @@ impl Twin {
     }
 
     fn change(&mut self, shape: Shape, rng: &mut TestRng) {
-        let position = points(shape, 3, rng)[1];
+        // The outlier is one in many.
+        let some = points(shape, 9, rng);
+        let (position, other) = (some[rng.random_range(0..9)], some[0]);
         match rng.random_range(0..10) {
             0..4 => {
                 // An id that was removed may come back.
@@ -68,7 +77,7 @@ impl Twin {
             }
             _ => {
                 let ids = [self.next, self.any_id(rng).unwrap_or(self.next + 1)];
-                let data = [position, [0.5; 8]];
+                let data = [position, other];
                 let batch = TokenBatch::from_rows(&ids[..], &data[..]).unwrap();
                 self.grid.insert_batch(&batch, OnDuplicate::Replace).unwrap();
                 for (&id, &position) in ids.iter().zip(&data) {
@@ -80,28 +89,12 @@ impl Twin {
         assert_eq!(self.grid.len(), self.rows.len());
     }
 
-    fn check(&self, shape: Shape, rng: &mut TestRng) {
-        let query = Query::default();
+    fn check(&self, shape: Shape, choice: &Choice, rng: &mut TestRng) {
         let rows: Vec<_> = self.rows.values().copied().collect();
-        let probe = points(shape, 3, rng)[0];
-        let expected = ranked(&rows, &Metric::Euclidean, &[1.0; 8], &probe);
-        for k in [1, 10, 100] {
-            let found = self.grid.nearest(&probe, k, &query).unwrap();
-            assert_eq!(pairs(&found), &expected[..k.min(rows.len())]);
-        }
-        let radius = expected.get(20).map_or(1.0, |&(_, distance)| distance);
-        let inside = expected.partition_point(|&(_, distance)| distance <= radius);
-        let found = self.grid.within(&probe, radius, &query).unwrap();
-        assert_eq!(pairs(&found), &expected[..inside]);
-        assert_eq!(self.grid.count_within(&probe, radius, &query).unwrap(), inside);
-        let mut box_ids: Vec<_> = rows
-            .iter()
-            .filter(|row| row.position.iter().zip(&probe).all(|(x, p)| x <= p))
-            .map(|row| row.id)
-            .collect();
-        box_ids.sort_unstable();
-        let lo = [f32::NEG_INFINITY; 8];
-        assert_eq!(self.grid.box_query(&lo, &probe, &query).unwrap(), box_ids);
+        let mut probes = points(shape, 2, rng);
+        probes.extend(rows.first().map(|row| row.position));
+        let (query, _) = choice.query(&self.grid);
+        check(&self.grid, &rows, &query, &probes, rng);
     }
 
     fn check_everything(&self) {
@@ -133,13 +126,22 @@ proptest! {
         shape in any_shape(),
         n in prop_oneof![Just(0_usize), Just(3000)],
         steps in 1000_usize..9000,
+        kind in any_kind(),
+        choice in any_choice(),
+        level in prop::sample::select(simd::available()),
+        threads in 1_usize..5,
     ) {
         let mut rng = rng(seed);
-        let mut twin = Twin::new(shape, n, None, &mut rng);
+        let mut twin = Twin::new(shape, n, |data| choice.options(metric(kind, data)), &mut rng);
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        let mut check_rng = crate::data::rng(!seed);
+        let mut check = |twin: &Twin| {
+            at_level(level, || pool.install(|| twin.check(shape, &choice, &mut check_rng)));
+        };
         for step in 0..steps {
             twin.change(shape, &mut rng);
-            if step % 97 == 0 {
-                twin.check(shape, &mut rng);
+            if step % 797 == 0 {
+                check(&twin);
             }
             if step % 1500 == 0 {
                 twin.check_everything();
@@ -147,43 +149,82 @@ proptest! {
         }
         twin.check_everything();
         twin.grid.optimize();
-        twin.check(shape, &mut rng);
+        check(&twin);
         twin.change(shape, &mut rng);
         twin.check_everything();
     }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
 
     #[test]
     fn the_cache_never_differs_from_no_cache(
         seed in any::<u64>(),
         shape in any_shape(),
-        cell_size in prop::option::of(0.05_f32..2.0),
+        kind in any_kind(),
+        choice in any_choice(),
         radius_rank in 1_usize..30,
+        limit in prop::option::of(0_usize..10),
+        sort in any::<bool>(),
+        falloff in prop::sample::select(vec![Falloff::Linear, Falloff::Quadratic, Falloff::Gaussian]),
     ) {
         let mut rng = rng(seed);
-        let mut twin = Twin::new(shape, 150, cell_size, &mut rng);
-        let query = Query::default();
-        for _ in 0..400 {
+        let mut twin = Twin::new(shape, 150, |data| choice.options(metric(kind, data)), &mut rng);
+        let (mut query, scales) = choice.query(&twin.grid);
+        (query.limit, query.sort) = (limit, sort);
+        for _ in 0..200 {
             twin.change(shape, &mut rng);
             for _ in 0..4 {
                 let Some(id) = twin.any_id(&mut rng) else { continue };
                 let rows: Vec<_> = twin.rows.values().copied().collect();
-                let own = twin.rows[&id];
-                let mut expected = ranked(&rows, &Metric::Euclidean, &[1.0; 8], &own.position);
+                let (own, metric) = (twin.rows[&id], &twin.grid.options().metric);
+                let mut expected = ranked(&rows, metric, &scales, &own.position);
                 // A few radii, so that the same question comes again.
                 let near = expected.get(radius_rank).map_or(1.0, |&(_, distance)| distance);
-                let radius = near.log2().ceil().exp2();
+                let radius = if rng.random_range(0..8) == 0 { 0.0 } else { near.log2().ceil().exp2() };
                 expected.retain(|&(other, distance)| other != id && distance <= radius);
-                let found = twin.grid.connections(id, radius, Falloff::Linear, &query).unwrap();
+                expected.truncate(limit.unwrap_or(usize::MAX));
+                if !sort {
+                    expected.sort_by_key(|&(id, _)| id);
+                }
+                let found = twin.grid.connections(id, radius, falloff, &query).unwrap();
                 let found_pairs: Vec<_> =
                     found.ids.iter().copied().zip(found.distances.iter().copied()).collect();
                 prop_assert_eq!(&found_pairs, &expected);
                 for ((id, distance), strength) in expected.iter().zip(&found.strengths) {
-                    let falloff = if radius > 0.0 { 1.0 - f64::from(*distance) / f64::from(radius) } else { 1.0 };
-                    let expected = (f64::from(twin.rows[id].weight) * falloff) as f32;
-                    prop_assert_eq!(*strength, expected);
+                    let u = if *distance == 0.0 { 0.0 } else { f64::from(*distance) / f64::from(radius) };
+                    let expected = (f64::from(twin.rows[id].weight) * value(falloff, u)) as f32;
+                    prop_assert!((*strength - expected).abs() <= 1e-6, "{} {}", strength, expected);
                 }
+                // What is left out is not cached.
+                let out = [id];
+                let uncached = query.exclude(&out);
+                let uncached = twin.grid.connections(id, radius, falloff, &uncached).unwrap();
+                prop_assert_eq!(found, uncached);
             }
         }
+        prop_assert!(twin.grid.cache_stats().hits > 0);
+    }
+}
+
+/// Where squares are too small for `f32`, a ball reaches farther than its radius.
+#[test]
+fn the_cache_is_right_below_the_floor_of_distances() {
+    for (size, far) in [(1e-26, 1e-24), (1e-30, 1e-25), (1e-44, 1e-42)] {
+        let options = GridOptions { cell_size: Some(size), ..GridOptions::default() };
+        let mut grid = TokenGrid::from_arrays(&[0], view(&[[0.0; 8]]), options).unwrap();
+        let ask = |grid: &TokenGrid| {
+            let found = grid.connections(0, 0.0, Falloff::Linear, &Query::default()).unwrap();
+            found.ids.clone()
+        };
+        assert!(ask(&grid).is_empty());
+        let mut position = [0.0; 8];
+        position[3] = far;
+        grid.insert(Token::new(1, position)).unwrap();
+        assert_eq!(ask(&grid), [1]);
+        grid.remove(1).unwrap();
+        assert!(ask(&grid).is_empty());
     }
 }
 
@@ -225,7 +266,8 @@ fn the_cache_is_disturbed_only_by_cells_that_the_ball_touches() {
 #[test]
 fn a_crowded_cell_changes_like_any_other() {
     let mut rng = rng(8);
-    let mut twin = Twin::new(Shape::Uniform, 3000, Some(100.0), &mut rng);
+    let options = GridOptions { cell_size: Some(100.0), ..GridOptions::default() };
+    let mut twin = Twin::new(Shape::Uniform, 3000, |_| options, &mut rng);
     twin.check_everything();
     for _ in 0..3000 {
         twin.change(Shape::Uniform, &mut rng);

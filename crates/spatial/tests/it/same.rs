@@ -1,10 +1,11 @@
 //! The same answers at every instruction level, for any number of threads, and as another library.
 
 use std::num::NonZero;
+use std::sync::{Mutex, PoisonError};
 
 use kiddo::{ImmutableKdTree, SquaredEuclidean};
 use ndarray::Array2;
-use ottava_core::TokenBatch;
+use ottava_core::{Scales, TokenBatch};
 use ottava_spatial::{
     Connect, Falloff, Filter, GridOptions, Metric, Query, TokenGrid, pairwise, simd,
 };
@@ -12,9 +13,20 @@ use proptest::prelude::*;
 
 use crate::data::{SHAPES, Shape, any_shape, points, rng};
 use crate::naive::{Row, distance, ranked};
-use crate::queries::{pairs, view};
+use crate::queries::{KINDS, Kind, metric, pairs, view};
 
-fn grid(shape: Shape, n: usize) -> TokenGrid {
+/// Runs with the instructions of a level, one caller at a time.
+pub(crate) fn at_level<T>(level: simd::Level, run: impl FnOnce() -> T) -> T {
+    static ONE: Mutex<()> = Mutex::new(());
+    let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
+    simd::force(Some(level)).unwrap();
+    assert_eq!(simd::level(), level);
+    let answer = run();
+    simd::force(None).unwrap();
+    answer
+}
+
+fn grid(shape: Shape, n: usize, kind: Kind) -> TokenGrid {
     let mut rng = rng(9);
     let data = points(shape, n, &mut rng);
     let ids: Vec<u64> = (0..n as u64).rev().collect();
@@ -23,12 +35,19 @@ fn grid(shape: Shape, n: usize) -> TokenGrid {
         .unwrap()
         .with_fields(radii, vec![1.5; n])
         .unwrap();
-    TokenGrid::from_batch(&batch, GridOptions::default()).unwrap()
+    let options = GridOptions { metric: metric(kind, &data), ..GridOptions::default() };
+    TokenGrid::from_batch(&batch, options).unwrap()
 }
 
 /// Everything that a grid can be asked, as text, in which floats are exact.
 fn answers(grid: &TokenGrid, probes: &[[f32; 8]]) -> String {
-    let (probes, query) = (view(probes), Query::default());
+    let probes = view(probes);
+    let mask: Vec<bool> = (0..grid.len()).map(|row| row % 7 != 0).collect();
+    let filter = grid.filter_mask(&mask).unwrap();
+    let mut query = Query::default().filter(&filter).exclude(&[5, 6]);
+    if !matches!(grid.options().metric, Metric::Mahalanobis(_)) {
+        query.scales = Some(Scales::new([1.0, 0.5, 1.5, 0.0, 1.0, 0.7, 1.0, 2.0]).unwrap());
+    }
     format!(
         "{:?} {:?} {:?} {:?} {:?} {:?} {:?} {:?}",
         grid.nearest_batch(probes, 12, &query).unwrap(),
@@ -38,7 +57,7 @@ fn answers(grid: &TokenGrid, probes: &[[f32; 8]]) -> String {
         grid.connect(Connect::Nearest(3), Falloff::Linear, &query).unwrap(),
         grid.influence(probes, Falloff::Gaussian).unwrap(),
         grid.influence_gradient(probes, Falloff::Linear).unwrap(),
-        pairwise(probes, probes, &Metric::Euclidean).unwrap(),
+        pairwise(probes, probes, &grid.options().metric).unwrap(),
     )
 }
 
@@ -46,16 +65,14 @@ fn answers(grid: &TokenGrid, probes: &[[f32; 8]]) -> String {
 fn every_level_and_number_of_threads() {
     let levels = simd::available();
     assert!(levels.contains(&simd::Level::Scalar));
-    for shape in SHAPES {
-        let grid = grid(shape, 700);
+    for (shape, kind) in SHAPES.into_iter().zip(KINDS.into_iter().cycle()) {
+        let grid = grid(shape, 700, kind);
         let probes = points(shape, 300, &mut rng(10));
         let expected = answers(&grid, &probes);
         for &level in &levels {
-            simd::force(Some(level)).unwrap();
-            assert_eq!(simd::level(), level);
-            assert!(answers(&grid, &probes) == expected, "{shape:?} {level}");
+            let found = at_level(level, || answers(&grid, &probes));
+            assert!(found == expected, "{shape:?} {level}");
         }
-        simd::force(None).unwrap();
         for threads in [1, 2, 5] {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
             assert!(pool.install(|| answers(&grid, &probes)) == expected, "{shape:?} {threads}");
@@ -71,7 +88,7 @@ fn a_tree_is_the_same_for_any_number_of_threads() {
     let probes = points(Shape::Uniform, 200, &mut rng(11));
     let build = |threads| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-        pool.install(|| grid(Shape::Uniform, 60_000))
+        pool.install(|| grid(Shape::Uniform, 60_000, Kind::Euclidean))
     };
     let (one, three) = (build(1), build(3));
     let query = Query::default();
@@ -81,22 +98,50 @@ fn a_tree_is_the_same_for_any_number_of_threads() {
 
 #[test]
 fn as_kiddo() {
-    for shape in [Shape::Uniform, Shape::Clustered, Shape::Outlier] {
+    let kinds =
+        [Shape::Uniform, Shape::Clustered, Shape::Outlier, Shape::ConstantAxes, Shape::Huge];
+    for shape in kinds {
         let data = points(shape, 20_000, &mut rng(12));
         let ids: Vec<u64> = (0..20_000).collect();
         let grid = TokenGrid::from_arrays(&ids, view(&data), GridOptions::default()).unwrap();
         let tree: ImmutableKdTree<f32, 8> = ImmutableKdTree::new_from_slice(&data).unwrap();
+        let mut compared = 0;
+        let query = Query::default();
         for probe in points(shape, 200, &mut rng(13)) {
-            let ours = grid.nearest(&probe, 10, &Query::default()).unwrap();
-            let theirs = tree
-                .query(&probe)
-                .nearest_n::<SquaredEuclidean<f32>>(NonZero::new(10).unwrap())
-                .execute();
-            for (place, neighbor) in theirs.iter().enumerate() {
-                let (a, b) = (ours.distances[place], neighbor.distance.sqrt());
-                assert!((a - b).abs() <= 1e-5 * b, "{place}: {a} {b}");
+            for k in [1, 10, 50] {
+                let ours = grid.nearest(&probe, k, &query).unwrap();
+                let theirs = tree
+                    .query(&probe)
+                    .nearest_n::<SquaredEuclidean<f32>>(NonZero::new(k).unwrap())
+                    .execute();
+                assert_eq!(theirs.len(), k);
+                let mut others = std::collections::HashMap::new();
+                for (place, neighbor) in theirs.iter().enumerate() {
+                    let (a, b) = (ours.distances[place], neighbor.distance.sqrt());
+                    assert!((a - b).abs() <= 1e-6 * b, "{place}: {a} {b}");
+                    others.insert(u64::from(neighbor.item), b);
+                }
+                // The same ids, but for those as far as the last one, of which it takes any.
+                let last = ours.distances[k - 1];
+                for (id, &distance) in ours.ids.iter().zip(&ours.distances) {
+                    assert!(others.contains_key(id) || distance >= last * (1.0 - 1e-6), "{id}");
+                }
             }
+            // Between two distances, where it does not matter how the square is rounded.
+            let near = grid.nearest(&probe, 31, &query).unwrap().distances;
+            let Some(pair) = near.windows(2).rev().find(|pair| pair[1] > pair[0] * 1.0001) else {
+                continue;
+            };
+            let radius = f32::midpoint(pair[0], pair[1]);
+            let within = tree.query(&probe).within::<SquaredEuclidean<f32>>(radius * radius);
+            let mut theirs: Vec<u64> =
+                within.unsorted().execute().iter().map(|found| u64::from(found.item)).collect();
+            theirs.sort_unstable();
+            assert_eq!(grid.within(&probe, radius, &query.sort(false)).unwrap().ids, theirs);
+            assert_eq!(grid.count_within(&probe, radius, &query).unwrap(), theirs.len());
+            compared += 1;
         }
+        assert!(compared > 150, "{shape:?} {compared}");
     }
 }
 
