@@ -341,3 +341,63 @@ impl<K: Keys, C: Collect> Op for Search<'_, K, C> {
         self.forest.search::<S, K, C>(simd, &probe, self.collect);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::grid::GridOptions;
+    use crate::store::MAX_SLOTS;
+    use crate::tree::Entry;
+
+    /// Slots travel through vectors of floats, in which many of them are no numbers.
+    #[test]
+    fn slots_up_to_the_last_one_are_found() {
+        let edges = [0, 1 << 23, 0x7f80_0000, 0x7fc0_0000, 1 << 31, 0xff80_0000, 0xffc0_0000];
+        let mut slots: Vec<u32> = edges.iter().flat_map(|&edge| edge..edge + 9).collect();
+        slots.extend(MAX_SLOTS as u32 - 9..MAX_SLOTS as u32);
+        let mut entries: Vec<_> = (0_u16..)
+            .zip(&slots)
+            .map(|(at, &slot)| Entry { position: [f32::from(at); 8], slot, radius: 0.0 })
+            .collect();
+        for bulk in [true, false] {
+            let mut grid = TokenGrid::new(GridOptions::default()).unwrap();
+            grid.store.pretend_alive(MAX_SLOTS);
+            if bulk {
+                grid.forest = Forest::bulk(&mut entries.clone(), grid.measure.scales);
+            } else {
+                entries.iter().for_each(|entry| {
+                    grid.forest.insert(entry, &[]);
+                });
+            }
+            let query = Query::default();
+            let plan = grid.plan(&query).unwrap();
+            for level in kernel::available() {
+                kernel::force(Some(level)).unwrap();
+                for k in [1, LANES, slots.len()] {
+                    let mut found = Vec::new();
+                    let emit = |slot, _| found.push(slot);
+                    let all = f32::INFINITY;
+                    grid.nearest_planned(&[-1.0; 8], k, all, &plan, plan.admission(), emit);
+                    assert_eq!(found, slots[..k], "{level}");
+                    grid.nearest_planned(
+                        &[-1.0; 8],
+                        k,
+                        all,
+                        &plan,
+                        plan.admission_for(0),
+                        |slot, _| {
+                            assert_ne!(slot, 0);
+                        },
+                    );
+                }
+                let mut found = Vec::new();
+                grid.find(&[-1.0; 8], f32::MAX, None, &plan, plan.admission(), &mut found);
+                found.sort_unstable();
+                assert!(found.iter().map(|&hit| unpack(hit).1).eq(slots.iter().copied()));
+                assert_eq!(grid.count_planned(&[-1.0; 8], f32::MAX, &plan), slots.len());
+            }
+            kernel::force(None).unwrap();
+            entries.reverse();
+        }
+    }
+}
