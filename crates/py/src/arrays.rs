@@ -14,12 +14,13 @@ use numpy::{
     PyReadwriteArray1, PyReadwriteArray2, PyUntypedArray, dtype,
 };
 use ottava_core::point::AXES;
+use pyo3::PyTypeInfo;
 use pyo3::exceptions::PyTypeError;
 use pyo3::ffi;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyBool, PyDict};
+use pyo3::types::{PyBool, PyDict, PyType};
 
 use crate::error::ARGUMENT;
 
@@ -98,6 +99,9 @@ fn quick_eight(object: &Bound<'_, PyAny>) -> Option<Eight> {
     const WANTED: i32 = NPY_ARRAY_C_CONTIGUOUS | NPY_ARRAY_ALIGNED;
     let py = object.py();
     let array = object.cast::<PyUntypedArray>().ok()?;
+    if is_masked(array) {
+        return None;
+    }
     let [float, double, int, long] = DTYPES.get_or_init(py, || {
         [dtype::<f32>(py), dtype::<f64>(py), dtype::<i32>(py), dtype::<i64>(py)].map(Bound::unbind)
     });
@@ -157,6 +161,7 @@ pub(crate) fn points<'py>(object: &Bound<'py, PyAny>, name: &str) -> PyResult<Po
     match array.shape() {
         [AXES] => slow_point(array.as_any(), name).map(Points::One),
         [_, AXES] => floats(&array).map(|rows| Points::Many(Rows(rows))),
+        [0] => Ok(Points::Many(no_rows(object.py()))),
         _ => Err(wrong_shape(
             &array,
             name,
@@ -174,15 +179,22 @@ pub(crate) fn rows<'py>(object: &Bound<'py, PyAny>, name: &str) -> PyResult<Rows
     let array = numbers(object, name)?;
     match array.shape() {
         [_, AXES] => floats(&array).map(Rows),
-        // An empty list has no second dimension.
-        [0] => Ok(Rows(PyArray2::zeros(object.py(), [0, AXES], false).readonly())),
+        [0] => Ok(no_rows(object.py())),
         _ => Err(wrong_shape(&array, name, "(n, 8)", "one row per point, one column per axis")),
     }
 }
 
+/// What an empty list is, which has no second dimension.
+fn no_rows(py: Python<'_>) -> Rows<'_> {
+    Rows(PyArray2::zeros(py, [0, AXES], false).readonly())
+}
+
 fn quick_rows<'py>(object: &Bound<'py, PyAny>) -> PyResult<Option<Rows<'py>>> {
     let Ok(array) = object.cast::<PyArray2<f32>>() else { return Ok(None) };
-    let fits = array.shape()[1] == AXES && array.is_c_contiguous() && array.is_aligned();
+    let fits = array.shape()[1] == AXES
+        && array.is_c_contiguous()
+        && array.is_aligned()
+        && !is_masked(array.as_untyped());
     if !fits {
         return Ok(None);
     }
@@ -210,35 +222,52 @@ pub(crate) fn per_row(object: &Bound<'_, PyAny>, name: &str, n: usize) -> PyResu
     }
 }
 
+/// `id=`: one id.
+pub(crate) fn id(object: &Bound<'_, PyAny>) -> PyResult<u64> {
+    match object.extract() {
+        Ok(id) => Ok(id),
+        Err(_) if is_integer(object) => Err(no_id(object, "id")),
+        Err(_) => Err(PyTypeError::new_err(format!(
+            "id: expected an integer, got {}",
+            object.get_type().name()?
+        ))),
+    }
+}
+
 /// Ids: one integer, or a one-dimensional array or sequence of integers.
 pub(crate) fn ids<'py>(object: &Bound<'py, PyAny>, name: &str) -> PyResult<Ids<'py>> {
-    if let Ok(array) = object.cast::<PyArray1<u64>>()
-        && array.is_c_contiguous()
-        && array.is_aligned()
-    {
-        return Ok(Ids::Many(Column(array.try_readonly()?)));
+    if let Some(column) = quick_ids(object)? {
+        return Ok(Ids::Many(column));
     }
     if let Ok(id) = object.extract::<u64>() {
         return Ok(Ids::One(id));
     }
     if is_integer(object) {
-        return Err(refuse(
-            object.py(),
-            name,
-            format_args!("{object} is not an id: ids are 0 to 2**64 - 2"),
-        ));
+        return Err(no_id(object, name));
     }
     id_column(object, name).map(Ids::Many)
+}
+
+#[cold]
+fn no_id(object: &Bound<'_, PyAny>, place: impl std::fmt::Display) -> PyErr {
+    let message = format_args!("{object} is not an id: ids are 0 to 2**64 - 2");
+    refuse(object.py(), &place.to_string(), message)
+}
+
+fn quick_ids<'py>(object: &Bound<'py, PyAny>) -> PyResult<Option<Column<'py, u64>>> {
+    let Ok(array) = object.cast::<PyArray1<u64>>() else { return Ok(None) };
+    let fits = array.is_c_contiguous() && array.is_aligned() && !is_masked(array.as_untyped());
+    if !fits {
+        return Ok(None);
+    }
+    Ok(Some(Column(array.try_readonly()?)))
 }
 
 /// Ids of shape (n,).
 pub(crate) fn id_column<'py>(object: &Bound<'py, PyAny>, name: &str) -> PyResult<Column<'py, u64>> {
     let py = object.py();
-    if let Ok(array) = object.cast::<PyArray1<u64>>()
-        && array.is_c_contiguous()
-        && array.is_aligned()
-    {
-        return Ok(Column(array.try_readonly()?));
+    if let Some(column) = quick_ids(object)? {
+        return Ok(column);
     }
     let array = as_array(object, name)?;
     if array.shape() == [0] {
@@ -246,8 +275,13 @@ pub(crate) fn id_column<'py>(object: &Bound<'py, PyAny>, name: &str) -> PyResult
     }
     let kind = array.dtype().kind();
     if !matches!(kind, b'u' | b'i') {
+        if array.ndim() == 1
+            && let Some(ids) = each_id(object, name)?
+        {
+            return Ok(ids);
+        }
         let fix = if kind == b'f' {
-            "ids must be whole: .astype(np.uint64)"
+            "ids are whole numbers, of which floats hold only those up to 2**53; make them with dtype=np.uint64"
         } else {
             "ids are 0 to 2**64 - 2"
         };
@@ -267,14 +301,31 @@ pub(crate) fn id_column<'py>(object: &Bound<'py, PyAny>, name: &str) -> PyResult
     Ok(Column(cast(&array)?))
 }
 
+/// The ids of a sequence of Python integers, of which numpy makes floats or objects if some are beyond 2**63; `None` if it
+/// holds anything else.
+fn each_id<'py>(object: &Bound<'py, PyAny>, name: &str) -> PyResult<Option<Column<'py, u64>>> {
+    let mut ids = Vec::new();
+    for (row, item) in object.try_iter()?.enumerate() {
+        let item = item?;
+        match item.extract::<u64>() {
+            Ok(id) => ids.push(id),
+            Err(_) if is_integer(&item) => {
+                return Err(no_id(&item, format_args!("{name}: row {row}")));
+            }
+            Err(_) => return Ok(None),
+        }
+    }
+    Ok(Some(Column(PyArray1::from_vec(object.py(), ids).readonly())))
+}
+
 /// A boolean mask of shape (n,); `None` if the object does not hold booleans.
-pub(crate) fn mask<'py>(
-    object: &Bound<'py, PyAny>,
-    name: &str,
-) -> PyResult<Option<Column<'py, bool>>> {
+///
+/// numpy calls every byte but 0 true, Rust has no boolean but 0 and 1.
+pub(crate) fn mask(object: &Bound<'_, PyAny>, name: &str) -> PyResult<Option<Vec<bool>>> {
     if is_integer(object) {
         return Ok(None);
     }
+    let py = object.py();
     let array = as_array(object, name)?;
     if array.dtype().kind() != b'b' {
         return Ok(None);
@@ -287,7 +338,9 @@ pub(crate) fn mask<'py>(
             "one entry per token, in the order of grid.ids",
         ));
     }
-    cast(&array).map(|mask| Some(Column(mask)))
+    let bytes = array.call_method1(intern!(py, "view"), (dtype::<u8>(py),))?;
+    let bytes = cast::<u8, numpy::Ix1>(bytes.cast::<PyUntypedArray>()?)?;
+    Ok(Some(bytes.as_array().iter().map(|&byte| byte != 0).collect()))
 }
 
 /// A cell of the grid, or a position in one.
@@ -310,9 +363,13 @@ pub(crate) fn place(object: &Bound<'_, PyAny>, name: &str) -> PyResult<Place> {
     if array.dtype().kind() == b'f' || array.shape() != [AXES] {
         return slow_point(array.as_any(), name).map(Place::Position);
     }
-    let wide = cast::<i64, numpy::Ix1>(&array)?;
+    let wide: Vec<i128> = if array.dtype().kind() == b'u' {
+        cast::<u64, numpy::Ix1>(&array)?.as_array().iter().map(|&x| x.into()).collect()
+    } else {
+        cast::<i64, numpy::Ix1>(&array)?.as_array().iter().map(|&x| x.into()).collect()
+    };
     let mut cell = [0; AXES];
-    for (axis, (to, &from)) in cell.iter_mut().zip(wide.as_array()).enumerate() {
+    for (axis, (to, from)) in cell.iter_mut().zip(wide).enumerate() {
         *to = i32::try_from(from).map_err(|_| {
             refuse(
                 object.py(),
@@ -345,14 +402,52 @@ pub(crate) fn eight(object: &Bound<'_, PyAny>, name: &str, what: &str) -> PyResu
     slow_point(array.as_any(), name)
 }
 
-/// A finite number.
+/// A number.
 pub(crate) fn number(object: &Bound<'_, PyAny>, name: &str) -> PyResult<f32> {
     match object.extract::<f64>() {
         Ok(value) => Ok(value as f32),
+        Err(_) if is_integer(object) => {
+            let message = format_args!("{object} is beyond the range of float32");
+            Err(refuse(object.py(), name, message))
+        }
         Err(_) => Err(PyTypeError::new_err(format!(
             "{name}: expected a number, got {}",
             object.get_type().name()?
         ))),
+    }
+}
+
+/// A count of at least `least`. One that is beyond the range of the machine is as good as the largest.
+pub(crate) fn count(object: &Bound<'_, PyAny>, name: &str, least: usize) -> PyResult<usize> {
+    let py = object.py();
+    let found = match object.extract::<usize>() {
+        Ok(count) => Some(count),
+        Err(_) if is_integer(object) => object.gt(0)?.then_some(usize::MAX),
+        Err(_) => {
+            let got = object.get_type();
+            return Err(PyTypeError::new_err(format!(
+                "{name}: expected an integer, got {}",
+                got.name()?
+            )));
+        }
+    };
+    found
+        .filter(|&count| count >= least)
+        .ok_or_else(|| refuse(py, name, format_args!("expected {least} or more, got {object}")))
+}
+
+/// `threads=`: at least 1, or `None` for all.
+pub(crate) fn threads(object: &Bound<'_, PyAny>) -> PyResult<Option<usize>> {
+    if object.is_none() {
+        return Ok(None);
+    }
+    match count(object, "threads", 1) {
+        Ok(threads) => Ok(Some(threads)),
+        Err(_) if is_integer(object) => {
+            let message = format_args!("expected 1 or more, or None for all, got {object}");
+            Err(refuse(object.py(), "threads", message))
+        }
+        Err(err) => Err(err),
     }
 }
 
@@ -362,7 +457,7 @@ pub(crate) fn out_column<'py>(
     n: usize,
 ) -> PyResult<PyReadwriteArray1<'py, f32>> {
     check_out(object, &[n])?;
-    Ok(object.cast::<PyArray1<f32>>()?.try_readwrite()?)
+    object.cast::<PyArray1<f32>>()?.try_readwrite().map_err(|_| in_use(object))
 }
 
 /// `out=` of shape (n, m): float32, C order, writable.
@@ -372,7 +467,11 @@ pub(crate) fn out_table<'py>(
     m: usize,
 ) -> PyResult<PyReadwriteArray2<'py, f32>> {
     check_out(object, &[n, m])?;
-    Ok(object.cast::<PyArray2<f32>>()?.try_readwrite()?)
+    object.cast::<PyArray2<f32>>()?.try_readwrite().map_err(|_| in_use(object))
+}
+
+fn in_use(object: &Bound<'_, PyAny>) -> PyErr {
+    refuse(object.py(), "out", "it overlaps an input, or another call is using it")
 }
 
 fn check_out(object: &Bound<'_, PyAny>, shape: &[usize]) -> PyResult<()> {
@@ -431,6 +530,11 @@ fn numbers<'py>(object: &Bound<'py, PyAny>, name: &str) -> PyResult<Bound<'py, P
 fn as_array<'py>(object: &Bound<'py, PyAny>, name: &str) -> PyResult<Bound<'py, PyUntypedArray>> {
     let py = object.py();
     if let Ok(array) = object.cast::<PyUntypedArray>() {
+        if is_masked(array) && array.call_method0(intern!(py, "count"))?.ne(array.len())? {
+            let message =
+                "masked entries have no value; fill them with .filled(...) or drop their rows";
+            return Err(refuse(py, name, message));
+        }
         return Ok(array.clone());
     }
     let made = py.import(intern!(py, "numpy"))?.getattr(intern!(py, "asarray"))?.call1((object,));
@@ -473,6 +577,20 @@ fn cast<'py, T: Element, D: ndarray::Dimension>(
     let converted = numpy.getattr(intern!(py, "require"))?.call((array,), Some(&kwargs));
     quiet.call_method1(intern!(py, "__exit__"), (py.None(), py.None(), py.None()))?;
     Ok(converted?.cast_into::<numpy::PyArray<T, D>>()?.try_readonly()?)
+}
+
+/// Whether it is a masked array, whose entries need not all have values.
+#[inline]
+fn is_masked(array: &Bound<'_, PyUntypedArray>) -> bool {
+    static MASKED: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+    let py = array.py();
+    if PyUntypedArray::is_exact_type_of(array) {
+        return false;
+    }
+    MASKED
+        .import(py, "numpy.ma", "MaskedArray")
+        .and_then(|class| array.is_instance(class))
+        .unwrap_or(false)
 }
 
 /// Whether it is an integer in the eyes of Python, but not a boolean.

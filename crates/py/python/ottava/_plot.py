@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ottava.errors import ArgumentError
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
@@ -30,8 +32,11 @@ def plot(grid: TokenGrid, axes: Sequence[str | int] | None = None, ax: Axes | No
         labels = ["first principal component", "second principal component"]
     else:
         if isinstance(axes, str) or len(axes) != 2:
-            raise ValueError(f"axes: expected two axis names or numbers, got {axes!r}")
+            raise ArgumentError(f"axes: expected two axis names or numbers, got {axes!r}")
         names = grid.axes
+        for axis in axes:
+            if axis not in names and axis not in range(8):
+                raise ArgumentError(f"axes: {axis!r} is neither an axis name nor 0 to 7; the axes are {', '.join(names)}")
         chosen = [names.index(axis) if isinstance(axis, str) else axis for axis in axes]
         across, up = scaled[:, chosen].T
         labels = [names[axis] for axis in chosen]

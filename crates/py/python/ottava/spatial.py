@@ -93,14 +93,20 @@ class Cells(NamedTuple):
 
 
 class CacheStats(NamedTuple):
-    """What the cache of `TokenGrid.connections` did since the grid was made."""
+    """What the cache of `TokenGrid.connections` did since the grid was made, and what it holds."""
 
     hits: int
+    """Calls answered from it."""
     misses: int
+    """Calls that looked for an answer."""
     invalidated: int
-    """Entries dropped because a token in or near their ball changed."""
+    """Answers dropped: a token in or near their ball changed, or so much changed elsewhere that looking anew was quicker."""
     entries: int
+    """Answers held now."""
+    connections: int
+    """Connections held now: those of all answers, and one more for each answer."""
     capacity: int
+    """The most connections to hold, 16 bytes each; 4,194,304 by default, 0 if the cache is off."""
 
 
 class Graph(NamedTuple):

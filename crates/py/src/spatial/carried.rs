@@ -119,6 +119,15 @@ impl Carried {
         Ok(bytes)
     }
 
+    /// The bytes of the columns; 0 while they are in the snapshot only.
+    pub(super) fn memory(&self) -> usize {
+        let columns = self.columns.get().and_then(Option::as_ref);
+        columns.map_or(0, |columns| {
+            let batches = columns.batches.iter().map(RecordBatch::get_array_memory_size);
+            batches.sum::<usize>() + size_of_val(&columns.ids[..]) + size_of_val(&columns.rows[..])
+        })
+    }
+
     fn columns(&self, grid: &TokenGrid) -> Result<Option<&Columns>, RowsError> {
         if let Some(columns) = self.columns.get() {
             return Ok(columns.as_ref());
@@ -205,7 +214,8 @@ impl Columns {
         Some(self.rows.get(at).map_or(at, |&row| row as usize))
     }
 
-    /// The rows of these tokens, in this order. A token that was inserted later has its id and nulls.
+    /// The rows of these tokens, in this order. A token that was inserted later has its id and nulls; if the id column is too
+    /// narrow for such an id, it is one of unsigned 64-bit integers here.
     ///
     /// Where that is the whole table in its own order, it is given back as it is.
     fn take(
@@ -218,7 +228,11 @@ impl Columns {
         if ids.len() == total && rows.iter().enumerate().all(|(at, row)| *row == Some(at)) {
             return Ok((Arc::clone(&self.schema), self.batches.clone()));
         }
-        let schema = if rows.contains(&None) { self.nullable() } else { Arc::clone(&self.schema) };
+        let later = ids.iter().zip(&rows).filter(|(_, row)| row.is_none()).map(|(&id, _)| id).max();
+        let schema = match later {
+            Some(largest) => self.nullable(largest)?,
+            None => Arc::clone(&self.schema),
+        };
         let nulls: Vec<ArrayRef> =
             schema.fields().iter().map(|field| new_null_array(field.data_type(), 1)).collect();
         let batches = ids
@@ -261,10 +275,20 @@ impl Columns {
         RecordBatch::try_new(Arc::clone(schema), columns)
     }
 
-    fn nullable(&self) -> SchemaRef {
-        let fields = self.schema.fields().iter();
-        let fields: Vec<_> =
-            fields.map(|field| Arc::new(field.as_ref().clone().with_nullable(true))).collect();
-        Arc::new(Schema::new_with_metadata(fields, self.schema.metadata().clone()))
+    /// The schema of rows with nulls, and ids up to `largest`.
+    fn nullable(&self, largest: u64) -> Result<SchemaRef, ArrowError> {
+        let id_type = self.schema.field(self.id_column).data_type();
+        let narrow = cast(&UInt64Array::from(vec![largest]), id_type)?.null_count() > 0;
+        let fields = self.schema.fields().iter().enumerate();
+        let fields: Vec<_> = fields
+            .map(|(at, field)| {
+                let mut field = field.as_ref().clone().with_nullable(true);
+                if narrow && at == self.id_column {
+                    field.set_data_type(DataType::UInt64);
+                }
+                Arc::new(field)
+            })
+            .collect();
+        Ok(Arc::new(Schema::new_with_metadata(fields, self.schema.metadata().clone())))
     }
 }

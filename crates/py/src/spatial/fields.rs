@@ -1,5 +1,6 @@
 //! What tokens do around them: connections, influence, density.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -11,16 +12,16 @@ use pyo3::prelude::*;
 
 use super::grid::{TokenGrid, table, view};
 use super::options;
-use super::query::{Choices, count};
-use super::raise::raise;
+use super::query::{Choices, limit, radius};
+use super::raise::{in_row, raise};
 use super::results::{CACHE_STATS, CONNECTIONS, GRAPH};
 use super::state::State;
 use crate::arrays::{self, Points, refuse};
 
 /// A number for one point, an array of shape (n,) for many.
 macro_rules! per_point {
-    ($self:ident, $py:ident, $points:ident, $threads:ident, $ask:expr) => {{
-        let ask = $ask;
+    ($self:ident, $py:ident, $points:ident, $threads:ident, $raise:expr, $ask:expr) => {{
+        let (ask, raise) = ($ask, $raise);
         match arrays::points($points, "points")? {
             Points::One(point) => {
                 let found = $self.shared.read_detached($py, |state| ask(state, &[point][..]))?;
@@ -40,7 +41,7 @@ macro_rules! per_point {
 }
 
 /// Points of the first block; while blocks are quick, each has twice as many as the one before.
-const BLOCK: usize = 32;
+const BLOCK: usize = 1;
 const QUICK: Duration = Duration::from_millis(20);
 
 /// Asks in blocks, and looks at the flag that ends the call early between them.
@@ -57,7 +58,7 @@ fn in_blocks<T>(
         }
         let (block, rest) = rows.split_at(size.min(rows.len()));
         let start = Instant::now();
-        values.append(&mut ask(block)?);
+        values.append(&mut ask(block).map_err(|err| in_row(values.len(), err))?);
         if start.elapsed() < QUICK {
             size *= 2;
         }
@@ -66,9 +67,12 @@ fn in_blocks<T>(
     Ok(values)
 }
 
-/// A read-only array: it may be handed out more than once.
-fn fixed<'py, T: Element>(py: Python<'py>, values: &[T]) -> PyResult<Bound<'py, PyArray1<T>>> {
-    let array = PyArray1::from_slice(py, values);
+/// A read-only array: it may be handed out more than once. It does not own its data, so that nobody can make it writable.
+fn fixed<'py, T: Element + Copy>(
+    py: Python<'py>,
+    values: &[T],
+) -> PyResult<Bound<'py, PyArray1<T>>> {
+    let array = PyArray1::from_vec(py, values.to_vec());
     array.try_readwrite()?.make_nonwriteable();
     Ok(array)
 }
@@ -76,13 +80,15 @@ fn fixed<'py, T: Element>(py: Python<'py>, values: &[T]) -> PyResult<Bound<'py, 
 #[pymethods]
 impl TokenGrid {
     /// The tokens within a radius of a token, itself left out, with the strength of each connection.
-    #[pyo3(signature = (id, radius, *, falloff=None, axes=None, scales=None, r#where=None, exclude=None))]
+    #[pyo3(signature = (id, radius, *, limit=None, sort=true, falloff=None, axes=None, scales=None, r#where=None, exclude=None))]
     #[expect(clippy::too_many_arguments, reason = "they are keywords in Python")]
     fn connections<'py>(
         &self,
         py: Python<'py>,
-        id: u64,
-        radius: f32,
+        #[pyo3(from_py_with = arrays::id)] id: u64,
+        #[pyo3(from_py_with = self::radius)] radius: f32,
+        #[pyo3(from_py_with = self::limit)] limit: Option<usize>,
+        sort: bool,
         falloff: Option<&Bound<'py, PyAny>>,
         axes: Option<&Bound<'py, PyAny>>,
         scales: Option<&Bound<'py, PyAny>>,
@@ -90,12 +96,17 @@ impl TokenGrid {
         exclude: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let falloff = options::falloff(falloff)?;
-        let plain = axes.is_none() && scales.is_none() && r#where.is_none() && exclude.is_none();
+        let plain = axes.is_none()
+            && scales.is_none()
+            && r#where.is_none()
+            && exclude.is_none()
+            && limit.is_none()
+            && sort;
         let query = Query::default();
         let cached = if plain {
             let look_up =
                 |state: &State| state.grid.cached_connections(id, radius, falloff, &query);
-            self.shared.read(py, look_up)?.map_err(|err| raise(py, "connections", err))?
+            self.shared.read(py, look_up)?.map_err(|err| raise(py, "id", err))?
         } else {
             None
         };
@@ -105,9 +116,12 @@ impl TokenGrid {
                 let choices = Choices::read(self, axes, scales, r#where, exclude)?;
                 let asked = choices.asked();
                 let found = self.shared.read_unbounded(py, |state| {
-                    asked.with(state, |query| state.grid.connections(id, radius, falloff, query))
+                    asked.with(state, |query| {
+                        let query = Query { limit, sort, ..*query };
+                        state.grid.connections(id, radius, falloff, &query)
+                    })
                 })?;
-                found.map_err(|err| raise(py, "connections", err))?
+                found.map_err(|err| choices.raise(py, "id", err))?
             }
         };
         let key = (id, radius.to_bits(), falloff);
@@ -117,41 +131,62 @@ impl TokenGrid {
         let strengths = fixed(py, &found.strengths)?;
         let arrays = (fixed(py, &found.ids)?, fixed(py, &found.distances)?, strengths);
         let object = CONNECTIONS.of(py, arrays)?;
-        if plain {
+        // Unless the cache of the grid has it too, it is never asked for again.
+        if plain && Arc::strong_count(&found) > 1 {
             self.replies.keep(key, &found, object.clone().unbind());
         }
         Ok(object)
     }
 
     /// The connections of all tokens: within `radius`, or to the `k` nearest.
-    #[pyo3(signature = (*, radius=None, k=None, falloff=None, axes=None, scales=None, r#where=None, exclude=None, threads=None))]
+    #[pyo3(signature = (*, radius=None, k=None, within=None, limit=None, sort=true, falloff=None, axes=None, scales=None,
+                        r#where=None, exclude=None, threads=None))]
     #[expect(clippy::too_many_arguments, reason = "they are keywords in Python")]
     fn connect<'py>(
         &self,
         py: Python<'py>,
-        radius: Option<f32>,
-        k: Option<isize>,
+        radius: Option<&Bound<'py, PyAny>>,
+        k: Option<&Bound<'py, PyAny>>,
+        #[pyo3(from_py_with = super::query::within)] within: Option<f32>,
+        #[pyo3(from_py_with = self::limit)] limit: Option<usize>,
+        sort: bool,
         falloff: Option<&Bound<'py, PyAny>>,
         axes: Option<&Bound<'py, PyAny>>,
         scales: Option<&Bound<'py, PyAny>>,
         r#where: Option<&Bound<'py, PyAny>>,
         exclude: Option<&Bound<'py, PyAny>>,
-        threads: Option<usize>,
+        #[pyo3(from_py_with = arrays::threads)] threads: Option<usize>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let by = match (radius, k) {
-            (Some(radius), None) => Connect::Radius(radius),
-            (None, Some(k)) => Connect::Nearest(count(py, k)?),
-            _ => return Err(refuse(py, "connect", "expected either radius=... or k=...")),
+            (Some(radius), None) => Connect::Radius(self::radius(radius)?),
+            (None, Some(k)) => Connect::Nearest(super::query::k(k)?),
+            (None, None) => return Err(refuse(py, "radius", "expected radius=... or k=...")),
+            _ => return Err(refuse(py, "k", "expected radius=... or k=..., not both")),
         };
+        if radius.is_some() && within.is_some() {
+            return Err(refuse(
+                py,
+                "within",
+                "it goes with k=...; with radius=... that is the bound",
+            ));
+        }
+        if k.is_some() && (limit.is_some() || !sort) {
+            let name = if sort { "limit" } else { "sort" };
+            return Err(refuse(py, name, "it goes with radius=..."));
+        }
         let falloff = options::falloff(falloff)?;
         let choices = Choices::read(self, axes, scales, r#where, exclude)?;
         let asked = choices.asked();
         let found = self.shared.read_parallel(py, threads, |state, cancel| {
             asked.with(state, |query| {
-                state.grid.connect(by, falloff, &Query { cancel: Some(cancel), ..*query })
+                let query = Query { within, limit, sort, cancel: Some(cancel), ..*query };
+                state.grid.connect(by, falloff, &query)
             })
         })?;
-        let graph = found.map_err(|err| raise(py, "connect", err))?;
+        let graph = found.map_err(|err| match err {
+            Error::Radius { .. } if k.is_some() => refuse(py, "within", err),
+            err => choices.raise(py, if k.is_some() { "k" } else { "radius" }, err),
+        })?;
         GRAPH.of(
             py,
             (
@@ -167,8 +202,23 @@ impl TokenGrid {
     /// What the cache of `connections` did so far.
     fn cache_stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         let stats = self.shared.read(py, |state| state.grid.cache_stats())?;
-        CACHE_STATS
-            .of(py, (stats.hits, stats.misses, stats.invalidated, stats.entries, stats.capacity))
+        let did = (stats.hits, stats.misses, stats.invalidated);
+        CACHE_STATS.of(py, (did.0, did.1, did.2, stats.entries, stats.connections, stats.capacity))
+    }
+
+    /// Drops all cached connections.
+    fn clear_cache(&self, py: Python<'_>) -> PyResult<()> {
+        self.shared.read(py, |state| state.grid.clear_cache())?;
+        self.replies.clear();
+        Ok(())
+    }
+
+    /// Sets how many connections the cache holds.
+    fn set_cache_capacity(&self, py: Python<'_>, connections: &Bound<'_, PyAny>) -> PyResult<()> {
+        let connections = arrays::count(connections, "connections", 0)?;
+        self.shared.read(py, |state| state.grid.set_cache_capacity(connections))?;
+        self.replies.clear();
+        Ok(())
     }
 
     /// The sum of all token fields at a point, shape (8,), or at each of n points, shape (n, 8).
@@ -178,10 +228,10 @@ impl TokenGrid {
         py: Python<'py>,
         points: &Bound<'py, PyAny>,
         falloff: Option<&Bound<'py, PyAny>>,
-        threads: Option<usize>,
+        #[pyo3(from_py_with = arrays::threads)] threads: Option<usize>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let falloff = options::falloff(falloff)?;
-        per_point!(self, py, points, threads, |state: &State, rows: &[[f32; AXES]]| state
+        per_point!(self, py, points, threads, raise, |state: &State, rows: &[[f32; AXES]]| state
             .grid
             .influence(view(rows), falloff))
     }
@@ -193,7 +243,7 @@ impl TokenGrid {
         py: Python<'py>,
         points: &Bound<'py, PyAny>,
         falloff: Option<&Bound<'py, PyAny>>,
-        threads: Option<usize>,
+        #[pyo3(from_py_with = arrays::threads)] threads: Option<usize>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let falloff = options::falloff(falloff)?;
         let points = arrays::points(points, "points")?;
@@ -218,16 +268,17 @@ impl TokenGrid {
         &self,
         py: Python<'py>,
         points: &Bound<'py, PyAny>,
-        radius: f32,
+        #[pyo3(from_py_with = self::radius)] radius: f32,
         axes: Option<&Bound<'py, PyAny>>,
         scales: Option<&Bound<'py, PyAny>>,
         r#where: Option<&Bound<'py, PyAny>>,
         exclude: Option<&Bound<'py, PyAny>>,
-        threads: Option<usize>,
+        #[pyo3(from_py_with = arrays::threads)] threads: Option<usize>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let choices = Choices::read(self, axes, scales, r#where, exclude)?;
         let asked = choices.asked();
-        per_point!(self, py, points, threads, |state: &State, rows: &[[f32; AXES]]| {
+        let raise = |py, argument, err| choices.raise(py, argument, err);
+        per_point!(self, py, points, threads, raise, |state: &State, rows: &[[f32; AXES]]| {
             asked.with(state, |query| state.grid.density(view(rows), radius, query))
         })
     }

@@ -10,7 +10,7 @@ use pyo3::types::{PyDict, PyIterator};
 
 use super::carried::Carried;
 use super::options;
-use super::raise::raise;
+use super::raise::{raise, raise_tokens};
 use super::replies::Replies;
 use super::results::TOKEN;
 use super::state::{Shared, State};
@@ -42,7 +42,6 @@ impl TokenGrid {
 
 /// The options of a grid, from the arguments that every constructor has.
 fn grid_options(
-    py: Python<'_>,
     cell_size: Option<&Bound<'_, PyAny>>,
     scales: Option<&Bound<'_, PyAny>>,
     names: AxisNames,
@@ -53,7 +52,6 @@ fn grid_options(
         None => Scales::ONE,
     };
     let cell_size = cell_size.map(|size| arrays::number(size, "cell_size")).transpose()?;
-    let _ = py;
     Ok(GridOptions { cell_size, names, scales, axes: AxisSet::ALL, metric })
 }
 
@@ -111,8 +109,10 @@ fn on_duplicate(py: Python<'_>, name: &str) -> PyResult<OnDuplicate> {
     }
 }
 
+/// A grid of these tokens; `name` is the argument that the ids came in.
 fn load(
     py: Python<'_>,
+    name: &str,
     ids: &[u64],
     positions: &[[f32; AXES]],
     attributes: &Attributes,
@@ -141,7 +141,26 @@ fn load(
             }
         })
     })?;
-    built.map_err(|err| raise(py, "tokens", err))
+    built.map_err(|err| raise_tokens(py, name, "positions", err))
+}
+
+/// Adds a batch; the carried rows of tokens that it replaces are forgotten.
+fn put(
+    state: &mut State,
+    batch: &TokenBatch<'_>,
+    on_duplicate: OnDuplicate,
+) -> Result<usize, Error> {
+    let replaced: Vec<u64> = match (&state.carried, on_duplicate) {
+        (Some(_), OnDuplicate::Replace) => {
+            batch.ids().iter().copied().filter(|&id| state.grid.contains(id)).collect()
+        }
+        _ => Vec::new(),
+    };
+    let count = state.grid.insert_batch(batch, on_duplicate)?;
+    if let Some(carried) = &mut state.carried {
+        replaced.into_iter().for_each(|id| carried.forget(id));
+    }
+    Ok(count)
 }
 
 #[pymethods]
@@ -158,7 +177,7 @@ impl TokenGrid {
         let names =
             axes.map(|axes| options::axis_names(axes, "axes")).transpose()?.unwrap_or_default();
         let metric = options::metric(metric, None)?;
-        let options = grid_options(py, cell_size, scales, names, metric)?;
+        let options = grid_options(cell_size, scales, names, metric)?;
         let grid =
             ottava_spatial::TokenGrid::new(options).map_err(|err| raise(py, "cell_size", err))?;
         Ok(Self::of(grid, None))
@@ -198,8 +217,8 @@ impl TokenGrid {
         let names =
             axes.map(|axes| options::axis_names(axes, "axes")).transpose()?.unwrap_or_default();
         let metric = options::metric(metric, Some(rows.get()))?;
-        let options = grid_options(py, cell_size, scales, names, metric)?;
-        let grid = load(py, ids.get(), rows.get(), &attributes, options, on_duplicate)?;
+        let options = grid_options(cell_size, scales, names, metric)?;
+        let grid = load(py, "ids", ids.get(), rows.get(), &attributes, options, on_duplicate)?;
         Ok(Self::of(grid, None))
     }
 
@@ -245,8 +264,8 @@ impl TokenGrid {
             (None, None) => AxisNames::default(),
         };
         let metric = options::metric(metric, Some(rows.get()))?;
-        let options = grid_options(py, cell_size, scales, names, metric)?;
-        let grid = load(py, &ids, rows.get(), &attributes, options, on_duplicate)?;
+        let options = grid_options(cell_size, scales, names, metric)?;
+        let grid = load(py, "id", &ids, rows.get(), &attributes, options, on_duplicate)?;
         let column = table.schema().index_of(id).map_err(|err| refuse(py, "id", err))?;
         let last = on_duplicate == OnDuplicate::Replace;
         let carried =
@@ -255,21 +274,36 @@ impl TokenGrid {
     }
 
     /// Adds a token; `DuplicateTokenError` if the id is taken.
-    #[pyo3(signature = (id, position, weight=1.0, field_radius=0.0, field_strength=0.0))]
+    #[pyo3(signature = (id, position, weight=1.0, field_radius=0.0, field_strength=0.0, *, on_duplicate="error"))]
+    #[expect(clippy::too_many_arguments, reason = "they are keywords in Python")]
     fn insert(
         &self,
         py: Python<'_>,
-        id: u64,
+        #[pyo3(from_py_with = arrays::id)] id: u64,
         position: &Bound<'_, PyAny>,
-        weight: f32,
-        field_radius: f32,
-        field_strength: f32,
+        #[pyo3(from_py_with = weight)] weight: f32,
+        #[pyo3(from_py_with = field_radius)] field_radius: f32,
+        #[pyo3(from_py_with = field_strength)] field_strength: f32,
+        on_duplicate: &str,
     ) -> PyResult<()> {
+        let on_duplicate = self::on_duplicate(py, on_duplicate)?;
         let mut token = Token::new(id, arrays::point(position, "position")?);
         token.weight = weight;
         token.field = ottava_core::Field { radius: field_radius, strength: field_strength };
-        let done = self.shared.write(py, |state| state.grid.insert(token))?;
-        done.map_err(|err| raise(py, "token", err))
+        let done = self.shared.write(py, |state| match on_duplicate {
+            OnDuplicate::Error => state.grid.insert(token),
+            _ => {
+                let (ids, rows) = ([token.id], [*token.position.coordinates()]);
+                let batch = TokenBatch::from_rows(&ids[..], &rows[..])?
+                    .with_weights(std::slice::from_ref(&token.weight))?
+                    .with_fields(
+                        std::slice::from_ref(&token.field.radius),
+                        std::slice::from_ref(&token.field.strength),
+                    )?;
+                put(state, &batch, on_duplicate).map(drop)
+            }
+        })?;
+        done.map_err(|err| raise_tokens(py, "id", "position", err))
     }
 
     /// Adds many tokens, or none if one is refused; returns how many were inserted or replaced.
@@ -308,19 +342,9 @@ impl TokenGrid {
         }
         let done = self.shared.write_parallel(py, |state| {
             let batch = attributes.batch(ids, rows)?;
-            let replaced = match (&state.carried, on_duplicate) {
-                (Some(_), OnDuplicate::Replace) => {
-                    ids.iter().copied().filter(|&id| state.grid.contains(id)).collect()
-                }
-                _ => Vec::new(),
-            };
-            let count = state.grid.insert_batch(&batch, on_duplicate)?;
-            if let Some(carried) = &mut state.carried {
-                replaced.into_iter().for_each(|id| carried.forget(id));
-            }
-            Ok(count)
+            put(state, &batch, on_duplicate)
         })?;
-        done.map_err(|err| raise(py, "tokens", err))
+        done.map_err(|err| raise_tokens(py, "ids", "positions", err))
     }
 
     /// Removes a token, or many or none; `UnknownTokenError` if one is not there.
@@ -373,11 +397,15 @@ impl TokenGrid {
                 self.shared.write_parallel(py, |state| state.grid.move_batch(ids, view(rows)))?
             }
         };
-        done.map_err(|err| raise(py, "position", err))
+        done.map_err(|err| raise_tokens(py, "id", "position", err))
     }
 
     /// The token with this id; `UnknownTokenError` if there is none.
-    fn get<'py>(&self, py: Python<'py>, id: u64) -> PyResult<Bound<'py, PyAny>> {
+    fn get<'py>(
+        &self,
+        py: Python<'py>,
+        #[pyo3(from_py_with = arrays::id)] id: u64,
+    ) -> PyResult<Bound<'py, PyAny>> {
         let token = self
             .shared
             .read(py, |state| state.grid.get(id))?
@@ -444,15 +472,17 @@ impl TokenGrid {
         Ok(bounds.map(|(lo, hi)| (PyArray1::from_slice(py, &lo), PyArray1::from_slice(py, &hi))))
     }
 
-    /// Bytes in use: `tokens`, `index`, `cells`, `cache`.
+    /// Bytes in use: `tokens`, `index`, `cells`, `cache`, `columns`.
     #[getter]
     fn memory<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-        let memory = self.shared.read_detached(py, |state| state.grid.memory())?;
+        let (memory, columns) =
+            self.shared.read_detached(py, |state| (state.grid.memory(), state.columns_memory()))?;
         let parts = PyDict::new(py);
         parts.set_item("tokens", memory.tokens)?;
         parts.set_item("index", memory.index)?;
         parts.set_item("cells", memory.cells)?;
         parts.set_item("cache", memory.cache)?;
+        parts.set_item("columns", columns)?;
         Ok(parts)
     }
 
@@ -471,6 +501,18 @@ impl TokenGrid {
             .read_parallel(py, None, |state, _| super::columns::rows(state, &self.names, ids))?;
         found.map_err(|err| err.raise(py, "ids"))
     }
+}
+
+fn weight(object: &Bound<'_, PyAny>) -> PyResult<f32> {
+    arrays::number(object, "weight")
+}
+
+fn field_radius(object: &Bound<'_, PyAny>) -> PyResult<f32> {
+    arrays::number(object, "field_radius")
+}
+
+fn field_strength(object: &Bound<'_, PyAny>) -> PyResult<f32> {
+    arrays::number(object, "field_strength")
 }
 
 /// A new array of shape (n, m).

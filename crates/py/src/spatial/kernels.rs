@@ -1,12 +1,17 @@
 //! Distances between arrays, without a grid.
 
-use numpy::{PyArray1, PyArray2};
-use ottava_spatial::simd;
+use std::sync::atomic::Ordering;
+
+use numpy::PyArray1;
+use numpy::prelude::*;
+use ottava_core::AXES;
+use ottava_spatial::{Error, Metric, simd};
 use pyo3::prelude::*;
+use rayon::ThreadPool;
 
 use super::grid::view;
 use super::options;
-use super::raise::raise;
+use super::raise::{in_row, raise};
 use crate::arrays::{self, refuse};
 use crate::gate;
 use crate::threads;
@@ -25,7 +30,7 @@ fn distance(
 ) -> PyResult<f32> {
     let (a, b) = (arrays::point(a, "a")?, arrays::point(b, "b")?);
     let metric = options::metric(metric, None)?;
-    ottava_spatial::distance(&a, &b, &metric).map_err(|err| raise(py, "a and b", err))
+    ottava_spatial::distance(&a, &b, &metric).map_err(|err| blame(py, ("a", &[a]), "b", err))
 }
 
 /// The distances of a point, shape (8,), to points of shape (n, 8): shape (n,), float32.
@@ -46,11 +51,12 @@ fn distances<'py>(
         let mut held = arrays::out_column(out, rows.len())?;
         let slice = held.as_slice_mut().map_err(|err| refuse(py, "out", err))?;
         long(py, rows.len(), || ottava_spatial::distances_into(&q, view(rows), &metric, slice))?
-            .map_err(|err| raise(py, "points", err))?;
+            .map_err(|err| blame(py, ("q", &[q]), "points", err))?;
         return Ok(out.clone());
     }
     let values = long(py, rows.len(), || ottava_spatial::distances(&q, view(rows), &metric))?;
-    Ok(PyArray1::from_vec(py, values.map_err(|err| raise(py, "points", err))?).into_any())
+    Ok(PyArray1::from_vec(py, values.map_err(|err| blame(py, ("q", &[q]), "points", err))?)
+        .into_any())
 }
 
 /// The distances of points of shape (n, 8) to points of shape (m, 8): shape (n, m), float32.
@@ -62,7 +68,7 @@ fn pairwise<'py>(
     q: &Bound<'py, PyAny>,
     out: Option<&Bound<'py, PyAny>>,
     metric: Option<&Bound<'py, PyAny>>,
-    threads: Option<usize>,
+    #[pyo3(from_py_with = arrays::threads)] threads: Option<usize>,
 ) -> PyResult<Bound<'py, PyAny>> {
     let (p, q) = (arrays::rows(p, "p")?, arrays::rows(q, "q")?);
     let (p, q) = (p.get(), q.get());
@@ -71,14 +77,67 @@ fn pairwise<'py>(
     if let Some(out) = out {
         let mut held = arrays::out_table(out, p.len(), q.len())?;
         let slice = held.as_slice_mut().map_err(|err| refuse(py, "out", err))?;
-        let ask =
-            || pool.install(|| ottava_spatial::pairwise_into(view(p), view(q), &metric, slice));
-        gate::detached(py, ask)?.map_err(|err| raise(py, "points", err))?;
+        fill(py, &pool, (p, q), &metric, slice)?;
         return Ok(out.clone());
     }
-    let ask = || pool.install(|| ottava_spatial::pairwise(view(p), view(q), &metric));
-    let values = gate::detached(py, ask)?.map_err(|err| raise(py, "points", err))?;
-    Ok(PyArray2::from_owned_array(py, values).into_any())
+    let (rows, columns) = (p.len(), q.len());
+    let mut values = Vec::new();
+    let size = rows.checked_mul(columns).filter(|&size| values.try_reserve_exact(size).is_ok());
+    let size = size.ok_or_else(|| raise(py, "q", Error::AnswerTooLarge { rows, columns }))?;
+    gate::detached(py, || values.resize(size, 0.0))?;
+    fill(py, &pool, (p, q), &metric, &mut values)?;
+    Ok(PyArray1::from_vec(py, values).reshape([rows, columns])?.into_any())
+}
+
+/// Distances computed between two looks at the flag that ends the call early.
+const BLOCK: usize = 1 << 20;
+
+/// `pairwise` into `out`, a block of rows at a time.
+fn fill(
+    py: Python<'_>,
+    pool: &ThreadPool,
+    (p, q): (&[[f32; AXES]], &[[f32; AXES]]),
+    metric: &Metric,
+    out: &mut [f32],
+) -> PyResult<()> {
+    let rows = (BLOCK / q.len().max(1)).max(1);
+    let done = if p.len() <= rows {
+        let work = || ottava_spatial::pairwise_into(view(p), view(q), metric, out);
+        gate::detached(py, || pool.install(work))?
+    } else {
+        gate::interruptible(py, pool, |cancel| {
+            let blocks = p.chunks(rows).zip(out.chunks_mut(rows * q.len().max(1)));
+            for (at, (p, out)) in blocks.enumerate() {
+                if cancel.load(Ordering::Relaxed) {
+                    return Err(Error::Cancelled);
+                }
+                ottava_spatial::pairwise_into(view(p), view(q), metric, out)
+                    .map_err(|err| in_row(at * rows, err))?;
+            }
+            Ok(())
+        })?
+    };
+    done.map_err(|err| blame(py, ("p", p), "q", err))
+}
+
+/// The exception for an error of a call with two arrays of points.
+#[cold]
+fn blame(
+    py: Python<'_>,
+    (first, points): (&str, &[[f32; AXES]]),
+    second: &str,
+    error: Error,
+) -> PyErr {
+    let argument = match error {
+        Error::Core(ottava_core::Error::Coordinate { row, axis, value })
+        | Error::Scaled { row, axis, value } => {
+            let here =
+                points.get(row).is_some_and(|point| point[axis].to_bits() == value.to_bits());
+            if here { first } else { second }
+        }
+        _ => second,
+    };
+    raise(py, argument, error)
 }
 
 fn long<T: Send>(py: Python<'_>, size: usize, work: impl FnOnce() -> T + Send) -> PyResult<T> {

@@ -1,5 +1,6 @@
 //! Asking a grid: nearest, within, boxes, cells.
 
+use arrow_array::ArrayRef;
 use arrow_array::cast::AsArray;
 use arrow_schema::DataType;
 use numpy::{PyArray1, PyUntypedArray};
@@ -7,14 +8,16 @@ use ottava_core::{AXES, AxisSet, Scales, TokenId};
 use ottava_spatial::{Error, Filter, Neighbors, Query};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
+use pyo3::types::{PyFrozenSet, PyList, PySet};
 
 use super::grid::{TokenGrid, table, view};
 use super::options;
 use super::raise::raise;
 use super::results::{CELLS, NEIGHBORS, RAGGED};
 use super::state::State;
-use crate::arrays::{self, Column, Ids, Points, refuse};
-use crate::arrow::{read_column, speaks_arrow};
+use crate::arrays::{self, Ids, Points, refuse};
+use crate::arrow::{read_column, speaks_arrow, to_u64};
+use crate::error::UNKNOWN_TOKEN;
 
 /// The keywords that queries share, converted.
 #[derive(Default)]
@@ -27,9 +30,9 @@ pub(super) struct Choices<'py> {
 
 /// `where=`: who may be an answer.
 enum Admitted<'py> {
-    Mask(Column<'py, bool>),
-    OwnedMask(Vec<bool>),
+    Mask(Vec<bool>),
     Ids(Ids<'py>),
+    OwnedIds(Vec<TokenId>),
 }
 
 /// The part of [`Choices`] that goes to another thread.
@@ -54,41 +57,82 @@ impl<'py> Choices<'py> {
             axes: axes.map(|axes| options::axis_set(axes, &grid.names)).transpose()?,
             scales: scales.map(|s| options::scales(s, &grid.names, grid.scales)).transpose()?,
             admitted: admitted.map(Admitted::read).transpose()?,
-            exclude: exclude.map(|ids| arrays::ids(ids, "exclude")).transpose()?,
+            exclude: exclude.map(|ids| id_set(ids, "exclude")).transpose()?,
         })
     }
 
     pub(super) fn asked(&self) -> Asked<'_> {
         let (mask, allow) = match &self.admitted {
             None => (None, None),
-            Some(Admitted::Mask(mask)) => (Some(mask.get()), None),
-            Some(Admitted::OwnedMask(mask)) => (Some(mask.as_slice()), None),
+            Some(Admitted::Mask(mask)) => (Some(mask.as_slice()), None),
             Some(Admitted::Ids(ids)) => (None, Some(ids.get())),
+            Some(Admitted::OwnedIds(ids)) => (None, Some(ids.as_slice())),
         };
         let exclude = self.exclude.as_ref().map_or(&[][..], Ids::get);
         Asked { axes: self.axes, scales: self.scales, mask, allow, exclude }
     }
+
+    /// The exception for an error of a call whose points are `argument`.
+    #[cold]
+    pub(super) fn raise(&self, py: Python<'_>, argument: &str, error: Error) -> PyErr {
+        let asked = self.asked();
+        match &error {
+            Error::UnknownId { id } => {
+                let name = if asked.exclude.contains(id) {
+                    "exclude"
+                } else if asked.allow.is_some_and(|ids| ids.contains(id)) {
+                    "where"
+                } else {
+                    return raise(py, argument, error);
+                };
+                UNKNOWN_TOKEN.new_err(py, (format!("{name}: {error}"),))
+            }
+            Error::WhitenedAxes if self.axes.is_some() => refuse(py, "axes", error),
+            _ => raise(py, argument, error),
+        }
+    }
+}
+
+/// Ids whose order does not matter.
+fn id_set<'py>(object: &Bound<'py, PyAny>, name: &str) -> PyResult<Ids<'py>> {
+    if object.is_instance_of::<PySet>() || object.is_instance_of::<PyFrozenSet>() {
+        let list = object.py().get_type::<PyList>().call1((object,))?;
+        return arrays::ids(&list, name);
+    }
+    arrays::ids(object, name)
 }
 
 impl<'py> Admitted<'py> {
     fn read(object: &Bound<'py, PyAny>) -> PyResult<Self> {
         if object.cast::<PyUntypedArray>().is_err() && speaks_arrow(object)? {
+            let chunks: Vec<ArrayRef> = read_column(object)?.into_iter().map(only).collect();
+            if chunks.first().is_some_and(|chunk| chunk.data_type().is_integer()) {
+                return Ok(Self::OwnedIds(to_u64(object.py(), "where", &chunks)?));
+            }
             let mut mask = Vec::new();
-            for chunk in read_column(object)? {
+            for chunk in chunks {
                 if chunk.data_type() != &DataType::Boolean {
                     return Err(PyTypeError::new_err(format!(
-                        "where: expected an Arrow column of booleans, got {}",
+                        "where: expected an Arrow column of booleans or ids, got {}",
                         chunk.data_type()
                     )));
                 }
                 mask.extend(chunk.as_boolean().iter().map(|admitted| admitted == Some(true)));
             }
-            return Ok(Self::OwnedMask(mask));
+            return Ok(Self::Mask(mask));
         }
         match arrays::mask(object, "where")? {
             Some(mask) => Ok(Self::Mask(mask)),
-            None => Ok(Self::Ids(arrays::ids(object, "where")?)),
+            None => Ok(Self::Ids(id_set(object, "where")?)),
         }
+    }
+}
+
+/// The column of a table that has one.
+fn only(chunk: ArrayRef) -> ArrayRef {
+    match chunk.as_struct_opt() {
+        Some(table) if table.num_columns() == 1 => table.column(0).clone(),
+        _ => chunk,
     }
 }
 
@@ -128,21 +172,24 @@ fn neighbors(py: Python<'_>, found: Neighbors) -> PyResult<Bound<'_, PyAny>> {
     NEIGHBORS.of(py, (ids, PyArray1::from_slice(py, &found.distances)))
 }
 
-/// `k=`, at least 1.
-pub(super) fn count(py: Python<'_>, k: isize) -> PyResult<usize> {
-    match usize::try_from(k) {
-        Ok(k) if k > 0 => Ok(k),
-        _ => Err(refuse(py, "k", format_args!("expected 1 or more, got {k}"))),
-    }
+/// `k=`.
+pub(super) fn k(object: &Bound<'_, PyAny>) -> PyResult<usize> {
+    arrays::count(object, "k", 1)
 }
 
-fn limit(py: Python<'_>, limit: Option<isize>) -> PyResult<Option<usize>> {
-    limit
-        .map(|n| {
-            usize::try_from(n)
-                .map_err(|_| refuse(py, "limit", format_args!("expected 0 or more, got {n}")))
-        })
-        .transpose()
+/// `limit=`.
+pub(super) fn limit(object: &Bound<'_, PyAny>) -> PyResult<Option<usize>> {
+    (!object.is_none()).then(|| arrays::count(object, "limit", 0)).transpose()
+}
+
+/// `radius=`.
+pub(super) fn radius(object: &Bound<'_, PyAny>) -> PyResult<f32> {
+    arrays::number(object, "radius")
+}
+
+/// `within=`.
+pub(super) fn within(object: &Bound<'_, PyAny>) -> PyResult<Option<f32>> {
+    (!object.is_none()).then(|| arrays::number(object, "within")).transpose()
 }
 
 #[pymethods]
@@ -154,17 +201,20 @@ impl TokenGrid {
         &self,
         py: Python<'py>,
         q: &Bound<'py, PyAny>,
-        k: isize,
+        #[pyo3(from_py_with = self::k)] k: usize,
         axes: Option<&Bound<'py, PyAny>>,
         scales: Option<&Bound<'py, PyAny>>,
-        within: Option<f32>,
+        #[pyo3(from_py_with = self::within)] within: Option<f32>,
         r#where: Option<&Bound<'py, PyAny>>,
         exclude: Option<&Bound<'py, PyAny>>,
-        threads: Option<usize>,
+        #[pyo3(from_py_with = arrays::threads)] threads: Option<usize>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let k = count(py, k)?;
         let choices = Choices::read(self, axes, scales, r#where, exclude)?;
         let asked = choices.asked();
+        let refused = |err| match err {
+            Error::Radius { .. } => refuse(py, "within", err),
+            err => choices.raise(py, "q", err),
+        };
         match arrays::points(q, "q")? {
             Points::One(q) => {
                 let ask = |state: &State| {
@@ -176,7 +226,7 @@ impl TokenGrid {
                 } else {
                     self.shared.read_unbounded(py, ask)?
                 };
-                neighbors(py, found.map_err(|err| raise(py, "q", err))?)
+                neighbors(py, found.map_err(refused)?)
             }
             Points::Many(rows) => {
                 let rows = rows.get();
@@ -189,7 +239,7 @@ impl TokenGrid {
                         )
                     })
                 })?;
-                let found = found.map_err(|err| raise(py, "q", err))?;
+                let found = found.map_err(refused)?;
                 let ids = table(py, rows.len(), found.k, found.ids)?;
                 NEIGHBORS.of(py, (ids, table(py, rows.len(), found.k, found.distances)?))
             }
@@ -203,16 +253,15 @@ impl TokenGrid {
         &self,
         py: Python<'py>,
         q: &Bound<'py, PyAny>,
-        radius: f32,
-        limit: Option<isize>,
+        #[pyo3(from_py_with = self::radius)] radius: f32,
+        #[pyo3(from_py_with = self::limit)] limit: Option<usize>,
         sort: bool,
         axes: Option<&Bound<'py, PyAny>>,
         scales: Option<&Bound<'py, PyAny>>,
         r#where: Option<&Bound<'py, PyAny>>,
         exclude: Option<&Bound<'py, PyAny>>,
-        threads: Option<usize>,
+        #[pyo3(from_py_with = arrays::threads)] threads: Option<usize>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let limit = self::limit(py, limit)?;
         let choices = Choices::read(self, axes, scales, r#where, exclude)?;
         let asked = choices.asked();
         match arrays::points(q, "q")? {
@@ -222,7 +271,7 @@ impl TokenGrid {
                         state.grid.within(&q, radius, &Query { limit, sort, ..*query })
                     })
                 })?;
-                neighbors(py, found.map_err(|err| raise(py, "q", err))?)
+                neighbors(py, found.map_err(|err| choices.raise(py, "q", err))?)
             }
             Points::Many(rows) => {
                 let rows = rows.get();
@@ -232,7 +281,7 @@ impl TokenGrid {
                         state.grid.within_batch(view(rows), radius, &query)
                     })
                 })?;
-                let found = found.map_err(|err| raise(py, "q", err))?;
+                let found = found.map_err(|err| choices.raise(py, "q", err))?;
                 let (ids, distances) =
                     (PyArray1::from_vec(py, found.ids), PyArray1::from_vec(py, found.distances));
                 RAGGED.of(py, (PyArray1::from_vec(py, found.indptr), ids, distances))
@@ -247,12 +296,12 @@ impl TokenGrid {
         &self,
         py: Python<'py>,
         q: &Bound<'py, PyAny>,
-        radius: f32,
+        #[pyo3(from_py_with = self::radius)] radius: f32,
         axes: Option<&Bound<'py, PyAny>>,
         scales: Option<&Bound<'py, PyAny>>,
         r#where: Option<&Bound<'py, PyAny>>,
         exclude: Option<&Bound<'py, PyAny>>,
-        threads: Option<usize>,
+        #[pyo3(from_py_with = arrays::threads)] threads: Option<usize>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let choices = Choices::read(self, axes, scales, r#where, exclude)?;
         let asked = choices.asked();
@@ -261,7 +310,7 @@ impl TokenGrid {
                 let found = self.shared.read_unbounded(py, |state| {
                     asked.with(state, |query| state.grid.count_within(&q, radius, query))
                 })?;
-                let count = found.map_err(|err| raise(py, "q", err))?;
+                let count = found.map_err(|err| choices.raise(py, "q", err))?;
                 Ok(count.into_pyobject(py)?.into_any())
             }
             Points::Many(rows) => {
@@ -272,7 +321,7 @@ impl TokenGrid {
                         state.grid.count_within_batch(view(rows), radius, &query)
                     })
                 })?;
-                let counts = found.map_err(|err| raise(py, "q", err))?;
+                let counts = found.map_err(|err| choices.raise(py, "q", err))?;
                 Ok(PyArray1::from_vec(py, counts).into_any())
             }
         }
@@ -295,7 +344,7 @@ impl TokenGrid {
         let found = self.shared.read_detached(py, |state| {
             asked.with(state, |query| state.grid.box_query(&lo, &hi, query))
         })?;
-        Ok(PyArray1::from_vec(py, found.map_err(|err| raise(py, "box", err))?))
+        Ok(PyArray1::from_vec(py, found.map_err(|err| choices.raise(py, "lo", err))?))
     }
 
     /// The edge of a cell, in scaled units.
@@ -336,10 +385,10 @@ impl TokenGrid {
     ) -> PyResult<Bound<'py, PyArray1<u64>>> {
         let found = match arrays::place(cell, "cell")? {
             arrays::Place::Cell(cell) => {
-                self.shared.read(py, |state| Ok(state.grid.cell_tokens(&cell)))?
+                self.shared.read_unbounded(py, |state| Ok(state.grid.cell_tokens(&cell)))?
             }
             arrays::Place::Position(position) => {
-                self.shared.read(py, |state| state.grid.cell(&position))?
+                self.shared.read_unbounded(py, |state| state.grid.cell(&position))?
             }
         };
         let ids = found.map_err(|err| raise(py, "cell", err))?;

@@ -9,9 +9,19 @@ use pyo3::prelude::*;
 use crate::arrays::refuse;
 use crate::error::{DUPLICATE_TOKEN, SNAPSHOT, UNKNOWN_TOKEN};
 
-/// The exception for an error that the value of `argument` caused.
+/// The exception for an error of a call whose points or ids are `argument`. What only one other argument can cause names that one.
 #[cold]
 pub(super) fn raise(py: Python<'_>, argument: &str, error: Error) -> PyErr {
+    let argument = match &error {
+        Error::Radius { .. } => "radius",
+        Error::QueryScale { .. } | Error::WhitenedAxes => "scales",
+        Error::CellSize { .. } => "cell_size",
+        Error::Covariance => "metric",
+        Error::MaskLength { .. } => "where",
+        Error::ZeroK => "k",
+        Error::Core(ottava_core::Error::NoAxes) => "axes",
+        _ => argument,
+    };
     match error {
         Error::UnknownId { .. } => UNKNOWN_TOKEN.new_err(py, (error.to_string(),)),
         Error::DuplicateId { .. } => DUPLICATE_TOKEN.new_err(py, (format!("{argument}: {error}"),)),
@@ -19,9 +29,33 @@ pub(super) fn raise(py: Python<'_>, argument: &str, error: Error) -> PyErr {
             SNAPSHOT.new_err(py, (error.to_string(),))
         }
         Error::Io { path, source } => os_error(py, &path, &source),
-        Error::MaskLength { .. } => refuse(py, "where", error),
         other => refuse(py, argument, other),
     }
+}
+
+/// [`raise`] for a call that takes tokens.
+#[cold]
+pub(super) fn raise_tokens(py: Python<'_>, ids: &str, positions: &str, error: Error) -> PyErr {
+    match &error {
+        Error::Core(ottava_core::Error::Attribute { attribute, .. }) => {
+            raise(py, &attribute.replace(' ', "_"), error)
+        }
+        Error::DuplicateId { .. }
+        | Error::Full { .. }
+        | Error::Core(ottava_core::Error::ReservedId { .. }) => raise(py, ids, error),
+        _ => raise(py, positions, error),
+    }
+}
+
+/// The error of a block of rows that begins at row `first` of the argument.
+#[cold]
+pub(super) fn in_row(first: usize, mut error: Error) -> Error {
+    if let Error::Core(ottava_core::Error::Coordinate { row, .. }) | Error::Scaled { row, .. } =
+        &mut error
+    {
+        *row += first;
+    }
+    error
 }
 
 /// `OSError(errno, text, path)`, which Python makes a `FileNotFoundError` and the like.

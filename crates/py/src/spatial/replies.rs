@@ -43,6 +43,12 @@ impl Replies {
         same.then(|| reply.object.bind(py).clone())
     }
 
+    /// Lets go of all objects.
+    pub(super) fn clear(&self) {
+        let dropped = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        drop(dropped);
+    }
+
     /// Keeps the object that was made of an answer.
     pub(super) fn keep(&self, asked: Asked, answer: &Arc<Connections>, object: Py<PyAny>) {
         let mut reply = Some(Reply { asked, answer: Arc::downgrade(answer), object });

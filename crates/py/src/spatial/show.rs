@@ -10,7 +10,7 @@ use super::state::State;
 fn facts(state: &State, names: &[&str]) -> Vec<(&'static str, String)> {
     let grid = &state.grid;
     let memory = grid.memory();
-    let bytes = memory.tokens + memory.index + memory.cells + memory.cache;
+    let bytes = memory.tokens + memory.index + memory.cells + memory.cache + state.columns_memory();
     let mut facts = vec![
         ("tokens", thousands(grid.len())),
         ("metric", metric_name(&grid.options().metric).to_owned()),

@@ -2,8 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use ottava_spatial::OpenOptions;
-use pyo3::exceptions::PyOSError;
+use ottava_spatial::{Error, OpenOptions, Verify};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyType};
 
@@ -12,15 +11,31 @@ use super::columns::RowsError;
 use super::grid::TokenGrid;
 use super::raise::raise;
 use super::state::State;
+use crate::arrays::refuse;
 use crate::gate;
 
 /// Saves the tokens, and the columns they carry.
 fn save(state: &State, path: &Path) -> Result<(), RowsError> {
+    // What is written gets new checksums: damage that was not seen yet would be certified.
+    state.grid.verify()?;
     let attachment = match &state.carried {
         Some(carried) => carried.attachment(&state.grid)?,
         None => state.grid.attachment()?.to_vec(),
     };
     Ok(state.grid.save_with(path, &attachment)?)
+}
+
+/// The error of a snapshot that is in no file of the user's.
+fn of_bytes(error: Error) -> Error {
+    match error {
+        Error::Snapshot { section, problem, .. } => {
+            Error::Snapshot { path: PathBuf::from("bytes"), section, problem }
+        }
+        Error::NewerSnapshot { found, supported, .. } => {
+            Error::NewerSnapshot { path: PathBuf::from("bytes"), found, supported }
+        }
+        other => other,
+    }
 }
 
 #[pymethods]
@@ -33,9 +48,19 @@ impl TokenGrid {
 
     /// Opens a snapshot; with `mmap` the file is mapped and read as it is needed.
     #[staticmethod]
-    #[pyo3(signature = (path, mmap=true))]
-    fn open(py: Python<'_>, path: PathBuf, mmap: bool) -> PyResult<Self> {
-        let options = OpenOptions { mmap, ..OpenOptions::default() };
+    #[pyo3(signature = (path, mmap=true, *, verify=None))]
+    fn open(py: Python<'_>, path: PathBuf, mmap: bool, verify: Option<bool>) -> PyResult<Self> {
+        // Opening a pipe or a device may wait, deaf to signals.
+        if std::fs::metadata(&path).is_ok_and(|found| !found.is_file() && !found.is_dir()) {
+            let message = format_args!("{} is not a file", path.display());
+            return Err(refuse(py, "path", message));
+        }
+        let verify = match verify {
+            None => Verify::Auto,
+            Some(true) => Verify::Full,
+            Some(false) => Verify::Layout,
+        };
+        let options = OpenOptions { mmap, verify };
         let opened = gate::detached(py, || ottava_spatial::TokenGrid::open(&path, options))?;
         let grid = opened.map_err(|err| raise(py, "path", err))?;
         let carried = Carried::saved(&grid, path);
@@ -57,7 +82,7 @@ impl TokenGrid {
             let options = OpenOptions { mmap: false, ..OpenOptions::default() };
             Ok(ottava_spatial::TokenGrid::open(file.path(), options))
         })?;
-        let grid = opened.map_err(PyOSError::new_err)?.map_err(|err| raise(py, "bytes", err))?;
+        let grid = opened?.map_err(|err| raise(py, "bytes", of_bytes(err)))?;
         let carried = Carried::saved(&grid, PathBuf::from("bytes"));
         Ok(Self::of(grid, carried))
     }

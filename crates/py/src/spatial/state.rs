@@ -22,6 +22,13 @@ pub(super) struct State {
     pub(super) carried: Option<Carried>,
 }
 
+impl State {
+    /// The bytes of the carried columns.
+    pub(super) fn columns_memory(&self) -> usize {
+        self.carried.as_ref().map_or(0, Carried::memory)
+    }
+}
+
 /// [`State`], shared by threads.
 pub(super) struct Shared(RwLock<State>);
 

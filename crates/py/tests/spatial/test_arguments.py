@@ -6,11 +6,13 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import pandas as pd
+import polars as pl
 import pyarrow as pa
 import pytest
 
 import ottava
-from ottava.errors import ArgumentError, OttavaError
+from ottava.errors import ArgumentError, DuplicateTokenError, OttavaError, UnknownTokenError
 from ottava.spatial import TokenGrid, distance, distances, pairwise, simd_level
 
 ZERO = np.zeros(8, np.float32)
@@ -93,10 +95,10 @@ REFUSED: list[tuple[Callable[[TokenGrid], Any], type[Exception], str]] = [
     (lambda g: g.nearest(ZERO + 1j), TypeError, "q: expected real numbers, got dtype complex64; take .real or .imag"),
     (lambda g: g.nearest(ZERO > 1), TypeError, "q: expected real numbers, got dtype bool; convert it with .astype(np.float32)"),
     (lambda g: g.nearest(None), TypeError, "q: expected real numbers, got dtype object; the rows may differ in length; make it np.asarray(..., np.float32)"),
-    (lambda g: g.remove([1.5]), TypeError, "id: expected integers, got dtype float64; ids must be whole: .astype(np.uint64)"),
+    (lambda g: g.remove([1.5]), TypeError, "id: expected integers, got dtype float64; ids are whole numbers, of which floats hold only those up to 2**53; make them with dtype=np.uint64"),
     (lambda g: g.remove("1"), TypeError, "id: expected integers, got dtype <U1; ids are 0 to 2**64 - 2"),
     (lambda g: g.nearest(ZERO, where="x"), TypeError, "where: expected integers, got dtype <U1; ids are 0 to 2**64 - 2"),
-    (lambda g: g.nearest(ZERO, where=pa.array([1, 2, 3])), TypeError, "where: expected an Arrow column of booleans, got Int64"),
+    (lambda g: g.nearest(ZERO, where=pa.array([1.0, 2.0])), TypeError, "where: expected an Arrow column of booleans or ids, got Float64"),
     (lambda g: TokenGrid(axes="abcdefgh"), TypeError, "axes: expected eight names, got <class 'str'>"),
     (lambda g: TokenGrid(axes=range(8)), TypeError, "axes: expected eight names, got <class 'range'>"),
     (lambda g: TokenGrid(scales={"x0": "y"}), TypeError, "scales: expected a number, got str"),
@@ -107,14 +109,14 @@ REFUSED: list[tuple[Callable[[TokenGrid], Any], type[Exception], str]] = [
     # values
     (lambda g: g.nearest([[0] * 8, [0] * 7 + [np.nan]]), ArgumentError, "q: row 1, axis 7: coordinate NaN is not finite or beyond 2^61"),
     (lambda g: g.nearest(np.full((1, 8), 1e300)), ArgumentError, "q: row 0, axis 0: coordinate inf is not finite or beyond 2^61"),
-    (lambda g: g.insert(9, [0, 0, np.inf, 0, 0, 0, 0, 0]), ArgumentError, "token: row 0, axis 2: coordinate inf is not finite or beyond 2^61"),
-    (lambda g: g.insert(9, ZERO, field_radius=-1), ArgumentError, "token: row 0: field radius -1 is out of range"),
-    (lambda g: g.insert(2**64 - 1, ZERO), ArgumentError, "token: row 0: id 18446744073709551615 is reserved"),
+    (lambda g: g.insert(9, [0, 0, np.inf, 0, 0, 0, 0, 0]), ArgumentError, "position: row 0, axis 2: coordinate inf is not finite or beyond 2^61"),
+    (lambda g: g.insert(9, ZERO, field_radius=-1), ArgumentError, "field_radius: row 0: field radius -1 is out of range"),
+    (lambda g: g.insert(2**64 - 1, ZERO), ArgumentError, "id: row 0: id 18446744073709551615 is reserved"),
     (lambda g: g.nearest(ZERO, 0), ArgumentError, "k: expected 1 or more, got 0"),
     (lambda g: g.nearest(ZERO, -3), ArgumentError, "k: expected 1 or more, got -3"),
     (lambda g: g.within(ZERO, 1, limit=-1), ArgumentError, "limit: expected 0 or more, got -1"),
-    (lambda g: g.within(ZERO, -1), ArgumentError, "q: radius -1 is not a usable radius"),
-    (lambda g: g.within(ZERO, np.nan), ArgumentError, "q: radius NaN is not a usable radius"),
+    (lambda g: g.within(ZERO, -1), ArgumentError, "radius: radius -1 is not a usable radius"),
+    (lambda g: g.within(ZERO, np.nan), ArgumentError, "radius: radius NaN is not a usable radius"),
     (lambda g: g.nearest([ZERO], threads=0), ArgumentError, "threads: expected 1 or more, or None for all, got 0"),
     (lambda g: g.nearest(ZERO, axes=["zz"]), ArgumentError, 'axes: no axis is named "zz"; the axes are a, b, c, d, e, f, g, h'),
     (lambda g: g.nearest(ZERO, axes=[8]), ArgumentError, "axes: axis 8 does not exist, axes are 0 to 7; the axes are a, b, c, d, e, f, g, h"),
@@ -123,11 +125,48 @@ REFUSED: list[tuple[Callable[[TokenGrid], Any], type[Exception], str]] = [
     (lambda g: g.nearest(ZERO, scales=[-1] + [1] * 7), ArgumentError, "scales: axis 0: scale -1 is negative, not finite or beyond 2^61"),
     (lambda g: g.nearest(ZERO, scales={"q": 1}), ArgumentError, 'scales: no axis is named "q"; the axes are a, b, c, d, e, f, g, h, axes=[...] names them'),
     (lambda g: g.nearest(ZERO, scales={1: 1}), ArgumentError, "scales: 1 is not an axis name"),
-    (lambda g: g.box([1] * 8, [0] * 8), ArgumentError, "box: axis 0: box from 1 to 0 is empty or not a number"),
+    (lambda g: g.box([1] * 8, [0] * 8), ArgumentError, "lo: axis 0: box from 1 to 0 is empty or not a number"),
     (lambda g: g.cell([2**40] * 8), ArgumentError, "cell: axis 0: no cell has the coordinate 1099511627776"),
     (lambda g: g.connections(1, 1, falloff="cubic"), ArgumentError, "falloff: \"cubic\" is none of 'linear', 'quadratic', 'gaussian'"),
     (lambda g: g.remove(-1), ArgumentError, "id: -1 is not an id: ids are 0 to 2**64 - 2"),
     (lambda g: g.remove([1, -1]), ArgumentError, "id: row 1: id -1 is negative"),
+    (lambda g: g.insert(2**64, ZERO), ArgumentError, "id: 18446744073709551616 is not an id: ids are 0 to 2**64 - 2"),
+    (lambda g: g.get(-1), ArgumentError, "id: -1 is not an id: ids are 0 to 2**64 - 2"),
+    (lambda g: g.connections(-1, 1), ArgumentError, "id: -1 is not an id: ids are 0 to 2**64 - 2"),
+    (lambda g: g.get("1"), TypeError, "id: expected an integer, got str"),
+    (lambda g: g.insert_batch([4, 2**64], np.zeros((2, 8))), ArgumentError, "ids: row 1: 18446744073709551616 is not an id: ids are 0 to 2**64 - 2"),
+    (lambda g: g.nearest(ZERO, where=[1, -1, 2**63]), ArgumentError, "where: row 1: -1 is not an id: ids are 0 to 2**64 - 2"),
+    (lambda g: g.nearest(ZERO, where=[1, 9]), UnknownTokenError, "where: no token has id 9"),
+    (lambda g: g.nearest(ZERO, exclude=[9]), UnknownTokenError, "exclude: no token has id 9"),
+    (lambda g: g.connect(k=1, where=[9]), UnknownTokenError, "where: no token has id 9"),
+    (lambda g: g.insert_batch([9, 9], np.zeros((2, 8))), DuplicateTokenError, "ids: row 1: id 9 is a duplicate"),
+    (lambda g: g.move([1, 1], np.zeros((2, 8))), DuplicateTokenError, "id: row 1: id 1 is a duplicate"),
+    (lambda g: g.move(1, [np.nan] * 8), ArgumentError, "position: row 0, axis 0: coordinate NaN is not finite or beyond 2^61"),
+    (lambda g: g.insert_batch([9], np.full((1, 8), np.nan)), ArgumentError, "positions: row 0, axis 0: coordinate NaN is not finite or beyond 2^61"),
+    (lambda g: g.within(ZERO, "x"), TypeError, "radius: expected a number, got str"),
+    (lambda g: g.within(ZERO, 10**400), ArgumentError, f"radius: {10**400} is beyond the range of float32"),
+    (lambda g: g.connections(1, -1), ArgumentError, "radius: radius -1 is not a usable radius"),
+    (lambda g: g.density(ZERO, 0), ArgumentError, "radius: radius 0 is not a usable radius"),
+    (lambda g: g.connect(radius=-1), ArgumentError, "radius: radius -1 is not a usable radius"),
+    (lambda g: g.nearest(ZERO, within=-1), ArgumentError, "within: radius -1 is not a usable radius"),
+    (lambda g: g.connect(k=1, within=-1), ArgumentError, "within: radius -1 is not a usable radius"),
+    (lambda g: g.connect(radius=1, within=1), ArgumentError, "within: it goes with k=...; with radius=... that is the bound"),
+    (lambda g: g.connect(k=1, limit=1), ArgumentError, "limit: it goes with radius=..."),
+    (lambda g: g.connect(k=1, sort=False), ArgumentError, "sort: it goes with radius=..."),
+    (lambda g: g.nearest([ZERO], threads=-1), ArgumentError, "threads: expected 1 or more, or None for all, got -1"),
+    (lambda g: g.nearest(ZERO, k="x"), TypeError, "k: expected an integer, got str"),
+    (lambda g: g.set_cache_capacity(-1), ArgumentError, "connections: expected 0 or more, got -1"),
+    (lambda g: g.cell(np.array([2**63] * 8, np.uint64)), ArgumentError, "cell: axis 0: no cell has the coordinate 9223372036854775808"),
+    (lambda g: g.nearest(np.ma.masked_equal(np.eye(8), 1)), ArgumentError, "q: masked entries have no value; fill them with .filled(...) or drop their rows"),
+    (lambda g: g.remove(np.ma.masked_equal([1, 2], 2)), ArgumentError, "id: masked entries have no value; fill them with .filled(...) or drop their rows"),
+    (lambda g: g.influence(np.where(np.arange(800).reshape(100, 8) == 320, np.nan, 0)), ArgumentError, "points: row 40, axis 0: coordinate NaN is not finite or beyond 2^61"),
+    (lambda g: TokenGrid(metric=np.eye(8), scales=[2] * 8), ArgumentError, "scales: the Mahalanobis distance has no axes or scales to choose"),
+    (lambda g: TokenGrid(metric=np.eye(8)).nearest(ZERO, axes=["x0"]), ArgumentError, "axes: the Mahalanobis distance has no axes or scales to choose"),
+    (lambda g: distances(ZERO + np.inf, [ZERO]), ArgumentError, "q: row 0, axis 0: coordinate inf is not finite or beyond 2^61"),
+    (lambda g: pairwise([ZERO, ZERO + np.inf], [ZERO]), ArgumentError, "p: row 1, axis 0: coordinate inf is not finite or beyond 2^61"),
+    (lambda g: g.plot(["nope", "a"]), ArgumentError, "axes: 'nope' is neither an axis name nor 0 to 7; the axes are a, b, c, d, e, f, g, h"),
+    (lambda g: g.plot([-1, 0]), ArgumentError, "axes: -1 is neither an axis name nor 0 to 7; the axes are a, b, c, d, e, f, g, h"),
+    (lambda g: g.plot([9, 0]), ArgumentError, "axes: 9 is neither an axis name nor 0 to 7; the axes are a, b, c, d, e, f, g, h"),
     (lambda g: TokenGrid(cell_size=0), ArgumentError, "cell_size: cell size 0 is not positive and finite"),
     (lambda g: TokenGrid(axes=["a"] * 8), ArgumentError, 'axes: axis 1: name "a" is empty or taken'),
     (lambda g: TokenGrid(axes=["a"]), ArgumentError, "axes: expected eight names, got 1"),
@@ -141,7 +180,7 @@ REFUSED: list[tuple[Callable[[TokenGrid], Any], type[Exception], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("ask", "kind", "message"), REFUSED, ids=[message for _, _, message in REFUSED])
+@pytest.mark.parametrize(("ask", "kind", "message"), REFUSED, ids=[f"{at} {message[:90]}" for at, (_, _, message) in enumerate(REFUSED)])
 def test_refusals(tiny: TokenGrid, ask: Callable[[TokenGrid], Any], kind: type[Exception], message: str) -> None:
     with pytest.raises(kind) as caught:
         ask(tiny)
@@ -157,6 +196,45 @@ def test_a_read_only_out_is_refused() -> None:
     out.flags.writeable = False
     with pytest.raises(ArgumentError, match="out: expected a writable array"):
         distances(ZERO, [ZERO], out)
+
+
+def test_an_out_that_is_an_input_is_refused() -> None:
+    points = np.zeros((8, 8), np.float32)
+    with pytest.raises(ArgumentError, match="^out: it overlaps an input"):
+        pairwise(points, np.ones((8, 8), np.float32), out=points)
+
+
+def test_what_is_taken_as_ids_and_counts(tiny: TokenGrid) -> None:
+    far = [1, 2**63 + 1, 2**64 - 2]
+    grid = TokenGrid.from_arrays(far, np.eye(8)[:3])
+    assert sorted(grid) == far
+    for where in (far[1:], tuple(far[1:]), set(far[1:]), np.array(far[1:], object), pa.array(far[1:], pa.uint64()), pl.Series(far[1:], dtype=pl.UInt64)):
+        assert grid.nearest(ZERO, 2**70, where=where).ids.tolist() == far[1:]
+        if not isinstance(where, pa.Array):
+            assert grid.nearest(ZERO, 3, exclude=where).ids.tolist() == far[:1]
+    grid.remove(far[1:])
+    assert list(grid) == [1]
+    assert tiny.nearest(ZERO, where=frozenset({3})).ids.tolist() == [3]
+    assert tiny.nearest(ZERO, where=pa.table({"id": [3]})).ids.tolist() == [3]
+    assert tiny.nearest(ZERO, where=pl.DataFrame({"near": [False, True, False]})).ids.tolist() == [2]
+    assert tiny.nearest(ZERO, where=pd.Series([False, True, False])).ids.tolist() == [2]
+    assert tiny.nearest([ZERO], threads=2**70).ids.tolist() == [[1]]
+    assert tiny.nearest([], 2).ids.shape == (0, 2)
+    assert tiny.nearest(np.ma.masked_array(np.eye(8)), 1).ids.shape == (8, 1)
+
+
+@pytest.mark.parametrize("true", [1, 2, 255])
+def test_every_byte_but_zero_is_true(tiny: TokenGrid, true: int) -> None:
+    for bytes, ids in (([0, 0, true], [3]), ([true, 0, 0], [1]), ([true, 0, true], [1, 3])):
+        mask = np.array(bytes, np.uint8).view(bool)
+        for where in (mask, np.repeat(mask, 2)[::2]):
+            assert tiny.within(ZERO, 9, where=where).ids.tolist() == ids
+            assert tiny.count_within(ZERO, 9, where=where) == len(ids)
+            graph = tiny.connect(k=2, where=where)
+            assert set(graph.ids[graph.indices].tolist()) <= set(ids)
+    tiny_with_gaps = TokenGrid.from_arrays([1, 2, 3, 4], np.eye(8)[:4])
+    tiny_with_gaps.remove(2)
+    assert tiny_with_gaps.within(ZERO, 9, where=np.array([0, 0, true], np.uint8).view(bool)).ids.tolist() == [4]
 
 
 def test_a_ragged_list_is_refused(tiny: TokenGrid) -> None:
@@ -184,6 +262,8 @@ def test_kernels(cloud: np.ndarray) -> None:
         assert distance(p[0], q[0], metric=metric) == expected[0, 0]
     out = np.empty((30, 70), np.float32)
     assert pairwise(p, q, out) is out
+    large = np.resize(cloud, (3_000, 8))  # in blocks
+    np.testing.assert_array_equal(pairwise(large, large)[-7:], pairwise(large[-7:], large))
     np.testing.assert_array_equal(out, pairwise(p.astype(np.float64), q))
     column = np.empty(70, np.float32)
     assert distances(p[3], q, out=column) is column

@@ -84,6 +84,15 @@ def test_what_to_do_with_duplicates(grid: TokenGrid, cloud: np.ndarray) -> None:
     assert grid.get(12).weight == 1.0
     with pytest.raises(ArgumentError, match="on_duplicate: \"keep\" is none of"):
         grid.insert_batch([12], new[:1], on_duplicate="keep")
+    grid.insert(13, new[0], on_duplicate="skip")
+    np.testing.assert_array_equal(grid.get(13).position, cloud[3])
+    grid.insert(13, new[0], weight=3.0, field_radius=0.25, field_strength=-2, on_duplicate="replace")
+    token = grid.get(13)
+    assert (token.position.tolist(), token.weight, token.field_radius, token.field_strength) == ([9.0] * 8, 3.0, 0.25, -2.0)
+    assert grid.nearest([9] * 8, where=[13]).distances[0] == 0
+    with pytest.raises(ArgumentError, match="^weight: "):
+        grid.insert(13, new[0], weight=np.inf, on_duplicate="replace")
+    assert grid.get(13).weight == 3.0
     twice = TokenGrid.from_arrays([1, 1], [[0] * 8, [1] * 8], on_duplicate="skip")
     assert twice.get(1).position[0] == 0
     twice = TokenGrid.from_arrays([1, 1], [[0] * 8, [1] * 8], on_duplicate="replace")

@@ -16,8 +16,6 @@ def test_an_unknown_id_is_an_error(grid: TokenGrid) -> None:
         lambda: grid.move(9, [0] * 8),
         lambda: grid.connections(9, 1.0),
         lambda: grid.rows([9]),
-        lambda: grid.nearest([0] * 8, where=[9]),
-        lambda: grid.nearest([0] * 8, exclude=9),
     ):
         with pytest.raises(UnknownTokenError, match="^no token has id 9$"):
             ask()

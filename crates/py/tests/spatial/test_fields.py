@@ -38,6 +38,9 @@ def test_cached_connections_are_the_same_and_read_only(grid: TokenGrid) -> None:
     for a, b in zip(first, second, strict=True):
         np.testing.assert_array_equal(a, b)
         assert not b.flags.writeable
+        with pytest.raises(ValueError, match="WRITEABLE"):
+            b.flags.writeable = True
+        assert not isinstance(b.base, np.ndarray)
 
 
 def test_a_change_nearby_is_seen(grid: TokenGrid, cloud: np.ndarray) -> None:
@@ -91,9 +94,54 @@ def test_graphs_for_others(rng: np.random.Generator) -> None:
 
 
 def test_connect_wants_one_of_two(grid: TokenGrid) -> None:
-    for wrong in ({}, {"k": 1, "radius": 1.0}):
-        with pytest.raises(ArgumentError, match=r"connect: expected either radius=... or k=..."):
+    for wrong, message in (({}, "^radius: expected radius=... or k=...$"), ({"k": 1, "radius": 1.0}, "^k: expected radius=... or k=..., not both$")):
+        with pytest.raises(ArgumentError, match=message):
             grid.connect(**wrong)
+
+
+def test_connect_by_k_within_a_radius(grid: TokenGrid, cloud: np.ndarray) -> None:
+    graph = grid.connect(k=4, within=0.15, falloff="quadratic")
+    for row in range(0, len(cloud), 250):
+        part = slice(graph.indptr[row], graph.indptr[row + 1])
+        expected = grid.connections(int(graph.ids[row]), 0.15, falloff="quadratic", limit=4)
+        np.testing.assert_array_equal(graph.ids[graph.indices[part]], expected.ids)
+        np.testing.assert_array_equal(graph.distances[part], expected.distances)
+        np.testing.assert_array_equal(graph.strengths[part], expected.strengths)
+
+
+def test_limit_and_sort(grid: TokenGrid) -> None:
+    whole = grid.connections(2_600, 0.4)
+    assert len(whole.ids) > 3
+    for _ in range(2):
+        for found, expected in zip(grid.connections(2_600, 0.4, limit=3), whole, strict=True):
+            np.testing.assert_array_equal(found, expected[:3])
+        by_id = grid.connections(2_600, 0.4, sort=False)
+        for found, expected in zip(by_id, whole, strict=True):
+            np.testing.assert_array_equal(found, expected[np.argsort(whole.ids)])
+        np.testing.assert_array_equal(grid.connections(2_600, 0.4).ids, whole.ids)
+    graph = grid.connect(radius=0.4, limit=3)
+    row = int(np.flatnonzero(graph.ids == 2_600)[0])
+    part = slice(graph.indptr[row], graph.indptr[row + 1])
+    np.testing.assert_array_equal(graph.ids[graph.indices[part]], whole.ids[:3])
+    np.testing.assert_array_equal(graph.strengths[part], whole.strengths[:3])
+
+
+def test_the_cache_can_be_sized_and_cleared(grid: TokenGrid) -> None:
+    first = grid.connections(2_600, 0.4)
+    assert grid.connections(2_600, 0.4).ids is first.ids
+    stats = grid.cache_stats()
+    assert (stats.entries, stats.connections, stats.capacity) == (1, len(first.ids) + 1, 2**22)
+    grid.clear_cache()
+    assert grid.cache_stats()[3:5] == (0, 0)
+    misses = grid.cache_stats().misses
+    again = grid.connections(2_600, 0.4)
+    assert again.ids is not first.ids
+    np.testing.assert_array_equal(again.ids, first.ids)
+    grid.set_cache_capacity(0)
+    for _ in range(2):
+        np.testing.assert_array_equal(grid.connections(2_600, 0.4).ids, first.ids)
+    assert grid.cache_stats().misses == misses + 3
+    assert grid.cache_stats()[3:] == (0, 0, 0)
 
 
 @pytest.mark.parametrize("falloff", FALLOFFS)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import copy
+import os
 import pickle
 import threading
+import zlib
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
@@ -12,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ottava.errors import OttavaError, SnapshotError
+from ottava.errors import ArgumentError, OttavaError, SnapshotError
 from ottava.spatial import TokenGrid
 
 
@@ -102,10 +104,53 @@ def test_damaged_files(grid: TokenGrid, tmp_path: Path) -> None:
         path.write_bytes(whole[:size])
         with pytest.raises(SnapshotError):
             TokenGrid.open(path)
-    newer = bytearray(whole)
-    newer[8] = 200
-    path.write_bytes(newer)
-    with pytest.raises(SnapshotError):
-        TokenGrid.open(path)
-    with pytest.raises(SnapshotError):
+    with pytest.raises(SnapshotError, match="^bytes: section header: "):
         TokenGrid._from_snapshot(b"no snapshot")
+
+
+def test_a_newer_version_is_refused(grid: TokenGrid, tmp_path: Path) -> None:
+    path = tmp_path / "grid"
+    grid.save(path)
+    newer = bytearray(path.read_bytes())
+    newer[8:12] = (200).to_bytes(4, "little")
+    newer[60:64] = zlib.crc32(newer[:60]).to_bytes(4, "little")
+    path.write_bytes(newer)
+    with pytest.raises(SnapshotError, match=f"^{path}: snapshot version 200 is newer than 1$"):
+        TokenGrid.open(path)
+    with pytest.raises(SnapshotError, match="^bytes: snapshot version 200 is newer than 1$"):
+        TokenGrid._from_snapshot(bytes(newer))
+
+
+def test_damage_is_not_copied(grid: TokenGrid, tmp_path: Path) -> None:
+    """Unverified, a flipped bit is seen by `verify`, and before it would get a checksum of its own."""
+    path = tmp_path / "grid"
+    grid.save(path)
+    whole = bytearray(path.read_bytes())
+    at = whole.index(np.float32(grid.positions[1234]).tobytes())
+    whole[at] ^= 1
+    path.write_bytes(whole)
+    for verify in (None, True):
+        with pytest.raises(SnapshotError, match="section positions: checksum mismatch"):
+            TokenGrid.open(path, verify=verify)
+    for mmap in (True, False):
+        opened = TokenGrid.open(path, mmap=mmap, verify=False)
+        for copied in (opened.verify, lambda: opened.save(tmp_path / "other"), lambda: pickle.dumps(opened)):
+            with pytest.raises(SnapshotError, match="section positions: checksum mismatch"):
+                copied()
+    assert [entry.name for entry in tmp_path.iterdir()] == ["grid"]
+
+
+def test_only_files_are_opened(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with pytest.raises(ArgumentError, match=f"^path: {pipe} is not a file$"):
+        TokenGrid.open(pipe)
+
+
+def test_a_pickle_needs_a_folder_for_temporary_files(grid: TokenGrid, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    bytes = pickle.dumps(grid)
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "none"))
+    with pytest.raises(FileNotFoundError):
+        pickle.dumps(grid)
+    with pytest.raises(FileNotFoundError):
+        pickle.loads(bytes)

@@ -137,12 +137,44 @@ def test_snapshots_keep_the_columns(loaded: TokenGrid, table: pa.Table, tmp_path
         kept = pa.table(again.rows(list(expected)))
         assert kept.to_pylist() == list(expected.values())
         new = pa.table(again.rows([3, 2**40])).to_pylist()
-        assert [row["key"] for row in new] == [3, None]
+        assert [row["key"] for row in new] == [3, 2**40]
         assert all(value is None for row in new for name, value in row.items() if name != "key")
         again = reopened(again, way, tmp_path / "grid")
     again.insert_batch([12], [[0.5] * 8], on_duplicate="replace")
     assert pa.table(again.rows([12])).to_pylist()[0]["word"] is None
     assert pa.table(reopened(again, way, tmp_path / "grid").rows([12])).to_pylist()[0]["word"] is None
+
+
+@pytest.mark.parametrize(("kind", "id"), [(pa.int32(), 2**40), (pa.int64(), 2**63 + 5), (pa.uint8(), 300), (pa.uint64(), 2**64 - 2)])
+def test_ids_too_large_for_their_column(tmp_path: Path, kind: pa.DataType, id: int) -> None:
+    table = pa.table({"k": pa.array([1, 2, 3], kind), "word": ["a", "b", "c"]})
+    grid = TokenGrid.from_arrow(table, id="k", positions=np.eye(8)[:3])
+    grid.insert(4, [0] * 8)
+    assert pa.table(grid.rows()).schema == table.schema
+    grid.insert(id, [0] * 8)
+    for way in ("map", "pickle"):
+        assert pa.table(grid.rows()).to_pydict() == {"k": [1, 2, 3, 4, id], "word": ["a", "b", "c", None, None]}
+        assert pa.table(grid.rows([2])).schema.field("word") == table.schema.field("word")
+        grid = reopened(grid, way, tmp_path / "grid")
+
+
+def test_carried_columns_are_in_the_memory(table: pa.Table) -> None:
+    grid = TokenGrid.from_arrow(table, id="key", positions=NAMES)
+    plain = TokenGrid.from_arrays(np.arange(len(table)), grid.positions)
+    assert grid.memory["columns"] >= table.nbytes // 2
+    assert plain.memory["columns"] == 0
+    shown = lambda grid: int(repr(grid).split("memory: ")[1].split(" bytes")[0].replace(",", ""))  # noqa: E731
+    assert shown(grid) == sum(grid.memory.values())
+    assert shown(plain) == sum(plain.memory.values())
+
+
+def test_a_replaced_token_has_no_row(table: pa.Table) -> None:
+    grid = TokenGrid.from_arrow(table, id="key", positions=NAMES)
+    id = int(grid.ids[0])
+    grid.insert(id, [0.5] * 8, on_duplicate="skip")
+    assert pa.table(grid.rows([id]))["a0"][0].as_py() is not None
+    grid.insert(id, [0.5] * 8, on_duplicate="replace")
+    assert pa.table(grid.rows([id])).to_pylist()[0]["a0"] is None
 
 
 def test_snapshots_of_empty_tables(table: pa.Table, tmp_path: Path) -> None:
@@ -236,7 +268,7 @@ def test_refusals(table: pa.Table) -> None:
     check("^positions: axis 1: name", positions=["a0"] * 8)
     check("^positions: expected one row for each of the 1000 ids, got 5", positions=np.zeros((5, 8)))
     check("^weight: expected a column of numbers", weight="word")
-    check("^tokens: row 7, axis 2: coordinate NaN", positions=np.where(np.arange(n * 8).reshape(n, 8) == 58, np.nan, 0))
+    check("^positions: row 7, axis 2: coordinate NaN", positions=np.where(np.arange(n * 8).reshape(n, 8) == 58, np.nan, 0))
 
 
 def test_an_empty_table(table: pa.Table) -> None:
