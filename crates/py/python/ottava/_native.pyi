@@ -2,14 +2,15 @@
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Literal, Protocol, TypeAlias, final, type_check_only
+from collections.abc import Set as AbstractSet
+from typing import Any, Literal, Protocol, TypeAlias, final, overload, type_check_only
 
 import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
 from typing_extensions import Self, disjoint_base
 
-from ottava.spatial import CacheStats, Cells, Connections, Graph, Neighbors, Token
+from ottava.spatial import CacheStats, Cells, Connections, Graph, Neighbors, Ragged, Token
 
 __all__ = [
     "ArrowResult",
@@ -139,8 +140,12 @@ _Metric: TypeAlias = (
 _Falloff: TypeAlias = Literal["linear", "quadratic", "gaussian"]
 _Axes: TypeAlias = str | Sequence[str | int]
 _Scales: TypeAlias = npt.ArrayLike | Mapping[str, float]
-_Where: TypeAlias = npt.ArrayLike | SupportsArrow
+_Where: TypeAlias = npt.ArrayLike | SupportsArrow | AbstractSet[int]
+_Ids: TypeAlias = npt.ArrayLike | AbstractSet[int]
 _OnDuplicate: TypeAlias = Literal["error", "replace", "skip"]
+# An array of any shape, or a sequence that may be either, is neither: its answer is typed `Any`.
+_One: TypeAlias = Sequence[float] | np.ndarray[tuple[int], np.dtype[Any]]
+_Many: TypeAlias = Sequence[Sequence[float]] | np.ndarray[tuple[int, int], np.dtype[Any]]
 
 @type_check_only
 class SupportsArrow(Protocol):
@@ -167,10 +172,11 @@ class TokenGrid:
     are converted to float32 first. Ids are integers from 0 to 2**64 - 2.
 
     A grid may be used by several threads at once. Queries run side by side, a change waits for them and then runs alone. Long
-    calls release the interpreter and end on Ctrl-C.
+    calls release the interpreter. Batches of queries, `connect` and `pairwise` end on Ctrl-C; a query of one point, a bulk load, a
+    change, `save` and a pickle run to their end first.
 
-    Errors: `ArgumentError` (a ValueError) names the argument, row and axis; `UnknownTokenError` (a KeyError); `DuplicateTokenError`.
-    A call that raises has changed nothing.
+    Errors: `ArgumentError` (a ValueError) names the argument, row and axis; `TypeError` the argument; `UnknownTokenError` (a KeyError);
+    `DuplicateTokenError` (a ValueError). A call that raises has changed nothing.
     """
 
     def __new__(
@@ -196,8 +202,9 @@ class TokenGrid:
     ) -> TokenGrid:
         """Bulk load: the fastest way to fill a grid, and to query it after.
 
-        `ids` has shape (n,), `positions` shape (n, 8). `weight` (1 by default), `field_radius` and `field_strength` (0) are one number
-        or have shape (n,). A repeated id is an error, or the last (`"replace"`) or first (`"skip"`) row counts.
+        `ids` has shape (n,), whole numbers; `positions` shape (n, 8). `weight` (1 by default), `field_radius` and `field_strength` (0)
+        are one number or have shape (n,), float32. A repeated id is a `DuplicateTokenError`, or the last (`"replace"`) or first
+        (`"skip"`) row counts. The other arguments are those of `TokenGrid`.
         """
 
     @staticmethod
@@ -219,7 +226,8 @@ class TokenGrid:
 
         `id` names the column of ids. `positions` is eight column names, which then name the axes too; or the name of a column of
         fixed-size lists of eight; or an array of shape (n, 8). The attributes are a number, a column name or an array. All columns
-        are carried along without a copy and given back by `rows`. Nulls in the columns used here are errors that name the row.
+        are carried along without a copy and given back by `rows`. Nulls in the columns used here are an `ArgumentError` that names the
+        row. The other arguments are those of `from_arrays`.
         """
 
     def insert(
@@ -229,8 +237,15 @@ class TokenGrid:
         weight: float = 1.0,
         field_radius: float = 0.0,
         field_strength: float = 0.0,
+        *,
+        on_duplicate: _OnDuplicate = "error",
     ) -> None:
-        """Adds a token; `DuplicateTokenError` if the id is taken."""
+        """Adds a token at a position of shape (8,).
+
+        If the id is taken: `DuplicateTokenError`; with `on_duplicate="replace"` the token takes the place of the old one, weight and
+        field included; with `"skip"` nothing happens. `ArgumentError` for an id beyond 2**64 - 2, a coordinate, weight or field that is
+        not finite or beyond 2**61, or a negative field radius.
+        """
 
     def insert_batch(
         self,
@@ -242,16 +257,26 @@ class TokenGrid:
         field_strength: npt.ArrayLike | None = None,
         on_duplicate: _OnDuplicate = "error",
     ) -> int:
-        """Adds many tokens, or none if one is refused; returns how many were inserted or replaced."""
+        """Adds many tokens, or none if one is refused; returns how many were inserted or replaced.
+
+        Arguments and errors are those of `from_arrays` and `insert`; errors name the row.
+        """
 
     def remove(self, id: npt.ArrayLike) -> None:
-        """Removes a token, or many, or none if one is unknown (`UnknownTokenError`)."""
+        """Removes a token, or many (shape (n,)), or none if one is unknown (`UnknownTokenError`) or comes twice."""
 
     def move(self, id: npt.ArrayLike, position: npt.ArrayLike) -> None:
-        """Moves a token, or many to the rows of `position`, or none if one is refused. Nobody sees a token at neither place."""
+        """Moves a token to a position of shape (8,), or many, shape (n,), to the rows of one of shape (n, 8).
+
+        All or none: `UnknownTokenError` for an unknown id, `DuplicateTokenError` for one that comes twice, `ArgumentError` for a bad
+        coordinate. Nobody sees a token at neither place. Weight and field stay.
+        """
 
     def get(self, id: int) -> Token:
-        """The token with this id; `UnknownTokenError` if there is none."""
+        """The token with this id: `Token(id, position, weight, field_radius, field_strength)`, the position of shape (8,), float32.
+
+        `UnknownTokenError` if there is none.
+        """
 
     def __contains__(self, id: object, /) -> bool: ...
     def __len__(self) -> int: ...
@@ -264,15 +289,15 @@ class TokenGrid:
     def _repr_html_(self) -> str: ...
     @property
     def ids(self) -> npt.NDArray[np.uint64]:
-        """All ids, shape (n,). `positions`, `rows()`, masks and `connect` have the same order; any change may change it."""
+        """All ids, shape (n,), uint64. `positions`, `rows()`, masks and `connect` have the same order; any change may change it."""
 
     @property
     def positions(self) -> npt.NDArray[np.float32]:
-        """All positions, shape (n, 8), before scaling."""
+        """All positions, shape (n, 8), float32, before scaling, in the order of `ids`."""
 
     @property
     def scales(self) -> npt.NDArray[np.float32]:
-        """The scale of each axis, shape (8,)."""
+        """The scale of each axis, shape (8,), float32."""
 
     @property
     def axes(self) -> list[str]:
@@ -284,11 +309,14 @@ class TokenGrid:
 
     @property
     def bounds(self) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]] | None:
-        """The lowest and highest coordinates, each of shape (8,); None for an empty grid."""
+        """The lowest and highest coordinates, each of shape (8,), float32; None for an empty grid."""
 
     @property
     def memory(self) -> dict[str, int]:
-        """Bytes in use: `tokens`, `index`, `cells`, `cache`."""
+        """Bytes in use: `tokens`, `index`, `cells`, `cache`, and `columns`, those of a table carried along.
+
+        Columns of a snapshot are in its file, 0 here, until `rows` first asks for them.
+        """
 
     @property
     def cell_size(self) -> float:
@@ -300,8 +328,9 @@ class TokenGrid:
     def rows(self, ids: npt.ArrayLike | None = None) -> Table:
         """The carried columns of these tokens, in this order; of all tokens, in the order of `ids`, by default.
 
-        A token that was inserted after the table was loaded has its id and nulls. Without a table the columns are `id`, one for
-        each axis, `weight`, `field_radius`, `field_strength`.
+        A token that was inserted after the table was loaded has its id and nulls; where the id column is too narrow for such an id, it
+        becomes one of unsigned 64-bit integers. Without a table the columns are `id` (uint64), one for each axis, `weight`,
+        `field_radius`, `field_strength` (float32). `UnknownTokenError` for an unknown id.
         """
 
     def nearest(
@@ -313,19 +342,51 @@ class TokenGrid:
         scales: _Scales | None = None,
         within: float | None = None,
         where: _Where | None = None,
-        exclude: npt.ArrayLike | None = None,
+        exclude: _Ids | None = None,
         threads: int | None = None,
     ) -> Neighbors:
         """The k nearest tokens, exact, by ascending distance, ties by id; fewer if there are fewer.
 
         `axes` measures along these axes only, by name or number; `scales` replaces scales of the grid; `within` is the largest
-        distance, inclusive. `where` admits some tokens only: a boolean mask in the order of `grid.ids`, the same as an Arrow column, or
-        ids. `exclude` leaves ids out. `threads` is at most how many to use for many points: all by default.
+        distance, inclusive. `where` admits some tokens only: a boolean mask of shape (n,) in the order of `grid.ids`, or ids; both may be
+        an Arrow column, in which a null admits nothing, ids a set too. `exclude` leaves ids out. `threads` is at most how many to use
+        for many points: all by default.
 
-        For one point: arrays of shape (m,), m at most k. For n points: shape (n, k'), where k' is the smaller of k and the number of
-        tokens, missing ones filled with the id `MISSING` and an infinite distance.
+        For one point: ids (uint64) and distances (float32) of shape (m,), m at most k. For n points: shape (n, k'), where k' is the
+        smaller of k and the number of tokens, missing ones filled with the id `MISSING` and an infinite distance.
+
+        `ArgumentError` names the argument; `UnknownTokenError` for an id in `where` or `exclude` that no token has.
         """
 
+    @overload
+    def within(
+        self,
+        q: _One,
+        radius: float,
+        *,
+        limit: int | None = None,
+        sort: bool = True,
+        axes: _Axes | None = None,
+        scales: _Scales | None = None,
+        where: _Where | None = None,
+        exclude: _Ids | None = None,
+        threads: int | None = None,
+    ) -> Neighbors: ...
+    @overload
+    def within(
+        self,
+        q: _Many,
+        radius: float,
+        *,
+        limit: int | None = None,
+        sort: bool = True,
+        axes: _Axes | None = None,
+        scales: _Scales | None = None,
+        where: _Where | None = None,
+        exclude: _Ids | None = None,
+        threads: int | None = None,
+    ) -> Ragged: ...
+    @overload
     def within(
         self,
         q: npt.ArrayLike,
@@ -336,14 +397,41 @@ class TokenGrid:
         axes: _Axes | None = None,
         scales: _Scales | None = None,
         where: _Where | None = None,
-        exclude: npt.ArrayLike | None = None,
+        exclude: _Ids | None = None,
         threads: int | None = None,
     ) -> Any:
         """The tokens at most `radius` away: `Neighbors` for one point, `Ragged` for n.
 
-        By ascending distance, ties by id, or with `sort=False` by id. `limit` keeps the nearest ones. The rest is as in `nearest`.
+        By ascending distance, ties by id, or with `sort=False` by id. `limit` keeps the nearest ones. The radius is inclusive, in the
+        units of the metric, 0 or more. The rest is as in `nearest`. `Ragged` has `indptr`, shape (n + 1,), int64, beside ids and
+        distances.
         """
 
+    @overload
+    def count_within(
+        self,
+        q: _One,
+        radius: float,
+        *,
+        axes: _Axes | None = None,
+        scales: _Scales | None = None,
+        where: _Where | None = None,
+        exclude: _Ids | None = None,
+        threads: int | None = None,
+    ) -> int: ...
+    @overload
+    def count_within(
+        self,
+        q: _Many,
+        radius: float,
+        *,
+        axes: _Axes | None = None,
+        scales: _Scales | None = None,
+        where: _Where | None = None,
+        exclude: _Ids | None = None,
+        threads: int | None = None,
+    ) -> npt.NDArray[np.uint64]: ...
+    @overload
     def count_within(
         self,
         q: npt.ArrayLike,
@@ -352,10 +440,10 @@ class TokenGrid:
         axes: _Axes | None = None,
         scales: _Scales | None = None,
         where: _Where | None = None,
-        exclude: npt.ArrayLike | None = None,
+        exclude: _Ids | None = None,
         threads: int | None = None,
     ) -> Any:
-        """How many tokens are at most `radius` away: an int for one point, shape (n,), uint64, for n."""
+        """How many tokens are at most `radius` away: an int for one point, shape (n,), uint64, for n. As `within`."""
 
     def box(
         self,
@@ -364,34 +452,49 @@ class TokenGrid:
         *,
         axes: _Axes | None = None,
         where: _Where | None = None,
-        exclude: npt.ArrayLike | None = None,
+        exclude: _Ids | None = None,
     ) -> npt.NDArray[np.uint64]:
-        """The ids, ascending, of the tokens from corner `lo` to corner `hi`, both included; coordinates are not scaled."""
+        """The ids, ascending, uint64, of the tokens from corner `lo` to corner `hi`, both of shape (8,) and included.
+
+        Coordinates are not scaled. `axes`, `where` and `exclude` are as in `nearest`. `ArgumentError` if a corner is not a number or
+        `lo` is above `hi`.
+        """
 
     def cell_of(self, position: npt.ArrayLike) -> npt.NDArray[np.int32]:
-        """The cell of a position: `floor(scale * coordinate / cell_size)` on each axis, shape (8,); (n, 8) for (n, 8)."""
+        """The cell of a position: `floor(scale * coordinate / cell_size)` on each axis, shape (8,), int32; (n, 8) for (n, 8).
+
+        What is beyond the range of int32 is in the outermost cell: positions far apart may share it.
+        """
 
     def cell(self, cell: npt.ArrayLike) -> npt.NDArray[np.uint64]:
-        """The ids, ascending, of the tokens in a cell. Integers name the cell, as from `cell_of`; floats are a position in it."""
+        """The ids, ascending, uint64, of the tokens in a cell, shape (8,): integers name it, as from `cell_of`; floats are a position in it.
+
+        The first call after a load makes an index of the cells, in time that grows with the number of tokens.
+        """
 
     def occupied_cells(self) -> Cells:
-        """The cells that hold tokens, and how many each holds."""
+        """The cells that hold tokens, shape (m, 8), int32, in ascending order, and how many each holds, shape (m,), int64."""
 
     def connections(
         self,
         id: int,
         radius: float,
         *,
+        limit: int | None = None,
+        sort: bool = True,
         falloff: _Falloff | None = None,
         axes: _Axes | None = None,
         scales: _Scales | None = None,
         where: _Where | None = None,
-        exclude: npt.ArrayLike | None = None,
+        exclude: _Ids | None = None,
     ) -> Connections:
         """The other tokens at most `radius` away from a token, with the strength of each connection.
 
         The strength is the weight of the other token times the falloff at `u = distance / radius`: `"linear"` 1 - u (the default),
-        `"quadratic"` 1 - u**2, `"gaussian"` exp(-4.5 u**2). Answers are cached until a change could alter them.
+        `"quadratic"` 1 - u**2, `"gaussian"` exp(-4.5 u**2). `limit` and `sort` are as in `within`, the rest as in `nearest`.
+
+        Three read-only arrays of shape (m,): ids (uint64), distances and strengths (float32). Answers without `where` and `exclude` are
+        cached until a change could alter them. `UnknownTokenError` if no token has the id.
         """
 
     def connect(
@@ -399,34 +502,86 @@ class TokenGrid:
         *,
         radius: float | None = None,
         k: int | None = None,
+        within: float | None = None,
+        limit: int | None = None,
+        sort: bool = True,
         falloff: _Falloff | None = None,
         axes: _Axes | None = None,
         scales: _Scales | None = None,
         where: _Where | None = None,
-        exclude: npt.ArrayLike | None = None,
+        exclude: _Ids | None = None,
         threads: int | None = None,
     ) -> Graph:
         """Connects every token with all others within `radius`, or with its `k` nearest others.
 
-        With `k` there is no radius for strength to fade over: it is the weight of the other token.
+        Either `radius`, with `limit` and `sort` as in `within`; or `k`, with `within` as in `nearest`. The strength is as in
+        `connections`, with `k` over the radius `within`; without one there is nothing to fade over, it is the weight of the other
+        token. `where` and `exclude` choose the other tokens. The answer is a `Graph` in compressed sparse rows.
         """
 
     def cache_stats(self) -> CacheStats:
-        """What the cache of `connections` did so far."""
+        """What the cache of `connections` did so far, and what it holds: `CacheStats`."""
 
+    def clear_cache(self) -> None:
+        """Drops all cached connections; counts of `cache_stats` go on."""
+
+    def set_cache_capacity(self, connections: int) -> None:
+        """Sets how many connections the cache holds at most, 16 bytes each: 4,194,304 by default; 0 turns it off.
+
+        An answer counts as its connections and one more.
+        """
+
+    @overload
+    def influence(
+        self, points: _One, *, falloff: _Falloff | None = None, threads: int | None = None
+    ) -> float: ...
+    @overload
+    def influence(
+        self, points: _Many, *, falloff: _Falloff | None = None, threads: int | None = None
+    ) -> npt.NDArray[np.float32]: ...
+    @overload
     def influence(
         self, points: npt.ArrayLike, *, falloff: _Falloff | None = None, threads: int | None = None
     ) -> Any:
         """The sum of the token fields at a point (a float) or at n points (shape (n,), float32).
 
-        A token within its field radius r of the point adds `weight * field_strength * f(distance / r)`, with f as in `connections`.
+        Points have shape (8,) or (n, 8). A token within its field radius r of the point, in scaled units, adds
+        `weight * field_strength * f(distance / r)`, with f as in `connections`; one with a field radius of 0 adds nothing.
         """
 
     def influence_gradient(
         self, points: npt.ArrayLike, *, falloff: _Falloff | None = None, threads: int | None = None
     ) -> npt.NDArray[np.float32]:
-        """The gradient of `influence` by the coordinates: shape (8,) for one point, (n, 8) for n."""
+        """The gradient of `influence` by the coordinates: shape (8,), float32, for one point, (n, 8) for n.
 
+        At the place of a token, where a linear field has a kink, that token adds 0.
+        """
+
+    @overload
+    def density(
+        self,
+        points: _One,
+        radius: float,
+        *,
+        axes: _Axes | None = None,
+        scales: _Scales | None = None,
+        where: _Where | None = None,
+        exclude: _Ids | None = None,
+        threads: int | None = None,
+    ) -> float: ...
+    @overload
+    def density(
+        self,
+        points: _Many,
+        radius: float,
+        *,
+        axes: _Axes | None = None,
+        scales: _Scales | None = None,
+        where: _Where | None = None,
+        exclude: _Ids | None = None,
+        threads: int | None = None,
+    ) -> npt.NDArray[np.float64]: ...
+    @overload
     def density(
         self,
         points: npt.ArrayLike,
@@ -435,26 +590,30 @@ class TokenGrid:
         axes: _Axes | None = None,
         scales: _Scales | None = None,
         where: _Where | None = None,
-        exclude: npt.ArrayLike | None = None,
+        exclude: _Ids | None = None,
         threads: int | None = None,
     ) -> Any:
         """Tokens within `radius` over the volume of the ball, `pi**4 / 24 * radius**8` on eight axes.
 
-        In scaled units; a float for one point, shape (n,), float64, for n. The radius must be positive.
+        In scaled units, over the m axes measured and for the ball of the metric; a float for one point, shape (n,), float64, for n. The
+        radius must be positive and finite (`ArgumentError`). The rest is as in `within`.
         """
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes a snapshot: tokens and index, checksummed. It is put in place at once: no reader sees half of it.
 
-        The columns carried from an Arrow table are in it too, for the tokens that are there.
+        The columns carried from an Arrow table are in it too, for the tokens that are there. A grid that was opened from a snapshot is
+        verified first: `SnapshotError` if that one is damaged, and nothing is written. `OSError` if the file cannot be written.
         """
 
     @staticmethod
-    def open(path: str | os.PathLike[str], mmap: bool = True) -> TokenGrid:
+    def open(path: str | os.PathLike[str], mmap: bool = True, *, verify: bool | None = None) -> TokenGrid:
         """Opens a snapshot; mapped, it answers at once, whatever its size. Tokens inserted later are held in memory.
 
-        `SnapshotError` for a damaged file. All checksums are computed for a file of at most 64 MiB or with `mmap=False`;
-        otherwise call `verify`.
+        `SnapshotError` for a damaged file or one of a newer version, `OSError` for one that cannot be read. `verify=True` computes all
+        checksums, which reads the whole file; `verify=False` those of its layout only, after which a damaged byte elsewhere may change
+        an answer, until `verify()` or `save` finds it. By default all are computed for a file of at most 64 MiB and with
+        `mmap=False`, otherwise those of the layout.
         """
 
     def verify(self) -> None:
@@ -464,7 +623,7 @@ class TokenGrid:
         """Draws the tokens on two axes, or on the first two principal components of their scaled positions; needs matplotlib."""
 
 def distance(a: npt.ArrayLike, b: npt.ArrayLike, *, metric: _Metric | None = None) -> float:
-    """The distance of two points, each of shape (8,)."""
+    """The distance of two points, each of shape (8,), in float32; `metric` is that of `TokenGrid`, Euclidean by default."""
 
 def distances(
     q: npt.ArrayLike,

@@ -79,7 +79,7 @@ fn fixed<'py, T: Element + Copy>(
 
 #[pymethods]
 impl TokenGrid {
-    /// The tokens within a radius of a token, itself left out, with the strength of each connection.
+    #[doc = include_str!(concat!(env!("OUT_DIR"), "/help/TokenGrid.connections"))]
     #[pyo3(signature = (id, radius, *, limit=None, sort=true, falloff=None, axes=None, scales=None, r#where=None, exclude=None))]
     #[expect(clippy::too_many_arguments, reason = "they are keywords in Python")]
     fn connections<'py>(
@@ -138,7 +138,7 @@ impl TokenGrid {
         Ok(object)
     }
 
-    /// The connections of all tokens: within `radius`, or to the `k` nearest.
+    #[doc = include_str!(concat!(env!("OUT_DIR"), "/help/TokenGrid.connect"))]
     #[pyo3(signature = (*, radius=None, k=None, within=None, limit=None, sort=true, falloff=None, axes=None, scales=None,
                         r#where=None, exclude=None, threads=None))]
     #[expect(clippy::too_many_arguments, reason = "they are keywords in Python")]
@@ -199,21 +199,21 @@ impl TokenGrid {
         )
     }
 
-    /// What the cache of `connections` did so far.
+    #[doc = include_str!(concat!(env!("OUT_DIR"), "/help/TokenGrid.cache_stats"))]
     fn cache_stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         let stats = self.shared.read(py, |state| state.grid.cache_stats())?;
         let did = (stats.hits, stats.misses, stats.invalidated);
         CACHE_STATS.of(py, (did.0, did.1, did.2, stats.entries, stats.connections, stats.capacity))
     }
 
-    /// Drops all cached connections.
+    #[doc = include_str!(concat!(env!("OUT_DIR"), "/help/TokenGrid.clear_cache"))]
     fn clear_cache(&self, py: Python<'_>) -> PyResult<()> {
         self.shared.read(py, |state| state.grid.clear_cache())?;
         self.replies.clear();
         Ok(())
     }
 
-    /// Sets how many connections the cache holds.
+    #[doc = include_str!(concat!(env!("OUT_DIR"), "/help/TokenGrid.set_cache_capacity"))]
     fn set_cache_capacity(&self, py: Python<'_>, connections: &Bound<'_, PyAny>) -> PyResult<()> {
         let connections = arrays::count(connections, "connections", 0)?;
         self.shared.read(py, |state| state.grid.set_cache_capacity(connections))?;
@@ -221,7 +221,7 @@ impl TokenGrid {
         Ok(())
     }
 
-    /// The sum of all token fields at a point, shape (8,), or at each of n points, shape (n, 8).
+    #[doc = include_str!(concat!(env!("OUT_DIR"), "/help/TokenGrid.influence"))]
     #[pyo3(signature = (points, *, falloff=None, threads=None))]
     fn influence<'py>(
         &self,
@@ -236,7 +236,7 @@ impl TokenGrid {
             .influence(view(rows), falloff))
     }
 
-    /// The gradient of `influence` by the coordinates, shape (8,) or (n, 8).
+    #[doc = include_str!(concat!(env!("OUT_DIR"), "/help/TokenGrid.influence_gradient"))]
     #[pyo3(signature = (points, *, falloff=None, threads=None))]
     fn influence_gradient<'py>(
         &self,
@@ -261,7 +261,7 @@ impl TokenGrid {
         Ok(table(py, gradients.len(), AXES, gradients.into_flattened())?.into_any())
     }
 
-    /// Tokens per unit of volume within a radius of a point, or of each of n points.
+    #[doc = include_str!(concat!(env!("OUT_DIR"), "/help/TokenGrid.density"))]
     #[pyo3(signature = (points, radius, *, axes=None, scales=None, r#where=None, exclude=None, threads=None))]
     #[expect(clippy::too_many_arguments, reason = "they are keywords in Python")]
     fn density<'py>(

@@ -17,7 +17,7 @@ use super::state::{Shared, State};
 use crate::arrays::{self, Ids, refuse};
 use crate::arrow::{Table, to_f32, to_u64};
 
-/// A live set of tokens in eight dimensions: each has an id, a position, a weight and a field.
+#[doc = include_str!(concat!(env!("OUT_DIR"), "/help/TokenGrid"))]
 #[pyclass(frozen, module = "ottava")]
 pub(crate) struct TokenGrid {
     pub(super) shared: Shared,
@@ -183,7 +183,7 @@ impl TokenGrid {
         Ok(Self::of(grid, None))
     }
 
-    /// Bulk load: a grid of the tokens with these ids, shape (n,), at these positions, shape (n, 8).
+    #[doc = include_str!(concat!(env!("OUT_DIR"), "/help/TokenGrid.from_arrays"))]
     #[staticmethod]
     #[pyo3(signature = (ids, positions, *, weight=None, field_radius=None, field_strength=None, cell_size=None, scales=None,
                         axes=None, metric=None, on_duplicate="error"))]
@@ -222,7 +222,7 @@ impl TokenGrid {
         Ok(Self::of(grid, None))
     }
 
-    /// Bulk load from an Arrow table, whose columns are carried along without a copy: see `rows`.
+    #[doc = include_str!(concat!(env!("OUT_DIR"), "/help/TokenGrid.from_arrow"))]
     #[staticmethod]
     #[pyo3(signature = (table, *, id, positions, weight=None, field_radius=None, field_strength=None, cell_size=None,
                         scales=None, axes=None, metric=None, on_duplicate="error"))]
@@ -273,7 +273,7 @@ impl TokenGrid {
         Ok(Self::of(grid, Some(carried)))
     }
 
-    /// Adds a token; `DuplicateTokenError` if the id is taken.
+    #[doc = include_str!(concat!(env!("OUT_DIR"), "/help/TokenGrid.insert"))]
     #[pyo3(signature = (id, position, weight=1.0, field_radius=0.0, field_strength=0.0, *, on_duplicate="error"))]
     #[expect(clippy::too_many_arguments, reason = "they are keywords in Python")]
     fn insert(
@@ -306,7 +306,7 @@ impl TokenGrid {
         done.map_err(|err| raise_tokens(py, "id", "position", err))
     }
 
-    /// Adds many tokens, or none if one is refused; returns how many were inserted or replaced.
+    #[doc = include_str!(concat!(env!("OUT_DIR"), "/help/TokenGrid.insert_batch"))]
     #[pyo3(signature = (ids, positions, *, weight=None, field_radius=None, field_strength=None, on_duplicate="error"))]
     #[expect(clippy::too_many_arguments, reason = "they are keywords in Python")]
     fn insert_batch(
@@ -347,7 +347,7 @@ impl TokenGrid {
         done.map_err(|err| raise_tokens(py, "ids", "positions", err))
     }
 
-    /// Removes a token, or many or none; `UnknownTokenError` if one is not there.
+    #[doc = include_str!(concat!(env!("OUT_DIR"), "/help/TokenGrid.remove"))]
     fn remove(&self, py: Python<'_>, id: &Bound<'_, PyAny>) -> PyResult<()> {
         let ids = arrays::ids(id, "id")?;
         let one = matches!(ids, Ids::One(_));
@@ -370,7 +370,7 @@ impl TokenGrid {
         done.map_err(|err| raise(py, "id", err))
     }
 
-    /// Moves a token to a position, or many tokens or none to rows of positions.
+    #[doc = include_str!(concat!(env!("OUT_DIR"), "/help/TokenGrid.move"))]
     #[pyo3(name = "move")]
     fn move_to(
         &self,
@@ -400,7 +400,7 @@ impl TokenGrid {
         done.map_err(|err| raise_tokens(py, "id", "position", err))
     }
 
-    /// The token with this id; `UnknownTokenError` if there is none.
+    #[doc = include_str!(concat!(env!("OUT_DIR"), "/help/TokenGrid.get"))]
     fn get<'py>(
         &self,
         py: Python<'py>,
@@ -429,39 +429,39 @@ impl TokenGrid {
         self.ids(py)?.call_method0("tolist")?.try_iter()
     }
 
-    /// The ids of all tokens, shape (n,), uint64. Masks, `positions`, `rows()` and `connect` have the same order.
+    #[doc = include_str!(concat!(env!("OUT_DIR"), "/help/TokenGrid.ids"))]
     #[getter]
     fn ids<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyArray1<u64>>> {
         let ids = self.shared.read_detached(py, |state| state.grid.ids())?;
         Ok(PyArray1::from_vec(py, ids))
     }
 
-    /// The positions of all tokens, shape (n, 8), float32, in the order of `ids`.
+    #[doc = include_str!(concat!(env!("OUT_DIR"), "/help/TokenGrid.positions"))]
     #[getter]
     fn positions<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyArray2<f32>>> {
         let rows = self.shared.read_detached(py, |state| state.grid.positions())?;
         table(py, rows.len(), AXES, rows.into_flattened())
     }
 
-    /// The scale of each axis, shape (8,), float32.
+    #[doc = include_str!(concat!(env!("OUT_DIR"), "/help/TokenGrid.scales"))]
     #[getter]
     fn scales<'py>(&self, py: Python<'py>) -> Bound<'py, PyArray1<f32>> {
         PyArray1::from_slice(py, self.scales.factors())
     }
 
-    /// The names of the eight axes.
+    #[doc = include_str!(concat!(env!("OUT_DIR"), "/help/TokenGrid.axes"))]
     #[getter]
     fn axes(&self) -> Vec<&str> {
         self.names.iter().collect()
     }
 
-    /// The name of the metric.
+    #[doc = include_str!(concat!(env!("OUT_DIR"), "/help/TokenGrid.metric"))]
     #[getter]
     fn metric(&self, py: Python<'_>) -> PyResult<&'static str> {
         self.shared.read(py, |state| options::metric_name(&state.grid.options().metric))
     }
 
-    /// The lowest and highest coordinates, two arrays of shape (8,), or None for an empty grid.
+    #[doc = include_str!(concat!(env!("OUT_DIR"), "/help/TokenGrid.bounds"))]
     #[getter]
     #[expect(clippy::type_complexity, reason = "a pair of arrays")]
     fn bounds<'py>(
@@ -472,7 +472,7 @@ impl TokenGrid {
         Ok(bounds.map(|(lo, hi)| (PyArray1::from_slice(py, &lo), PyArray1::from_slice(py, &hi))))
     }
 
-    /// Bytes in use: `tokens`, `index`, `cells`, `cache`, `columns`.
+    #[doc = include_str!(concat!(env!("OUT_DIR"), "/help/TokenGrid.memory"))]
     #[getter]
     fn memory<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let (memory, columns) =
@@ -486,12 +486,12 @@ impl TokenGrid {
         Ok(parts)
     }
 
-    /// Merges what was inserted since the last bulk load into one tree.
+    #[doc = include_str!(concat!(env!("OUT_DIR"), "/help/TokenGrid.optimize"))]
     fn optimize(&self, py: Python<'_>) -> PyResult<()> {
         self.shared.write_parallel(py, |state| state.grid.optimize())
     }
 
-    /// The rows of these tokens as an Arrow table; of all tokens, in the order of `ids`, by default.
+    #[doc = include_str!(concat!(env!("OUT_DIR"), "/help/TokenGrid.rows"))]
     #[pyo3(signature = (ids=None))]
     fn rows(&self, py: Python<'_>, ids: Option<&Bound<'_, PyAny>>) -> PyResult<Table> {
         let ids = ids.map(|ids| arrays::ids(ids, "ids")).transpose()?;

@@ -19,7 +19,7 @@ use crate::threads;
 /// Rows times columns above which the interpreter is released.
 const LONG: usize = 4096;
 
-/// The distance of two points, each of shape (8,).
+#[doc = include_str!(concat!(env!("OUT_DIR"), "/help/distance"))]
 #[pyfunction]
 #[pyo3(signature = (a, b, *, metric=None))]
 fn distance(
@@ -33,7 +33,7 @@ fn distance(
     ottava_spatial::distance(&a, &b, &metric).map_err(|err| blame(py, ("a", &[a]), "b", err))
 }
 
-/// The distances of a point, shape (8,), to points of shape (n, 8): shape (n,), float32.
+#[doc = include_str!(concat!(env!("OUT_DIR"), "/help/distances"))]
 #[pyfunction]
 #[pyo3(signature = (q, points, out=None, *, metric=None))]
 fn distances<'py>(
@@ -59,7 +59,7 @@ fn distances<'py>(
         .into_any())
 }
 
-/// The distances of points of shape (n, 8) to points of shape (m, 8): shape (n, m), float32.
+#[doc = include_str!(concat!(env!("OUT_DIR"), "/help/pairwise"))]
 #[pyfunction]
 #[pyo3(signature = (p, q, out=None, *, metric=None, threads=None))]
 fn pairwise<'py>(
@@ -144,8 +144,7 @@ fn long<T: Send>(py: Python<'_>, size: usize, work: impl FnOnce() -> T + Send) -
     if size > LONG { gate::detached(py, work) } else { gate::attached(py, work) }
 }
 
-/// The instruction level of the kernels: `"scalar"`, `"neon"`, `"avx2"`, `"avx512"`. With an argument, forces that level from now
-/// on; `"auto"` goes back to the best one. The answers are the same at every level.
+#[doc = include_str!(concat!(env!("OUT_DIR"), "/help/simd_level"))]
 #[pyfunction]
 #[pyo3(signature = (level=None))]
 fn simd_level(py: Python<'_>, level: Option<&str>) -> PyResult<String> {

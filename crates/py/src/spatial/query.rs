@@ -194,7 +194,7 @@ pub(super) fn within(object: &Bound<'_, PyAny>) -> PyResult<Option<f32>> {
 
 #[pymethods]
 impl TokenGrid {
-    /// The k tokens nearest to a point, shape (8,), or to each of n points, shape (n, 8).
+    #[doc = include_str!(concat!(env!("OUT_DIR"), "/help/TokenGrid.nearest"))]
     #[pyo3(signature = (q, k=1, *, axes=None, scales=None, within=None, r#where=None, exclude=None, threads=None))]
     #[expect(clippy::too_many_arguments, reason = "they are keywords in Python")]
     fn nearest<'py>(
@@ -246,7 +246,7 @@ impl TokenGrid {
         }
     }
 
-    /// The tokens within a radius, inclusive, of a point or of each of n points.
+    #[doc = include_str!(concat!(env!("OUT_DIR"), "/help/TokenGrid.within"))]
     #[pyo3(signature = (q, radius, *, limit=None, sort=true, axes=None, scales=None, r#where=None, exclude=None, threads=None))]
     #[expect(clippy::too_many_arguments, reason = "they are keywords in Python")]
     fn within<'py>(
@@ -289,7 +289,7 @@ impl TokenGrid {
         }
     }
 
-    /// How many tokens are within a radius, inclusive: an int for a point, an array of shape (n,), uint64, for n points.
+    #[doc = include_str!(concat!(env!("OUT_DIR"), "/help/TokenGrid.count_within"))]
     #[pyo3(signature = (q, radius, *, axes=None, scales=None, r#where=None, exclude=None, threads=None))]
     #[expect(clippy::too_many_arguments, reason = "they are keywords in Python")]
     fn count_within<'py>(
@@ -327,7 +327,7 @@ impl TokenGrid {
         }
     }
 
-    /// The ids, ascending, of the tokens in a box, corners included; coordinates are not scaled.
+    #[doc = include_str!(concat!(env!("OUT_DIR"), "/help/TokenGrid.box"))]
     #[pyo3(name = "box", signature = (lo, hi, *, axes=None, r#where=None, exclude=None))]
     fn in_box<'py>(
         &self,
@@ -347,13 +347,13 @@ impl TokenGrid {
         Ok(PyArray1::from_vec(py, found.map_err(|err| choices.raise(py, "lo", err))?))
     }
 
-    /// The edge of a cell, in scaled units.
+    #[doc = include_str!(concat!(env!("OUT_DIR"), "/help/TokenGrid.cell_size"))]
     #[getter]
     fn cell_size(&self, py: Python<'_>) -> PyResult<f32> {
         self.shared.read(py, |state| state.grid.cell_size())
     }
 
-    /// The cell of a position: eight integers, shape (8,), int32; for positions of shape (n, 8), shape (n, 8).
+    #[doc = include_str!(concat!(env!("OUT_DIR"), "/help/TokenGrid.cell_of"))]
     fn cell_of<'py>(
         &self,
         py: Python<'py>,
@@ -376,8 +376,7 @@ impl TokenGrid {
         }
     }
 
-    /// The ids, ascending, of the tokens in a cell. Integers name the cell, as from `cell_of` and `occupied_cells`; floats are a
-    /// position in it.
+    #[doc = include_str!(concat!(env!("OUT_DIR"), "/help/TokenGrid.cell"))]
     fn cell<'py>(
         &self,
         py: Python<'py>,
@@ -395,7 +394,7 @@ impl TokenGrid {
         Ok(PyArray1::from_slice(py, &ids))
     }
 
-    /// The cells that hold tokens, shape (m, 8), int32, and how many each holds, shape (m,), int64.
+    #[doc = include_str!(concat!(env!("OUT_DIR"), "/help/TokenGrid.occupied_cells"))]
     fn occupied_cells<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         let cells = self.shared.read_detached(py, |state| state.grid.cell_counts())?;
         let (cells, counts): (Vec<_>, Vec<_>) =

@@ -64,7 +64,7 @@ impl TokenGrid {
         Ok(format!("<table><caption>ottava.TokenGrid</caption>{rows}</table>"))
     }
 
-    /// Draws the tokens on two axes, by default on their two principal components; needs matplotlib.
+    #[doc = include_str!(concat!(env!("OUT_DIR"), "/help/TokenGrid.plot"))]
     #[pyo3(signature = (axes=None, ax=None))]
     fn plot<'py>(
         slf: &Bound<'py, Self>,

@@ -40,13 +40,13 @@ fn of_bytes(error: Error) -> Error {
 
 #[pymethods]
 impl TokenGrid {
-    /// Writes a snapshot: all tokens, their index and carried columns, checksummed, published by rename.
+    #[doc = include_str!(concat!(env!("OUT_DIR"), "/help/TokenGrid.save"))]
     fn save(&self, py: Python<'_>, path: PathBuf) -> PyResult<()> {
         let done = self.shared.read_parallel(py, None, |state, _| save(state, &path))?;
         done.map_err(|err| err.raise(py, "path"))
     }
 
-    /// Opens a snapshot; with `mmap` the file is mapped and read as it is needed.
+    #[doc = include_str!(concat!(env!("OUT_DIR"), "/help/TokenGrid.open"))]
     #[staticmethod]
     #[pyo3(signature = (path, mmap=true, *, verify=None))]
     fn open(py: Python<'_>, path: PathBuf, mmap: bool, verify: Option<bool>) -> PyResult<Self> {
@@ -67,7 +67,7 @@ impl TokenGrid {
         Ok(Self::of(grid, carried))
     }
 
-    /// Computes all checksums of the snapshot that the grid was opened from.
+    #[doc = include_str!(concat!(env!("OUT_DIR"), "/help/TokenGrid.verify"))]
     fn verify(&self, py: Python<'_>) -> PyResult<()> {
         let done = self.shared.read_detached(py, |state| state.grid.verify())?;
         done.map_err(|err| raise(py, "path", err))

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -107,7 +108,7 @@ def test_other_threads_run_meanwhile(call: Callable[[TokenGrid, np.ndarray, int]
 INTERRUPTED = """
 import os, signal, sys, threading, time
 import numpy as np
-from ottava.spatial import TokenGrid
+from ottava.spatial import TokenGrid, pairwise
 
 rng = np.random.default_rng(0)
 points = rng.random((200_000, 8), dtype=np.float32)
@@ -120,7 +121,10 @@ calls = {
     "connect": lambda: grid.connect(k=1000),
     "density": lambda: grid.density(long, 0.6),
     "influence": lambda: grid.influence(long[:200_000]),
+    "gradient": lambda: grid.influence_gradient(long[:200_000]),
+    "pairwise": lambda: pairwise(long[:1_000_000], points[:500], out=table),
 }
+table = np.empty((1_000_000, 500), np.float32) if sys.argv[1] == "pairwise" else None
 threading.Timer(0.4, os.kill, (os.getpid(), signal.SIGINT)).start()
 start = time.perf_counter()
 try:
@@ -131,11 +135,56 @@ except KeyboardInterrupt:
 """
 
 
-@pytest.mark.parametrize("call", ["nearest", "within", "count", "connect", "density", "influence"])
+@pytest.mark.parametrize("call", ["nearest", "within", "count", "connect", "density", "influence", "gradient", "pairwise"])
 def test_ctrl_c_ends_long_calls(call: str) -> None:
     run = subprocess.run([sys.executable, "-c", INTERRUPTED, call], capture_output=True, text=True, timeout=300)
     assert run.stdout.startswith("interrupted"), run.stderr
     assert float(run.stdout.split()[1]) < 60  # to the end it would take minutes
+
+
+UNINTERRUPTED = """
+import os, signal, sys, threading
+import numpy as np
+from ottava.spatial import TokenGrid
+
+rng = np.random.default_rng(0)
+points = rng.random((100_000, 8), dtype=np.float32)
+ids = np.arange(len(points))
+grid = TokenGrid.from_arrays(ids, points)
+calls = {
+    "insert": lambda: grid.insert_batch(ids + len(ids), points),
+    "move": lambda: grid.move(ids, points + 1),
+    "remove": lambda: grid.remove(ids),
+    "save": lambda: grid.save(sys.argv[2]),
+}
+before = threading.Event()
+def interrupt():
+    before.wait()
+    os.kill(os.getpid(), signal.SIGINT)
+thread = threading.Thread(target=interrupt)
+thread.start()
+try:
+    before.set()
+    calls[sys.argv[1]]()
+    thread.join()
+except KeyboardInterrupt:
+    pass
+whole = {
+    "insert": lambda: len(grid) in (len(ids), 2 * len(ids)),
+    "move": lambda: grid.count_within([1.5] * 8, 9) == len(ids) and len(set((grid.positions[:, 0] >= 1).tolist())) == 1,
+    "remove": lambda: len(grid) in (len(ids), 0),
+    "save": lambda: not os.path.exists(sys.argv[2]) or len(TokenGrid.open(sys.argv[2])) == len(ids),
+}
+print("whole", whole[sys.argv[1]]())
+"""
+
+
+@pytest.mark.parametrize("call", ["insert", "move", "remove", "save"])
+def test_ctrl_c_leaves_changes_whole(call: str, tmp_path: Path) -> None:
+    arguments = [sys.executable, "-c", UNINTERRUPTED, call, str(tmp_path / "grid")]
+    run = subprocess.run(arguments, capture_output=True, text=True, timeout=300)
+    assert run.stdout == "whole True\n", run.stderr
+    assert len(list(tmp_path.iterdir())) <= 1
 
 
 def test_a_signal_handler_cannot_wait_for_the_grid_it_interrupted() -> None:

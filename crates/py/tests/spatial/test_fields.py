@@ -160,6 +160,38 @@ def test_influence(grid: TokenGrid, cloud: np.ndarray, falloff: str) -> None:
     assert grid.influence([90] * 8) == 0.0
 
 
+@pytest.mark.parametrize("metric", ["euclidean", "squared_euclidean", "manhattan", "chebyshev", "mahalanobis"])
+def test_influence_and_density_of_every_metric(metric: str) -> None:
+    rng = np.random.default_rng(2)
+    points = rng.random((300, 8), dtype=np.float32)
+    scales = np.ones(8) if metric == "mahalanobis" else np.array([1, 2, 0.5, 1, 3, 1, 1, 0.25])
+    reach = {"euclidean": 1.5, "squared_euclidean": 2.0, "manhattan": 4.0, "chebyshev": 0.8, "mahalanobis": 3.0}[metric]
+    radius, strength = rng.uniform(0.5, 1, 300) * reach, rng.normal(size=300)
+    grid = TokenGrid.from_arrays(np.arange(300), points, metric=metric, scales=None if metric == "mahalanobis" else scales, field_radius=radius, field_strength=strength)
+    white = points.astype(float) * scales
+    if metric == "mahalanobis":
+        white = white @ np.linalg.cholesky(np.linalg.inv(np.cov(white, rowvar=False)))
+    norm = {
+        "squared_euclidean": lambda d: (d**2).sum(axis=1),
+        "manhattan": lambda d: np.abs(d).sum(axis=1),
+        "chebyshev": lambda d: np.abs(d).max(axis=1),
+    }.get(metric, lambda d: np.sqrt((d**2).sum(axis=1)))
+    volume = {
+        "squared_euclidean": math.pi**4 / 24 * reach**4,
+        "manhattan": (2 * reach) ** 8 / math.factorial(8),
+        "chebyshev": (2 * reach) ** 8,
+    }.get(metric, math.pi**4 / 24 * reach**8)
+    for row in range(10):
+        d = norm(white - white[row])
+        inside = d <= radius
+        expected = (strength[inside] * (1 - d[inside] / radius[inside])).sum()
+        assert grid.influence(points[row]) == pytest.approx(expected, rel=1e-4, abs=1e-4)
+        assert grid.influence(points[: row + 1])[row] == grid.influence(points[row])
+        count = int((d <= reach).sum())
+        assert 1 < count < 300
+        assert grid.density(points[row], reach) == pytest.approx(count / volume, rel=1e-5)
+
+
 @pytest.mark.parametrize("falloff", FALLOFFS)
 def test_the_gradient_is_the_slope(falloff: str) -> None:
     rng = np.random.default_rng(1)
