@@ -143,9 +143,9 @@ _Scales: TypeAlias = npt.ArrayLike | Mapping[str, float]
 _Where: TypeAlias = npt.ArrayLike | SupportsArrow | AbstractSet[int]
 _Ids: TypeAlias = npt.ArrayLike | AbstractSet[int]
 _OnDuplicate: TypeAlias = Literal["error", "replace", "skip"]
-# An array of any shape, or a sequence that may be either, is neither: its answer is typed `Any`.
-_One: TypeAlias = Sequence[float] | np.ndarray[tuple[int], np.dtype[Any]]
-_Many: TypeAlias = Sequence[Sequence[float]] | np.ndarray[tuple[int, int], np.dtype[Any]]
+# What is known to be one point, or several. An array may be either, which its type does not say for sure: the answer is `Any`.
+_One: TypeAlias = Sequence[float]
+_Many: TypeAlias = Sequence[Sequence[float]] | Sequence[npt.NDArray[Any]]
 
 @type_check_only
 class SupportsArrow(Protocol):

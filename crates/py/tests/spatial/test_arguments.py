@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -312,3 +313,21 @@ def test_public_names() -> None:
         assert getattr(spatial, name) is not None
     assert ottava.TokenGrid is spatial.TokenGrid
     assert TokenGrid.__module__ == "ottava"
+
+
+def test_help_is_what_the_stub_says() -> None:
+    import ast
+    import inspect
+
+    import ottava.spatial as spatial
+
+    stub = ast.parse(Path(ottava.__file__).with_name("_native.pyi").read_text())
+    grid = next(node for node in stub.body if isinstance(node, ast.ClassDef) and node.name == "TokenGrid")
+    assert inspect.getdoc(TokenGrid) == ast.get_docstring(grid)
+    for owner, body in ((TokenGrid, grid.body), (spatial, stub.body)):
+        texts = {node.name: ast.get_docstring(node) for node in body if isinstance(node, ast.FunctionDef)}
+        names = [name for name in texts if not name.startswith("_") and hasattr(owner, name)]
+        assert {"nearest", "within", "open", "ids"} <= set(names) or {"distance", "pairwise"} <= set(names)
+        for name in names:
+            assert texts[name], name
+            assert inspect.getdoc(getattr(owner, name)) == texts[name], name
