@@ -1,5 +1,6 @@
 //! Thread pools for parallel work, one for each number of threads asked for.
 
+use std::fmt::Display;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::available_parallelism;
 
@@ -18,12 +19,19 @@ struct Pools {
 static POOLS: Mutex<Pools> = Mutex::new(Pools { process: 0, pools: Vec::new() });
 
 /// The pool of `threads` threads: all that the machine has by default, and never more.
-pub(crate) fn pool(py: Python<'_>, threads: Option<usize>) -> PyResult<Arc<ThreadPool>> {
-    if threads == Some(0) {
-        return Err(refuse(py, "threads", "expected 1 or more, or None for all, got 0"));
-    }
+pub(crate) fn pool<N: TryInto<usize> + Copy + Display>(
+    py: Python<'_>,
+    threads: Option<N>,
+) -> PyResult<Arc<ThreadPool>> {
     let most = available_parallelism().map_or(1, |n| n.get());
-    let wanted = threads.map_or(most, |threads| threads.min(most));
+    let wanted = match threads.map(|threads| (threads, threads.try_into().unwrap_or(0))) {
+        None => most,
+        Some((given, 0)) => {
+            let what = format!("expected 1 or more, or None for all, got {given}");
+            return Err(refuse(py, "threads", &what));
+        }
+        Some((_, threads)) => threads.min(most),
+    };
     let mut known = POOLS.lock().unwrap_or_else(PoisonError::into_inner);
     let process = std::process::id();
     if known.process != process {

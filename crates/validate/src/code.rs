@@ -1,10 +1,12 @@
 //! The codes of issues and their messages, as pydantic words them.
 
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 
 use ottava_core::schema::Value;
 
 use crate::issue::Param;
+use crate::json::Iso;
+use crate::rules::choice::repr;
 
 macro_rules! codes {
     ($($variant:ident $name:literal $message:literal;)*) => {
@@ -169,6 +171,15 @@ impl Code {
     }
 }
 
+/// The parameter as messages have it.
+impl fmt::Display for Param {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut text = String::new();
+        write_param(&mut text, self);
+        f.write_str(&text)
+    }
+}
+
 fn write_param(text: &mut String, param: &Param) {
     // Writing to a string cannot fail.
     let _ = match param {
@@ -179,16 +190,37 @@ fn write_param(text: &mut String, param: &Param) {
     };
 }
 
-/// Writes a bound as Python's `str` would.
+/// A span of time in words, as pydantic has it: `400 days and 3 seconds`.
+fn in_words(micros: i128) -> String {
+    const DAY: i128 = 86_400_000_000;
+    let (days, micros) = (micros.div_euclid(DAY), micros.rem_euclid(DAY));
+    let (seconds, micros) = (micros / 1_000_000, micros % 1_000_000);
+    let parts = [
+        (days, "day"),
+        (seconds / 3600, "hour"),
+        (seconds / 60 % 60, "minute"),
+        (seconds % 60, "second"),
+        (micros, "microsecond"),
+    ];
+    let told = |(count, unit): &(i128, &str)| {
+        (*count != 0).then(|| format!("{count} {unit}{}", if *count == 1 { "" } else { "s" }))
+    };
+    let told: Vec<String> = parts.iter().filter_map(told).collect();
+    if told.is_empty() { "0 seconds".to_owned() } else { told.join(" and ") }
+}
+
+/// Writes a bound as Python's `str` would; one in time as ISO 8601 has it, a span of time in words.
 fn write_value(text: &mut String, value: &Value) {
     let _ = match value {
+        Value::Date(_) | Value::Time(_) | Value::DateTime(_) => write!(text, "{}", Iso(value)),
+        Value::Duration(span) => write!(text, "{}", in_words(span.micros)),
         Value::Int(value) => write!(text, "{value}"),
         Value::Float(value) if value.fract() == 0.0 && value.abs() < 1e16 => {
             write!(text, "{value:.0}")
         }
         Value::Float(value) => write!(text, "{value}"),
         Value::BigInt(value) | Value::Decimal(value) | Value::Str(value) => write!(text, "{value}"),
-        other => write!(text, "{other:?}"),
+        other => write!(text, "{}", repr(other)),
     };
 }
 
@@ -213,6 +245,35 @@ mod tests {
             Code::GreaterThanEqual.render(&half, false),
             "Input should be greater than or equal to 0.5"
         );
+    }
+
+    #[test]
+    fn bounds_in_time_are_written_as_people_write_them() {
+        use ottava_core::schema::{Date, DateTime, Duration, Time};
+        let date = Date { year: 2020, month: 1, day: 1 };
+        let time = Time { hour: 1, minute: 2, second: 3, micros: 450_000, offset: None };
+        let span = |seconds: i128, micros: i128| {
+            Value::Duration(Duration { micros: seconds * 1_000_000 + micros })
+        };
+        for (bound, shown) in [
+            (Value::Date(date), "2020-01-01"),
+            (Value::Time(time), "01:02:03.450000"),
+            (
+                Value::DateTime(DateTime { date, time: Time { offset: Some(-19_800), ..time } }),
+                "2020-01-01T01:02:03.450000-05:30",
+            ),
+            (span(86_400, 0), "1 day"),
+            (span(400 * 86_400 + 3, 5), "400 days and 3 seconds and 5 microseconds"),
+            (span(3 - 86_400, 0), "-1 days and 3 seconds"),
+            (span(3660, 0), "1 hour and 1 minute"),
+            (span(0, 0), "0 seconds"),
+            (Value::Bool(true), "True"),
+        ] {
+            assert_eq!(
+                Code::GreaterThan.render(&[("gt", Param::Value(bound))], false),
+                format!("Input should be greater than {shown}")
+            );
+        }
     }
 
     #[test]

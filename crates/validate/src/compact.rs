@@ -102,6 +102,7 @@ impl CompactRows {
             |_, row, checked, found| {
                 let made = match checked {
                     Ok(cell) => CompactRow::Good(Made(cell)),
+                    Err(Stop::Abort) => CompactRow::Other,
                     Err(_) if found.is_empty() => CompactRow::Other,
                     Err(_) => CompactRow::Bad(found.take()),
                 };

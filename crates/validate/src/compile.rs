@@ -1,6 +1,6 @@
 //! From a declaration to a program.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 
 use ottava_core::schema::{
     ArrayAssertions, Assertions, Config, Date, DateTime, Declaration, Duration, EnumType, Extra,
@@ -18,6 +18,7 @@ use crate::program::{
     Choices, DictPlan, EnumPlan, FieldPlan, LiteralPlan, Node, NodeId, Op, Program, RecordPlan,
     SeqPlan,
 };
+use crate::recursion::{MOST_INSIDE, Recursion, recursion};
 use crate::rules::assertions::{ArrayPlan, AssertPlan, ObjectPlan};
 use crate::rules::bytes::DecimalRules;
 use crate::rules::choice::repr;
@@ -25,7 +26,7 @@ use crate::rules::collection::SizeRules;
 use crate::rules::number::{Bounds, FloatRules, IntRules};
 use crate::rules::temporal::{FORMATS, TimeBounds};
 use crate::rules::text::StrRules;
-use crate::rules::union::{Member, TagPlan, UnionPlan};
+use crate::rules::union::{Member, TagPlan, UnionPlan, label};
 
 /// Compiles a declaration. `engine` takes the patterns that no automaton can match.
 pub(crate) fn compile(
@@ -53,16 +54,18 @@ pub(crate) fn compile(
         },
         definitions,
         compiled: HashMap::new(),
+        waiting: VecDeque::new(),
         engine,
         path: vec![declaration.name.clone()],
     };
+    compiler.check_recursion(declaration)?;
     compiler.program.any = compiler.add(Op::Any, false);
     compiler.program.root = compiler.compile_type(&declaration.root, false)?;
     // Definitions that nothing refers to must be right, too.
     for (name, definition) in &declaration.definitions {
-        compiler.reference(name, definition, false)?;
+        compiler.reference(name, definition, false);
     }
-    Ok(compiler.program)
+    compiler.finish()
 }
 
 /// Any date and time, as an example of what a bound must be.
@@ -76,6 +79,8 @@ struct Compiler<'d> {
     definitions: HashMap<&'d str, &'d Type>,
     /// The node of each definition, and of its strict form.
     compiled: HashMap<(&'d str, bool), NodeId>,
+    /// Definitions that are referred to and not compiled yet: one may lead to another further than a stack goes.
+    waiting: VecDeque<(NodeId, &'d str, &'d Type, bool)>,
     engine: Option<&'d dyn PatternEngine>,
     path: Vec<String>,
 }
@@ -101,24 +106,54 @@ impl<'d> Compiler<'d> {
         result
     }
 
-    fn reference(
-        &mut self,
-        name: &'d str,
-        definition: &'d Type,
-        strict: bool,
-    ) -> Result<NodeId, SchemaError> {
+    fn check_recursion(&self, declaration: &Declaration) -> Result<(), SchemaError> {
+        let place = self.place();
+        match recursion(&declaration.definitions) {
+            None => Ok(()),
+            Some(Recursion::Endless(name)) => {
+                Err(SchemaError::EmptyRecursion { place, name: name.to_owned() })
+            }
+            Some(Recursion::Deep(name)) => {
+                let reason = format!(
+                    "definition '{name}' checks a value by more than {MOST_INSIDE} others inside of each other"
+                );
+                Err(SchemaError::Type { place, reason })
+            }
+        }
+    }
+
+    /// The node of a definition, which is filled in later.
+    fn reference(&mut self, name: &'d str, definition: &'d Type, strict: bool) -> NodeId {
         if let Some(id) = self.compiled.get(&(name, strict)) {
-            return Ok(*id);
+            return *id;
         }
-        if reaches_itself(&self.definitions, name) {
-            return Err(SchemaError::EmptyRecursion { place: self.place(), name: name.to_owned() });
-        }
-        // The node is known before it is filled in, so that it can refer to itself.
         let id = self.add(Op::Pending, strict);
         self.compiled.insert((name, strict), id);
-        let inner = self.at(name, |this| this.compile_type(definition, strict))?;
-        self.program.nodes[id.index()].op = Op::Alias(inner);
-        Ok(id)
+        self.waiting.push_back((id, name, definition, strict));
+        id
+    }
+
+    /// Compiles the definitions that are waiting, and those that they refer to.
+    fn finish(mut self) -> Result<Program, SchemaError> {
+        let mut filled = Vec::new();
+        while let Some((id, name, definition, strict)) = self.waiting.pop_front() {
+            let inner = self.at(name, |this| this.compile_type(definition, strict))?;
+            self.program.nodes[id.index()].op = Op::Alias(inner);
+            filled.push(id);
+        }
+        // A definition that is only another one leads straight to the end of such a chain.
+        for id in filled {
+            let mut chain = Vec::new();
+            let mut at = id;
+            while let Op::Alias(inner) = self.program.node(at).op {
+                chain.push(at);
+                at = inner;
+            }
+            for alias in chain {
+                self.program.nodes[alias.index()].op = Op::Alias(at);
+            }
+        }
+        Ok(self.program)
     }
 
     fn compile_type(&mut self, ty: &'d Type, inherited: bool) -> Result<NodeId, SchemaError> {
@@ -200,7 +235,7 @@ impl<'d> Compiler<'d> {
                     });
                 };
                 let (name, definition) = (*name, *definition);
-                return self.reference(name, definition, strict);
+                return Ok(self.reference(name, definition, strict));
             }
             other => {
                 let reason = format!("type {other:?} is not supported");
@@ -362,12 +397,11 @@ impl<'d> Compiler<'d> {
 
     /// Finds the tags of a union's members, which become the steps that issues show.
     fn tag(
-        &self,
+        &mut self,
         name: &str,
         union: &'d Union,
         members: &mut [Member],
     ) -> Result<TagPlan, SchemaError> {
-        let wrong = |reason: String| SchemaError::Type { place: self.place(), reason };
         let mut plan = TagPlan {
             record: RecordPlan {
                 id: usize::MAX,
@@ -381,69 +415,93 @@ impl<'d> Compiler<'d> {
             },
             texts: FxHashMap::default(),
             ints: FxHashMap::default(),
+            enums: Vec::new(),
             expected: String::new(),
         };
         let mut shown = Vec::new();
         for (index, member) in union.members.iter().enumerate() {
-            let record = match self.resolve(member).map(|member| &member.kind) {
-                Some(Kind::Record(record)) => record,
-                _ => return Err(wrong(format!("member {index} of a tagged union is no record"))),
-            };
-            let field = record.fields.iter().find(|field| field.name == name);
-            let Some(field) = field else {
-                return Err(wrong(format!(
-                    "record '{}' has no field '{name}' for its tag",
-                    record.name
-                )));
-            };
-            let values: Vec<&Value> = match self.resolve(&field.ty).map(|ty| &ty.kind) {
-                Some(Kind::Literal(values)) => values.iter().collect(),
-                Some(Kind::Enum(declared)) => {
-                    declared.members.iter().map(|member| &member.value).collect()
-                }
-                _ => {
-                    let record = &record.name;
-                    return Err(wrong(format!(
-                        "tag '{name}' of record '{record}' is no literal or enum"
-                    )));
-                }
-            };
-            for (place, value) in values.iter().enumerate() {
-                let (known, text) = match value {
-                    Value::Str(text) => {
-                        (plan.texts.insert(text.as_str().into(), index), text.clone())
-                    }
-                    Value::Int(int) => (plan.ints.insert(*int, index), int.to_string()),
-                    _ => return Err(wrong(format!("tag {} is no text or integer", repr(value)))),
-                };
-                if known.is_some() {
-                    return Err(wrong(format!("tag {} stands for two members", repr(value))));
-                }
-                if place == 0 {
-                    members[index].label = Loc::Name(text.into());
-                }
-                shown.push(repr(value));
-            }
-            plan.record.from_attributes |= record.config.from_attributes;
-            let key = field.alias.as_ref().unwrap_or(&field.name);
-            plan.record.keys.insert(key.as_str().into(), 0);
-            if record.config.populate_by_name {
-                plan.record.keys.insert(name.into(), 0);
-            }
-            if index == 0 {
-                plan.record.fields.push(FieldPlan {
-                    name: name.to_owned(),
-                    key: key.clone(),
-                    by_name: true,
-                    node: self.program.any,
-                    default: FieldDefault::Absent,
-                    quoted: QuotedKey::new(key),
-                    loc: Loc::Name(key.as_str().into()),
-                });
+            let first = shown.len();
+            self.tag_member(name, index, member, &mut plan, &mut shown)?;
+            if let Some((label, _)) = shown.get(first) {
+                members[index].label = Loc::Name(label.as_str().into());
             }
         }
+        let shown: Vec<String> = shown.into_iter().map(|(_, shown)| shown).collect();
         plan.expected = shown.join(", ");
         Ok(plan)
+    }
+
+    /// Adds the tags of member `index`, which may be a union of records itself; of each, its text and how it is shown.
+    fn tag_member(
+        &mut self,
+        name: &str,
+        index: usize,
+        member: &'d Type,
+        plan: &mut TagPlan,
+        shown: &mut Vec<(String, String)>,
+    ) -> Result<(), SchemaError> {
+        let place = self.place();
+        let wrong = |reason: String| SchemaError::Type { place: place.clone(), reason };
+        let record = match self.resolve(member).map(|member| &member.kind) {
+            Some(Kind::Record(record)) => record,
+            Some(Kind::Union(inner)) => {
+                return inner
+                    .members
+                    .iter()
+                    .try_for_each(|member| self.tag_member(name, index, member, plan, shown));
+            }
+            _ => return Err(wrong(format!("member {index} of a tagged union is no record"))),
+        };
+        let Some(field) = record.fields.iter().find(|field| field.name == name) else {
+            return Err(wrong(format!(
+                "record '{}' has no field '{name}' for its tag",
+                record.name
+            )));
+        };
+        let values: Vec<&Value> = match self.resolve(&field.ty).map(|ty| &ty.kind) {
+            Some(Kind::Literal(values)) => values.iter().collect(),
+            Some(Kind::Enum(declared)) => {
+                plan.enums.push((self.compile_enum(declared)?, index));
+                declared.members.iter().map(|member| &member.value).collect()
+            }
+            _ => {
+                let record = &record.name;
+                return Err(wrong(format!(
+                    "tag '{name}' of record '{record}' is no literal or enum"
+                )));
+            }
+        };
+        for value in values {
+            let (known, text) = match value {
+                Value::Str(text) => (plan.texts.insert(text.as_str().into(), index), text.clone()),
+                Value::Int(int) => (plan.ints.insert(*int, index), int.to_string()),
+                _ => return Err(wrong(format!("tag {} is no text or integer", repr(value)))),
+            };
+            if known.is_some_and(|known| known != index) {
+                return Err(wrong(format!("tag {} stands for two members", repr(value))));
+            }
+            if known.is_none() {
+                shown.push((text, repr(value)));
+            }
+        }
+        plan.record.from_attributes |= record.config.from_attributes;
+        let key = field.alias.as_ref().unwrap_or(&field.name);
+        plan.record.keys.insert(key.as_str().into(), 0);
+        if record.config.populate_by_name {
+            plan.record.keys.insert(name.into(), 0);
+        }
+        if plan.record.fields.is_empty() {
+            plan.record.fields.push(FieldPlan {
+                name: name.to_owned(),
+                key: key.clone(),
+                by_name: true,
+                node: self.program.any,
+                default: FieldDefault::Absent,
+                quoted: QuotedKey::new(key),
+                loc: Loc::Name(key.as_str().into()),
+            });
+        }
+        Ok(())
     }
 
     /// The type itself, or the one that it refers to in the end.
@@ -605,76 +663,4 @@ impl<'d> Compiler<'d> {
         plan.keys = keys;
         Ok(id as u32)
     }
-}
-
-/// What a member of a union is called in the paths of issues, in pydantic's words.
-fn label(ty: &Type) -> String {
-    let ruled = |name: &str| {
-        if ty.rules == Rules::default() { name.to_owned() } else { format!("constrained-{name}") }
-    };
-    let all = |types: &[Type]| types.iter().map(label).collect::<Vec<_>>().join(", ");
-    match &ty.kind {
-        Kind::Any => "any".to_owned(),
-        Kind::Null => "none".to_owned(),
-        Kind::Bool => "bool".to_owned(),
-        Kind::Int(_) => ruled("int"),
-        Kind::Float(_) => ruled("float"),
-        Kind::Str => ruled("str"),
-        Kind::Bytes => ruled("bytes"),
-        Kind::Decimal => "decimal".to_owned(),
-        Kind::DateTime { .. } => "datetime".to_owned(),
-        Kind::Date => "date".to_owned(),
-        Kind::Time => "time".to_owned(),
-        Kind::Duration => "timedelta".to_owned(),
-        Kind::Uuid => "uuid".to_owned(),
-        Kind::Enum(declared) => declared.name.clone(),
-        Kind::Literal(values) => {
-            format!("literal[{}]", values.iter().map(repr).collect::<Vec<_>>().join(","))
-        }
-        Kind::List(item) | Kind::FixedList(item, _) => format!("list[{}]", label(item)),
-        Kind::Set(item) => format!("set[{}]", label(item)),
-        Kind::FrozenSet(item) => format!("frozenset[{}]", label(item)),
-        Kind::Tuple { items, rest: None } => format!("tuple[{}]", all(items)),
-        Kind::Tuple { items, rest: Some(rest) } if items.is_empty() => {
-            format!("tuple[{}, ...]", label(rest))
-        }
-        Kind::Tuple { items, rest: Some(rest) } => {
-            format!("tuple[{}, {}, ...]", all(items), label(rest))
-        }
-        Kind::Dict(key, value) => format!("dict[{},{}]", label(key), label(value)),
-        Kind::Union(union) => {
-            format!("union[{}]", union.members.iter().map(label).collect::<Vec<_>>().join(","))
-        }
-        Kind::Record(record) => record.name.clone(),
-        Kind::Ref(name) => name.clone(),
-        Kind::Schema(_) => "schema".to_owned(),
-        other => format!("{other:?}"),
-    }
-}
-
-/// Whether checking the definition called `name` would check it again on the same value, without end.
-fn reaches_itself(definitions: &HashMap<&str, &Type>, name: &str) -> bool {
-    let mut seen: Vec<&str> = Vec::new();
-    let mut next: Vec<&Type> = definitions.get(name).copied().into_iter().collect();
-    while let Some(ty) = next.pop() {
-        match &ty.kind {
-            Kind::Ref(other) if other == name => return true,
-            Kind::Ref(other) if !seen.contains(&other.as_str()) => {
-                seen.push(other);
-                next.extend(definitions.get(other.as_str()));
-            }
-            Kind::Union(union) => next.extend(&union.members),
-            Kind::Schema(given) => {
-                next.extend(given.all_of.iter().chain(&given.any_of).chain(&given.one_of));
-                next.extend(given.not.as_deref());
-                next.extend(given.object.dependent.iter().map(|(_, ty)| ty));
-                if let Some(parts) = given.condition.as_deref() {
-                    next.push(&parts.condition);
-                    next.extend(parts.then.iter().chain(&parts.otherwise));
-                }
-            }
-            _ => {}
-        }
-    }
-    false
 }

@@ -24,6 +24,12 @@ pub(crate) struct Row<'t> {
 /// After so many rows that were given up, each of which counts as four that were not, all others go to the engine.
 const MOST_GIVEN_UP: usize = 256;
 
+/// Whether a line is no row: it has nothing but what JSON takes for space.
+#[must_use]
+pub fn is_blank(line: &[u8]) -> bool {
+    line.iter().all(|byte| matches!(byte, b' ' | b'\t' | b'\r'))
+}
+
 /// The end of a line of which nothing is left but the mark of its end.
 #[inline]
 fn line_end(bytes: &[u8], at: usize) -> Option<usize> {
@@ -110,7 +116,7 @@ impl<'s, 't> RowText<'s, 't> {
             };
             let row = Row { number: rows, line: lines, start, text: line };
             start = end + 1;
-            if line.iter().all(u8::is_ascii_whitespace) {
+            if is_blank(line) {
                 continue;
             }
             let checked = match content {

@@ -80,13 +80,13 @@ impl Quick<'_> {
     /// A date and time as in RFC 3339, with or without an offset.
     #[must_use]
     pub fn datetime(text: &str) -> Option<DateTime> {
-        temporal::parse_rfc3339(text.as_bytes()).ok()
+        temporal::parse_rfc3339(text.as_bytes())
     }
 
     /// A date as in RFC 3339.
     #[must_use]
     pub fn date(text: &str) -> Option<Date> {
-        temporal::parse_date(text.as_bytes()).ok()
+        temporal::parse_date(text.as_bytes())
     }
 
     /// A time of day.

@@ -241,6 +241,8 @@ class ValidationError(OttavaError, ValueError):
     ) -> list[dict[str, Any]]:
         """All issues, in order: `type`, `loc` (a tuple of names and indices), `msg`, `input`, and `ctx` where there are parameters.
 
+        Of more than 10,000 (of `to_arrow`: 1,000) only the first are kept; `error_count()` counts all.
+
         `include_url` is accepted for compatibility; there are no URLs.
         """
         held = self.args[1] if len(self.args) > 1 else []
@@ -253,8 +255,8 @@ class ValidationError(OttavaError, ValueError):
         return found
 
     def error_count(self) -> int:
-        """How many issues there are."""
-        return len(self.args[1]) if len(self.args) > 1 else 0
+        """How many issues there are, with those that `errors()` no longer has."""
+        return len(self.args[1]) + getattr(self.args[1], "dropped", 0) if len(self.args) > 1 else 0
 
     def json(self, *, indent: int | None = None) -> str:
         """`errors()` as JSON text; values that JSON does not know are shown by their `repr`."""
@@ -264,12 +266,13 @@ class ValidationError(OttavaError, ValueError):
 
     def __str__(self) -> str:
         errors = self.errors()
-        count = f"{len(errors)} error{'' if len(errors) == 1 else 's'} in {self.title}"
+        found = self.error_count()
+        count = f"{found} error{'' if found == 1 else 's'} in {self.title}"
         lines = [count]
         for error in errors[:_MOST_LINES]:
             place = ".".join(map(str, error["loc"]))
             lines.append(f"  {place or '(value)'}: {error['msg']} [{error['type']}, got {_shown(error.get('input'))}]")
-        rest = len(errors) - _MOST_LINES + getattr(self.args[1], "dropped", 0) if len(self.args) > 1 else 0
+        rest = found - _MOST_LINES
         if rest > 0:
             lines.append(f"  and {rest} more")
         return "\n".join(lines)

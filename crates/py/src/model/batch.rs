@@ -71,12 +71,19 @@ impl BatchResult {
         self.rows.bind(py).len()
     }
 
-    /// What is wrong with the others, as `ValidationError.errors()` has it: the row number comes first in `loc`.
+    /// What is wrong with the others, as `ValidationError.errors()` has it: the row number comes first in `loc`. The first 10,000
+    /// issues are kept.
     fn errors<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
         match &self.issues {
             Some(issues) => issues.get().errors(py),
             None => Ok(PyList::empty(py)),
         }
+    }
+
+    /// How many issues there were beyond those that `errors()` has, which are 10,000 at most.
+    #[getter]
+    fn issues_dropped(&self) -> usize {
+        self.issues.as_ref().map_or(0, |issues| issues.get().dropped())
     }
 
     fn __len__(&self, py: Python<'_>) -> usize {
@@ -152,6 +159,9 @@ fn validate_rows<'py>(
         {
             good.append(made.into_bound(py))?;
             continue;
+        }
+        if let Some(raised) = PyErr::take(py) {
+            return Err(raised);
         }
         let mark = issues.len();
         let mut input =

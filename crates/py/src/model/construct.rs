@@ -61,6 +61,10 @@ fn validate_closely<'py>(
     options: Options<'py>,
 ) -> Option<Object> {
     let py = plan.py();
+    // The fast path may have called a pattern's engine, which raises.
+    if PyErr::occurred(py) {
+        return None;
+    }
     let inner = plan.get();
     let session = Session::default();
     let mut issues = Issues::new(inner.schema.limits().issues);

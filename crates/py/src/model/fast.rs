@@ -168,7 +168,7 @@ impl FastPlan {
             return None;
         }
         let program = schema.program();
-        let mut maker = Maker { py, schema, hosts, literals, records: Vec::new() };
+        let mut maker = Maker { py, schema, hosts, literals, records: Vec::new(), depth: 0 };
         let root = maker.kind(program.root())?;
         Some(Self { records: maker.records, root })
     }
@@ -569,6 +569,8 @@ struct Maker<'a, 'py> {
     hosts: &'a Hosts,
     literals: &'a [Vec<Py<PyAny>>],
     records: Vec<FastRecord>,
+    /// How many types the current one lies inside of.
+    depth: usize,
 }
 
 impl Maker<'_, '_> {
@@ -615,7 +617,18 @@ impl Maker<'_, '_> {
         Kind::Textual(Textual { class, form, strict })
     }
 
+    /// What a node takes; none if it lies deeper than values are read, as a list of itself does.
     fn kind(&mut self, node: NodeId) -> Option<Kind> {
+        if self.depth >= DEPTH {
+            return None;
+        }
+        self.depth += 1;
+        let kind = self.kind_here(node);
+        self.depth -= 1;
+        kind
+    }
+
+    fn kind_here(&mut self, node: NodeId) -> Option<Kind> {
         let program = self.schema.program();
         Some(match program.quick(node) {
             Quick::Any => Kind::Any,

@@ -8,6 +8,7 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList, PyString, PyTuple};
 
+use ottava_core::schema::Value;
 use ottava_validate::{Code, Ctx, Echo, Issue, Issues, Loc, Param};
 
 use crate::error::VALIDATION;
@@ -53,7 +54,7 @@ impl IssueList {
 
     /// How many issues were found beyond those that are kept.
     #[getter]
-    fn dropped(&self) -> usize {
+    pub(crate) fn dropped(&self) -> usize {
         self.dropped
     }
 
@@ -111,8 +112,12 @@ impl IssueList {
             match param {
                 Param::Host(number) => {
                     if let Some(object) = self.kept(py, *number) {
-                        ctx.push((key, Param::Str(text_of(&object).into())));
-                        shown.set_item(key, object)?;
+                        let text = text_of(&object);
+                        match issue.code {
+                            Code::UnionTagInvalid => shown.set_item(key, &text)?,
+                            _ => shown.set_item(key, object)?,
+                        }
+                        ctx.push((key, Param::Str(text.into())));
                     }
                 }
                 Param::Int(value) => {
@@ -125,6 +130,13 @@ impl IssueList {
                     }
                     ctx.push((key, param.clone()));
                 }
+                // Bounds in time are text, as in the message.
+                Param::Value(
+                    Value::Date(_) | Value::DateTime(_) | Value::Time(_) | Value::Duration(_),
+                ) => {
+                    shown.set_item(key, param.to_string())?;
+                    ctx.push((key, param.clone()));
+                }
                 Param::Value(value) => {
                     shown.set_item(key, value_object(py, value)?)?;
                     ctx.push((key, param.clone()));
@@ -132,14 +144,13 @@ impl IssueList {
                 _ => {}
             }
         }
-        let json = matches!(issue.echo, Echo::Span(_));
         let name = match (issue.code, issue.ctx.iter().find(|(key, _)| *key == "type")) {
             (Code::Custom, Some((_, Param::Str(name)))) => &**name,
             (code, _) => code.name(),
         };
         error.set_item(intern!(py, "type"), name)?;
         error.set_item(intern!(py, "loc"), PyTuple::new(py, loc)?)?;
-        error.set_item(intern!(py, "msg"), issue.code.render(&ctx, json))?;
+        error.set_item(intern!(py, "msg"), issue.code.render(&ctx, issue.json))?;
         error.set_item(intern!(py, "input"), self.input(py, &issue.echo)?)?;
         if !shown.is_empty() {
             error.set_item(intern!(py, "ctx"), shown)?;
@@ -169,10 +180,7 @@ fn text_of(object: &Bound<'_, PyAny>) -> String {
     })
 }
 
-fn value_object<'py>(
-    py: Python<'py>,
-    value: &ottava_core::schema::Value,
-) -> PyResult<Bound<'py, PyAny>> {
+fn value_object<'py>(py: Python<'py>, value: &Value) -> PyResult<Bound<'py, PyAny>> {
     let session = Session::default();
     let plan = Plan::of_anything(py)?.bind(py);
     let mut output = PyOutput::new(plan, &session);

@@ -11,7 +11,9 @@ use pyo3::types::{PyBytes, PyList, PyType};
 use rayon::ThreadPool;
 use rayon::prelude::*;
 
-use ottava_validate::{Code, CompactRow, CompactRows, Echo, Issue, Issues, Loc, Param, Stop};
+use ottava_validate::{
+    Code, CompactRow, CompactRows, Echo, Issue, Issues, Loc, Param, Stop, is_blank,
+};
 
 use crate::gate;
 use crate::threads;
@@ -35,7 +37,7 @@ const ROWS: usize = 4096;
 pub(crate) fn validate_ndjson<'py>(
     class: &Bound<'py, PyType>,
     source: &Bound<'py, PyAny>,
-    threads: Option<usize>,
+    threads: Option<isize>,
     on_error: &str,
     strict: Option<bool>,
 ) -> PyResult<Bound<'py, PyAny>> {
@@ -147,7 +149,7 @@ impl Rows<'_, '_> {
 /// Keeps no more of a line than shows that it is too long, and that it is not blank.
 fn cut(line: &mut Vec<u8>, most: usize) {
     let dropped = line.get(most..).unwrap_or_default();
-    let is_blank = dropped.iter().all(u8::is_ascii_whitespace);
+    let is_blank = is_blank(dropped);
     line.truncate(most);
     if !is_blank && let Some(last) = line.last_mut() {
         *last = b'{';
@@ -319,7 +321,7 @@ pub(super) fn rows(text: &[u8]) -> impl Iterator<Item = Row<'_>> {
         Some(end.map_or(text, |end| &text[..end]))
     };
     let lines = std::iter::from_fn(split).zip(1..);
-    let filled = lines.filter(|(text, _)| !text.iter().all(u8::is_ascii_whitespace));
+    let filled = lines.filter(|(text, _)| !is_blank(text));
     filled.enumerate().map(|(number, (text, line))| Row { number, line, text })
 }
 
@@ -393,12 +395,12 @@ fn read_some(
                     let result = reader.by_ref().take(READ as u64).read_to_end(&mut text);
                     (result, Source::File(reader.reader), text)
                 }
-                Source::Chunks(iterator) => {
-                    let mut chunks = Chunks::new(iterator, raised, cancel);
+                Source::Chunks(feed) => {
+                    let mut chunks = Chunks::new(feed, raised, cancel);
                     let result = chunks.by_ref().take(READ as u64).read_to_end(&mut text);
-                    let (iterator, rest) = chunks.into_parts();
+                    let (feed, rest) = chunks.into_parts();
                     text.extend(rest);
-                    (result, Source::Chunks(iterator), text)
+                    (result, Source::Chunks(feed), text)
                 }
                 held => (Ok(0), held, text),
             }
@@ -412,7 +414,7 @@ fn read_some(
 }
 
 /// Reads a stream to its end.
-pub(super) fn read_all(py: Python<'_>, source: Source, threads: Option<usize>) -> PyResult<Text> {
+pub(super) fn read_all(py: Python<'_>, source: Source, threads: Option<isize>) -> PyResult<Text> {
     let mut raised = None;
     let pool = threads::pool(py, threads)?;
     let mut read = match source {
@@ -426,8 +428,8 @@ pub(super) fn read_all(py: Python<'_>, source: Source, threads: Option<usize>) -
             let mut text = Vec::new();
             let result = match read.take() {
                 Some(Source::File(reader)) => Cancellable { reader, cancel }.read_to_end(&mut text),
-                Some(Source::Chunks(iterator)) => {
-                    Chunks::new(iterator, raised, cancel).read_to_end(&mut text)
+                Some(Source::Chunks(feed)) => {
+                    Chunks::new(feed, raised, cancel).read_to_end(&mut text)
                 }
                 _ => Ok(0),
             };

@@ -155,7 +155,7 @@ pub(crate) fn plan_of<'py>(class: &Bound<'py, PyType>) -> PyResult<Option<Bound<
 }
 
 /// Python's own `re`, for patterns with look-around or back-references.
-struct PythonPatterns;
+pub(super) struct PythonPatterns;
 
 struct PythonPattern {
     search: Py<PyAny>,
@@ -164,6 +164,7 @@ struct PythonPattern {
 impl PatternEngine for PythonPatterns {
     fn compile(&self, pattern: &str) -> Result<Arc<dyn PatternMatch>, String> {
         Python::attach(|py| {
+            let pattern = with_whole_ends(pattern);
             let search = py.import("re")?.call_method1("compile", (pattern,))?.getattr("search")?;
             Ok(Arc::new(PythonPattern { search: search.unbind() }) as Arc<dyn PatternMatch>)
         })
@@ -172,10 +173,81 @@ impl PatternEngine for PythonPatterns {
 }
 
 impl PatternMatch for PythonPattern {
-    fn is_match(&self, text: &str) -> bool {
-        // `search` on a string of a compiled pattern only fails for want of memory; then nothing was found.
-        Python::attach(|py| self.search.bind(py).call1((text,)).is_ok_and(|found| !found.is_none()))
+    fn is_match(&self, text: &str) -> Option<bool> {
+        Python::attach(|py| {
+            if PyErr::occurred(py) {
+                return None;
+            }
+            // A long search lets handlers of signals run, which may raise.
+            match self.search.bind(py).call1((text,)) {
+                Ok(found) => Some(!found.is_none()),
+                Err(error) => {
+                    error.restore(py);
+                    None
+                }
+            }
+        })
     }
+}
+
+/// The pattern with `\Z` for each `$` that stands for the end of the text: to Python's `re` that is also before a line break at the
+/// end, to our own engine it is not, and a pattern must not mean something else for the engine that it needs.
+fn with_whole_ends(pattern: &str) -> String {
+    let mut out = String::with_capacity(pattern.len());
+    // Whether `$` is the end of a line, in each group that is open.
+    let mut multiline = vec![false];
+    let mut rest = pattern;
+    while let Some(char) = rest.chars().next() {
+        let inside = multiline.last().copied().unwrap_or(false);
+        let mut length = char.len_utf8();
+        match char {
+            '\\' => length += rest[1..].chars().next().map_or(0, char::len_utf8),
+            '[' => length = class_length(rest),
+            '(' if rest.starts_with("(?#") => {
+                length = rest.find(')').map_or(rest.len(), |end| end + 1);
+            }
+            '(' => {
+                let flags = rest.strip_prefix("(?").unwrap_or_default();
+                let end = flags.find(|char: char| !char.is_ascii_alphabetic() && char != '-');
+                let (flags, after) = flags.split_at(end.unwrap_or(flags.len()));
+                let (on, off) = flags.split_once('-').unwrap_or((flags, ""));
+                let inner = (inside || on.contains('m')) && !off.contains('m');
+                match after.chars().next() {
+                    // Flags for all that follows.
+                    Some(')') => {
+                        length = "(?)".len() + flags.len();
+                        if let Some(last) = multiline.last_mut() {
+                            *last = inner;
+                        }
+                    }
+                    Some(':') => multiline.push(inner),
+                    _ => multiline.push(inside),
+                }
+            }
+            ')' if multiline.len() > 1 => drop(multiline.pop()),
+            _ => {}
+        }
+        let (part, next) = rest.split_at(length);
+        out.push_str(if part == "$" && !inside { "\\Z" } else { part });
+        rest = next;
+    }
+    out
+}
+
+/// The length of the class of characters that a pattern begins with.
+fn class_length(pattern: &str) -> usize {
+    let mut chars = pattern.char_indices().skip(1).peekable();
+    let mut first = true;
+    while let Some((at, char)) = chars.next() {
+        match char {
+            '^' if first && at == 1 => continue,
+            ']' if !first => return at + 1,
+            '\\' => drop(chars.next()),
+            _ => {}
+        }
+        first = false;
+    }
+    pattern.len()
 }
 
 /// The plan of a class, or a `TypeError` that says why there is none.

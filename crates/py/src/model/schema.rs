@@ -7,7 +7,9 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDict, PyList, PyString, PyType};
 
 use ottava_core::schema::{Declaration, FieldDefault};
-use ottava_validate::{Issues, Stop, from_json_schema, to_json, to_json_schema};
+use ottava_validate::{
+    CompileOptions, Issues, Stop, from_json_schema_with, to_json, to_json_schema,
+};
 
 use crate::gate;
 use crate::schema::Schema;
@@ -17,7 +19,7 @@ use super::input::Session;
 use super::issues::{IssueList, bad_schema};
 use super::json::{self, Document};
 use super::output::PyOutput;
-use super::plan::{Plan, need_plan};
+use super::plan::{Plan, PythonPatterns, need_plan};
 use super::value::to_value;
 
 /// Least text that is worth letting other threads go ahead.
@@ -76,10 +78,13 @@ impl Schema {
         };
         let value = to_value(object)?.ok_or_else(|| {
             PyValueError::new_err(
-                "a JSON Schema is made of dictionaries, lists, text, numbers and None",
+                "a JSON Schema is made of dictionaries, lists, text, numbers and None, at most 100 inside of each other",
             )
         })?;
-        let declaration = from_json_schema(&value).map_err(|error| bad_schema(&error))?;
+        let options =
+            CompileOptions { pattern_engine: Some(&PythonPatterns), ..CompileOptions::default() };
+        let declaration =
+            from_json_schema_with(&value, &options).map_err(|error| bad_schema(&error))?;
         let made = Self::new(Arc::new(declaration));
         made.compiled(py)?;
         Ok(made)

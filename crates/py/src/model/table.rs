@@ -1,7 +1,7 @@
 //! NDJSON to Arrow columns: no Python object is made of a row.
 
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, Cursor, Read};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -88,9 +88,32 @@ impl ArrowResult {
 pub(crate) enum Source {
     Bytes(Py<PyBytes>),
     Copied(Vec<u8>),
-    File(File),
-    Chunks(Py<PyAny>),
+    File(Opened),
+    Chunks(Feed),
 }
+
+/// What gives the parts of a stream.
+pub(crate) enum Feed {
+    /// An iterator.
+    Iterator(Py<PyAny>),
+    /// An object with a `read` method.
+    Reader(Py<PyAny>),
+}
+
+/// A descriptor, and what a Python object has read from it before and not given out.
+pub(crate) struct Opened {
+    held: Cursor<Vec<u8>>,
+    file: File,
+}
+
+impl From<File> for Opened {
+    fn from(file: File) -> Self {
+        Self { held: Cursor::default(), file }
+    }
+}
+
+/// Bytes that a file object is asked for at a time.
+const PART: usize = 1 << 20;
 
 impl Source {
     pub(crate) fn of(source: &Bound<'_, PyAny>) -> PyResult<Self> {
@@ -104,7 +127,7 @@ impl Source {
         if source.is_instance_of::<PyString>() || source.hasattr(intern!(py, "__fspath__"))? {
             let path: std::path::PathBuf = source.extract()?;
             let opened = py.detach(|| File::open(&path));
-            return opened.map(Source::File).map_err(|error| {
+            return opened.map(|file| Source::File(file.into())).map_err(|error| {
                 let number = error.raw_os_error().unwrap_or_default();
                 let text = strerror(&error);
                 PyOSError::new_err((number, text, path.display().to_string()))
@@ -112,21 +135,48 @@ impl Source {
         }
         #[cfg(unix)]
         if let Ok(number) = source.extract::<i32>() {
-            return Ok(Source::File(duplicate(number)?));
+            return Ok(Source::File(duplicate(number)?.into()));
+        }
+        #[cfg(unix)]
+        if let Some(opened) = opened(source)? {
+            return Ok(Source::File(opened));
+        }
+        if source.hasattr(intern!(py, "read"))? {
+            return Ok(Source::Chunks(Feed::Reader(source.clone().unbind())));
         }
         #[cfg(unix)]
         if source.hasattr(intern!(py, "fileno"))? {
             let number: i32 = source.call_method0(intern!(py, "fileno"))?.extract()?;
-            return Ok(Source::File(duplicate(number)?));
+            return Ok(Source::File(duplicate(number)?.into()));
         }
         match source.try_iter() {
-            Ok(chunks) => Ok(Source::Chunks(chunks.into_any().unbind())),
+            Ok(chunks) => Ok(Source::Chunks(Feed::Iterator(chunks.into_any().unbind()))),
             Err(_) => Err(PyTypeError::new_err(format!(
-                "source: expected bytes, a path, a file descriptor or an iterable of bytes, got {}",
+                "source: expected bytes, a path, a file, a descriptor or an iterable of bytes, got {}",
                 source.get_type().name()?
             ))),
         }
     }
+}
+
+/// The descriptor of a file of the standard library that gives the bytes of its descriptor as they are, and what it has in its
+/// buffer. Any other object gives its bytes itself: they may be decompressed, decrypted or made up.
+#[cfg(unix)]
+fn opened(source: &Bound<'_, PyAny>) -> PyResult<Option<Opened>> {
+    let io = source.py().import("io")?;
+    let is = |object: &Bound<'_, PyAny>, class| -> PyResult<bool> {
+        Ok(object.get_type().is(&io.getattr(class)?))
+    };
+    let mut held = Vec::new();
+    if is(source, "BufferedReader")? && is(&source.getattr("raw")?, "FileIO")? {
+        // This reads only where nothing is in the buffer.
+        let length = source.call_method1("peek", (1,))?.len()?;
+        held = source.call_method1("read", (length,))?.extract()?;
+    } else if !is(source, "FileIO")? {
+        return Ok(None);
+    }
+    let number = source.call_method0("fileno")?.extract()?;
+    Ok(Some(Opened { held: Cursor::new(held), file: duplicate(number)? }))
 }
 
 fn strerror(error: &io::Error) -> String {
@@ -156,18 +206,22 @@ pub(crate) struct Cancellable<'c, R> {
 }
 
 #[cfg(unix)]
-impl Read for Cancellable<'_, File> {
+impl Read for Cancellable<'_, Opened> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         use rustix::event::{PollFd, PollFlags, Timespec, poll};
+        let count = self.reader.held.read(buffer)?;
+        if count > 0 {
+            return Ok(count);
+        }
         loop {
             if self.cancel.load(Ordering::Relaxed) {
                 return Err(io::Error::other("canceled"));
             }
-            let mut fds = [PollFd::new(&self.reader, PollFlags::IN)];
+            let mut fds = [PollFd::new(&self.reader.file, PollFlags::IN)];
             let moment = Timespec { tv_sec: 0, tv_nsec: 50_000_000 };
             match poll(&mut fds, Some(&moment)) {
                 Ok(0) | Err(rustix::io::Errno::INTR) => {}
-                Ok(_) => match self.reader.read(buffer) {
+                Ok(_) => match self.reader.file.read(buffer) {
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                     result => return result,
                 },
@@ -178,34 +232,68 @@ impl Read for Cancellable<'_, File> {
 }
 
 #[cfg(not(unix))]
-impl Read for Cancellable<'_, File> {
+impl Read for Cancellable<'_, Opened> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.reader.read(buffer)
+        self.reader.file.read(buffer)
     }
 }
 
-/// Reads bytes-like objects from a Python iterator.
+/// Reads what Python code gives: bytes-like objects, or text where a file gives that.
 pub(crate) struct Chunks<'e> {
-    iterator: Py<PyAny>,
+    feed: Feed,
     current: Vec<u8>,
     used: usize,
-    /// What the iterator raised.
+    /// What it raised.
     error: &'e mut Option<PyErr>,
     cancel: &'e AtomicBool,
 }
 
 impl<'e> Chunks<'e> {
-    pub(crate) fn new(
-        iterator: Py<PyAny>,
-        error: &'e mut Option<PyErr>,
-        cancel: &'e AtomicBool,
-    ) -> Self {
-        Self { iterator, current: Vec::new(), used: 0, error, cancel }
+    pub(crate) fn new(feed: Feed, error: &'e mut Option<PyErr>, cancel: &'e AtomicBool) -> Self {
+        Self { feed, current: Vec::new(), used: 0, error, cancel }
     }
 
-    /// The iterator, and what it has given that was not read.
-    pub(crate) fn into_parts(mut self) -> (Py<PyAny>, Vec<u8>) {
-        (self.iterator, self.current.split_off(self.used))
+    /// Where the parts come from, and what it has given that was not read.
+    pub(crate) fn into_parts(mut self) -> (Feed, Vec<u8>) {
+        (self.feed, self.current.split_off(self.used))
+    }
+}
+
+impl Feed {
+    /// The next part; `None` at the end.
+    fn next(&self, py: Python<'_>) -> PyResult<Option<Vec<u8>>> {
+        let item = match self {
+            Feed::Iterator(iterator) => match iterator.bind(py).try_iter()?.next() {
+                Some(item) => item?,
+                None => return Ok(None),
+            },
+            Feed::Reader(file) => {
+                let item = file.bind(py).call_method1(intern!(py, "read"), (PART,))?;
+                if let Ok(text) = item.cast::<PyString>() {
+                    let text = text.to_str()?;
+                    return Ok((!text.is_empty()).then(|| text.as_bytes().to_vec()));
+                }
+                item
+            }
+        };
+        let bytes = match item.cast::<PyBytes>() {
+            Ok(bytes) => bytes.as_bytes().to_vec(),
+            Err(_) => match pyo3::buffer::PyBuffer::<u8>::get(&item) {
+                Ok(bytes) => bytes.to_vec(py)?,
+                Err(_) => {
+                    let wanted = match self {
+                        Feed::Iterator(_) => "an iterable of bytes",
+                        Feed::Reader(_) => "a file that gives bytes or text",
+                    };
+                    return Err(PyTypeError::new_err(format!(
+                        "source: expected {wanted}, it gave {}",
+                        item.get_type().name()?
+                    )));
+                }
+            },
+        };
+        let at_end = matches!(self, Feed::Reader(_)) && bytes.is_empty();
+        Ok((!at_end).then_some(bytes))
     }
 }
 
@@ -215,22 +303,7 @@ impl Read for Chunks<'_> {
             if self.cancel.load(Ordering::Relaxed) {
                 return Err(io::Error::other("canceled"));
             }
-            let next = Python::attach(|py| -> PyResult<Option<Vec<u8>>> {
-                let iterator = self.iterator.bind(py).try_iter()?;
-                let Some(item) = iterator.into_iter().next() else { return Ok(None) };
-                let item = item?;
-                if let Ok(bytes) = item.cast::<PyBytes>() {
-                    return Ok(Some(bytes.as_bytes().to_vec()));
-                }
-                match pyo3::buffer::PyBuffer::<u8>::get(&item) {
-                    Ok(bytes) => Ok(Some(bytes.to_vec(py)?)),
-                    Err(_) => Err(PyTypeError::new_err(format!(
-                        "source: expected an iterable of bytes, it gave {}",
-                        item.get_type().name()?
-                    ))),
-                }
-            });
-            match next {
+            match Python::attach(|py| self.feed.next(py)) {
                 Ok(None) => return Ok(0),
                 Ok(Some(bytes)) => (self.current, self.used) = (bytes, 0),
                 Err(error) => {
@@ -252,7 +325,7 @@ impl Read for Chunks<'_> {
 pub(crate) fn to_arrow<'py>(
     class: &Bound<'py, PyType>,
     source: &Bound<'py, PyAny>,
-    threads: Option<usize>,
+    threads: Option<isize>,
     on_error: &str,
 ) -> PyResult<Bound<'py, ArrowResult>> {
     let py = class.py();
@@ -304,7 +377,7 @@ const ROWS: usize = 8192;
 fn through_objects<'py>(
     owner: &Bound<'py, Plan>,
     source: Source,
-    threads: Option<usize>,
+    threads: Option<isize>,
     on_error: OnError,
 ) -> PyResult<Bound<'py, ArrowResult>> {
     let py = owner.py();
@@ -472,9 +545,7 @@ fn read(
         }
         Source::Copied(bytes) => pieces(schema, bytes.as_slice(), options, cancel),
         Source::File(file) => pieces(schema, Cancellable { reader: file, cancel }, options, cancel),
-        Source::Chunks(iterator) => {
-            pieces(schema, Chunks::new(iterator, raised, cancel), options, cancel)
-        }
+        Source::Chunks(feed) => pieces(schema, Chunks::new(feed, raised, cancel), options, cancel),
     }
 }
 

@@ -127,7 +127,7 @@ fn load(
             format_args!("expected one row for each of the {n} ids, got {m}"),
         ));
     }
-    let pool = crate::threads::pool(py, None)?;
+    let pool = crate::threads::pool(py, None::<usize>)?;
     let built = crate::gate::detached(py, || {
         pool.install(|| {
             let batch = attributes.batch(ids, positions)?;

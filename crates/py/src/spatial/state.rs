@@ -124,7 +124,7 @@ impl Shared {
         work: impl FnOnce(&mut State) -> T + Send,
     ) -> PyResult<T> {
         self.check_handler()?;
-        let pool = threads::pool(py, None)?;
+        let pool = threads::pool(py, None::<usize>)?;
         let answer = gate::detached(py, || {
             let mut state = self.0.write().ok()?;
             let state = &mut *state;

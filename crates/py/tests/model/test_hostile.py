@@ -19,7 +19,7 @@ from typing import Any, Dict, FrozenSet, Iterable, List, Literal, Optional, Set,
 import pytest
 from typing_extensions import Annotated
 
-from ottava import BeforeValidator, Field, Model, TypeAdapter, ValidationError, WrapValidator, field_validator
+from ottava import BeforeValidator, Field, Model, Schema, TypeAdapter, ValidationError, WrapValidator, field_validator
 
 
 class Color(enum.Enum):
@@ -508,3 +508,90 @@ def test_hostile_input_leaks_nothing() -> None:
     gc.collect()
     assert sys.getrefcount(shared) - references < 5
     assert sys.getallocatedblocks() - blocks < 600
+
+
+@pytest.mark.parametrize("container", ["array", "object"])
+@pytest.mark.parametrize("nullable", [False, True])
+def test_a_schema_of_nothing_but_itself(container: str, nullable: bool) -> None:
+    kinds = [container, "null"] if nullable else container
+    own: Any = {"type": kinds, "items" if container == "array" else "additionalProperties": {"$ref": "#"}}
+    defined = {"$ref": "#/$defs/a", "$defs": {"a": json.loads(json.dumps(own).replace("#", "#/$defs/a"))}}
+    empty: Any = [] if container == "array" else {}
+    good: Any = [[], [[]]] if container == "array" else {"a": {"b": {}}}
+    bad: Any = [[], [[1]]] if container == "array" else {"a": {"b": 1}}
+    for source in (own, defined):
+        schema = Schema.from_json_schema(source)
+        for value, verdict in ((empty, True), (good, True), (bad, False), (None, nullable)):
+            assert schema.is_valid(value) is schema.is_valid_json(json.dumps(value)) is verdict
+
+
+@pytest.mark.parametrize("length", [100, 3000])
+def test_a_long_chain_of_definitions(length: int) -> None:
+    for next_one in (
+        lambda name: {"type": "object", "properties": {"a": {"$ref": name}}},
+        lambda name: {"type": "array", "items": {"$ref": name}},
+        lambda name: {"$ref": name},
+    ):
+        defined = {f"d{number}": next_one(f"#/$defs/d{number + 1}") for number in range(length)}
+        schema = Schema.from_json_schema({"$ref": "#/$defs/d0", "$defs": {**defined, f"d{length}": {"type": "integer"}}})
+        assert not schema.is_valid("x") and not schema.is_valid_json('"x"')
+
+
+# Each needs Python's `re`, but the first, and means there what it means to the engine of our own.
+@pytest.mark.parametrize(
+    ("pattern", "good"),
+    [
+        ("^a$", "a"),
+        ("^(?=a)a$", "a"),
+        ("(?i)^(?=A)a$", "A"),
+        (r"(?=.)\$a[$]$", "$a$"),
+        (r"(?=.)[]$][^]$][\]$]$", "]a$"),
+        ("(?#$)(?P<x>a)(?P=x)$", "aa"),
+        ("(?m:(?=a)a$)\nb$", "a\nb"),
+        ("(?m:(?=a)a$(?-m:\nb$))", "a\nb"),
+        ("(?=a)a$|b$", "b"),
+    ],
+)
+def test_the_end_is_the_end_for_every_engine_of_patterns(pattern: str, good: str) -> None:
+    adapter = TypeAdapter(Annotated[str, Field(pattern=pattern)])
+    assert adapter.validate_python(good) == adapter.validate_json(json.dumps(good)) == good
+    for bad in (good + "\n", good + "\n\n", "x"):
+        for call in (lambda: adapter.validate_python(bad), lambda: adapter.validate_json(json.dumps(bad))):
+            with pytest.raises(ValidationError):
+                call()
+    lines = TypeAdapter(Annotated[str, Field(pattern="(?m)^a$(?=\n)")])
+    assert lines.validate_python("b\na\nc") == "b\na\nc"
+
+
+class Slow(Model):
+    first: int
+    text: str = Field(pattern=r"^(a+)+(?=$)$")
+    last: int
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no timer signal")
+@pytest.mark.parametrize("way", ["object", "json", "ndjson", "batch", "lax"])
+def test_what_is_raised_while_a_pattern_is_looked_for_is_raised(way: str) -> None:
+    class Late(Exception):
+        pass
+
+    def ring(*_: object) -> None:
+        raise Late
+
+    row = {"first": 1, "text": "a" * 28 + "b", "last": 2}
+    ways: dict[str, Any] = {
+        "object": lambda: Slow.model_validate(row),
+        "lax": lambda: Slow.model_validate({**row, "first": "1"}),
+        "json": lambda: Slow.model_validate_json(json.dumps(row)),
+        "ndjson": lambda: Slow.model_validate_ndjson(json.dumps(row).encode() + b"\n", threads=1),
+        "batch": lambda: Slow.model_validate_batch([row, row], on_error="skip"),
+    }
+    before = signal.signal(signal.SIGALRM, ring)
+    signal.setitimer(signal.ITIMER_REAL, 0.2)
+    try:
+        with pytest.raises(Late):
+            ways[way]()
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert Slow(first=1, text="aa", last=2).text == "aa"

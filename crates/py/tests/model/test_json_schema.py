@@ -6,6 +6,7 @@ import datetime as dt
 import decimal
 import enum
 import json
+import re
 import uuid
 from typing import Any, Dict, FrozenSet, List, Literal, Optional, Tuple, Union
 
@@ -217,7 +218,9 @@ def test_boolean_schemas_and_patterns_of_python() -> None:
         ({"properties": {"a/b": {"typ": 1}}}, "#/properties/a~1b/typ"),
         ({"type": "int"}, "#/type"),
         ({"$ref": "#/$defs/none"}, "#/$ref"),
-        ({"pattern": "("}, "("),
+        ({"items": {"pattern": "("}}, "#/items/pattern"),
+        ({"patternProperties": {"(/": {}}}, "#/patternProperties/(~1"),
+        ({"items": {"multipleOf": 0}}, "#/items/multipleOf"),
         ({"minimum": "1"}, "#/minimum"),
         ({1: 2}, "#"),
         ("{", ""),
@@ -236,6 +239,15 @@ def test_a_schema_that_contains_itself_is_refused() -> None:
     endless["not"] = endless
     with pytest.raises(ValueError):
         Schema.from_json_schema(endless)
-    for text in ({"$ref": "#"}, {"allOf": [{"$ref": "#"}]}):
-        with pytest.raises(ValueError):
+    deep: dict[str, Any] = {}
+    for _ in range(900):
+        deep = {"items": deep}
+    with pytest.raises(ValueError, match="at most 100 inside of each other"):
+        Schema.from_json_schema(deep)
+    for text, place in (
+        ({"$ref": "#"}, "#"),
+        ({"allOf": [{"$ref": "#"}]}, "#"),
+        ({"$defs": {"a": {"not": {"$ref": "#/$defs/a"}}}}, "#/$defs/a"),
+    ):
+        with pytest.raises(ValueError, match=f"^{re.escape(place)}: only refers to itself"):
             Schema.from_json_schema(text)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import datetime as dt
+import gzip
+import io
 import json
 import os
 import signal
@@ -10,7 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, List, Optional, Set
+from typing import Any, Dict, List, Optional, Set, Tuple
 
 import pyarrow as pa
 import pytest
@@ -377,3 +380,134 @@ def test_of_a_line_that_is_too_long_only_the_beginning_is_held(filling: bytes) -
     batch = Line.model_validate_ndjson(chunks(), on_error="collect")
     assert [row.id for row in batch.rows] == [1, 3]
     assert [(error["loc"], error["type"]) for error in batch.errors()] == [((1,), "row_too_long")]
+
+
+@pytest.mark.parametrize("model", [Line, Checked])
+def test_files_are_read_from_where_they_are_and_give_their_own_bytes(model: Any, tmp_path: Path) -> None:
+    path, packed = tmp_path / "rows", tmp_path / "rows.gz"
+    path.write_bytes(TEXT)
+    packed.write_bytes(gzip.compress(TEXT))
+    first, rest = TEXT.split(b"\n", 1)
+
+    class Wrapped:
+        """A file that is not what its descriptor says."""
+
+        def __init__(self) -> None:
+            self.inner = io.BytesIO(TEXT)
+
+        def fileno(self) -> int:
+            return 0
+
+        def read(self, count: int) -> bytes:
+            return self.inner.read(min(count, 1000))
+
+    def past_first(file: Any) -> Any:
+        line = file.readline()
+        assert line.strip() in (first, first.decode())
+        return file
+
+    whole, part = verdicts(model, lambda: TEXT), verdicts(model, lambda: rest)
+    for opened in (
+        lambda: path.open("rb"),
+        lambda: path.open("rb", buffering=0),
+        lambda: path.open("r+b"),
+        lambda: path.open(encoding="utf-8"),
+        lambda: io.BytesIO(TEXT),
+        lambda: io.StringIO(TEXT.decode()),
+        lambda: gzip.open(packed),
+        lambda: gzip.open(packed, "rt"),
+    ):
+        with opened() as one, opened() as other:  # type: ignore[attr-defined]
+            files = iter([one, other])
+            assert verdicts(model, lambda: next(files)) == whole
+        with opened() as one, opened() as other:  # type: ignore[attr-defined]
+            files = iter([one, other])
+            assert verdicts(model, lambda: past_first(next(files))) == part
+    assert verdicts(model, Wrapped) == whole
+    with path.open("rb") as file:
+        model.model_validate_ndjson(past_first(file), on_error="skip")
+        assert file.read() == b""
+
+    class Odd:
+        def read(self, count: int) -> object:
+            return 1
+
+    for read in (model.model_validate_ndjson, model.to_arrow):
+        with pytest.raises(TypeError, match="source: expected a file that gives bytes or text, it gave int"):
+            read(Odd())
+
+
+def test_lines_of_other_space_than_that_of_json_are_rows() -> None:
+    row = b'{"id": 1, "name": "a", "score": 1.5}'
+    for space in (b"\x0c", b"\x0b", b"\x1c", b"\x85", b"\xc2\xa0", b"\x00"):
+        for text in ((row + space + b"\n") * 300, (row + b"\n") * 150 + space + row + b"\n" + (row + b"\n") * 150, space):
+            [rows, issues] = verdicts(Line, lambda text=text: text)
+            count = text.count(b"\n") + (text == space)
+            wrong = {0: count}.get(text.count(row + b"\n"), 1)
+            assert (len(rows), len(issues)) == (count - wrong, wrong)
+            assert {issue[2] for issue in issues} == {"json_invalid"}
+
+
+class Inner(Model):
+    n: int
+
+
+class Everything(Model):
+    a: int
+    items: List[int] = []
+    inner: Optional[Inner] = None
+    nothing: None = None
+    pair: Tuple[int, int] = (0, 0)
+    table: Dict[str, int] = {}
+    span: dt.timedelta = dt.timedelta()
+
+
+@pytest.mark.parametrize("repeat", [1, 20_000], ids=["one thread", "many"])
+def test_errors_of_many_rows_are_those_of_each(repeat: int) -> None:
+    rows = [
+        b"[]", b"1", b"null", b'{"a": 1, "items": {}}', b'{"a": 1, "inner": []}', b'{"a": 1, "inner": {}}', b'{"a": 1, "nothing": 1}',
+        b'{"a": 1, "pair": {}}', b'{"a": 1, "table": []}', b'{"a": 1, "span": []}', b'{"a": 1, "span": "x"}', b'{"a": ', b"{}", b"\xff",
+    ]  # fmt: skip
+    expected = []
+    for number, row in enumerate(rows):
+        with pytest.raises(ValidationError) as caught:
+            Everything.model_validate_json(row)
+        expected += [{**error, "loc": (number, *error["loc"])} for error in caught.value.errors()]
+    text = b"\n".join([*rows, *[b'{"a": 1, "items": [1, 2, 3]}'] * repeat])
+    assert Everything.model_validate_ndjson(text, on_error="collect").errors() == expected
+    columns = pa.table(Everything.to_arrow(text, on_error="collect").issues).to_pylist()
+    assert [(issue["row"], issue["message"]) for issue in columns] == [(error["loc"][0], error["msg"]) for error in expected]
+    for read, kept in ((Everything.model_validate_ndjson, 10_000), (Everything.to_arrow, 1000)):
+        with pytest.raises(ValidationError) as caught:
+            read(text)
+        assert [error["msg"] for error in caught.value.errors()] == [error["msg"] for error in expected][:kept]
+    objects = [{"a": "x"}, {"a": 1, "inner": []}, [], {"a": 1, "items": 5}]
+    expected = []
+    for number, item in enumerate(objects):
+        with pytest.raises(ValidationError) as caught:
+            Everything.model_validate(item)
+        expected += [{**error, "loc": (number, *error["loc"])} for error in caught.value.errors()]
+    assert Everything.model_validate_batch(objects, on_error="collect").errors() == expected
+
+
+def test_issues_beyond_the_first_are_counted() -> None:
+    rows, most = [{"id": 0, "name": "x"}] * 10_500, 10_000
+    text = "\n".join(map(json.dumps, rows)).encode()
+    for collected in (Line.model_validate_batch(rows, on_error="collect"), Line.model_validate_ndjson(text, on_error="collect")):
+        assert (len(collected.errors()), collected.issues_dropped, len(collected)) == (most, 500, 0)
+    columns = Line.to_arrow(text, on_error="collect")
+    assert pa.table(columns.issues).num_rows + columns.issues_dropped == 10_500
+    for read, source, kept in (
+        (Line.model_validate_batch, rows, most), (Line.model_validate_ndjson, text, most), (Line.to_arrow, text, 1000)
+    ):  # fmt: skip
+        with pytest.raises(ValidationError, match="^10500 errors in Line") as caught:
+            read(source)
+        assert (len(caught.value.errors()), caught.value.error_count()) == (kept, 10_500)
+    assert Line.model_validate_batch([], on_error="collect").issues_dropped == 0
+
+
+@pytest.mark.parametrize("read", [Line.model_validate_ndjson, Line.to_arrow])
+@pytest.mark.parametrize("threads", [0, -1, -(2**40)])
+def test_threads_are_one_or_more(read: Any, threads: int) -> None:
+    with pytest.raises(ValueError, match=f"threads: expected 1 or more, or None for all, got {threads}"):
+        read(TEXT, threads=threads)

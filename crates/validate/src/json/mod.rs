@@ -15,6 +15,7 @@ pub use reader::{JsonError, JsonInput, JsonOptions};
 #[cfg(feature = "arrow")]
 pub(crate) use string::unescape;
 pub(crate) use string::{find_special, special_in};
+pub(crate) use write::Iso;
 pub use write::write;
 
 use ottava_core::limits::Limits;

@@ -257,9 +257,6 @@ impl<'j> JsonInput<'j> {
             }
             Ok((Number::Float(float), end)) => {
                 self.pos = end;
-                if float.is_infinite() && !self.options.allow_inf_nan {
-                    return self.broken(at, "number out of range");
-                }
                 Ok(Found::Float(float))
             }
             Ok((Number::Big, end)) => {

@@ -112,7 +112,7 @@ fn put_str(out: &mut String, text: &str) {
 }
 
 /// A value in time in its ISO 8601 form.
-struct Iso<'v>(&'v Value);
+pub(crate) struct Iso<'v>(pub(crate) &'v Value);
 
 impl std::fmt::Display for Iso<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

@@ -32,9 +32,20 @@ pub fn to_json_schema(declaration: &Declaration) -> Value {
 ///
 /// # Errors
 /// [`SchemaError::JsonSchema`] with the JSON pointer of a keyword that is malformed or not supported. None is ignored, save those that
-/// assert nothing, such as `title`.
+/// assert nothing, such as `title`. Patterns are looked at when the declaration is compiled.
 pub fn from_json_schema(schema: &Value) -> Result<Declaration, SchemaError> {
-    read::read(schema)
+    read::read(schema, None)
+}
+
+/// Reads a JSON Schema that is to be compiled with these options. See [`from_json_schema`].
+///
+/// # Errors
+/// As [`from_json_schema`], and also for a pattern that does not compile, with its JSON pointer as the place.
+pub fn from_json_schema_with(
+    schema: &Value,
+    options: &CompileOptions<'_>,
+) -> Result<Declaration, SchemaError> {
+    read::read(schema, Some(options))
 }
 
 impl Schema {
@@ -46,6 +57,6 @@ impl Schema {
         text: &[u8],
         options: &CompileOptions<'_>,
     ) -> Result<Self, SchemaError> {
-        Self::compile_with(from_json_schema(&json::parse(text)?)?, options)
+        Self::compile_with(from_json_schema_with(&json::parse(text)?, options)?, options)
     }
 }

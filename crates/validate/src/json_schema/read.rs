@@ -8,7 +8,10 @@ use super::DIALECT;
 use super::lift::lift;
 use crate::distinct::Distinct;
 use crate::error::SchemaError;
+use crate::pattern::Pattern;
+use crate::recursion::{Recursion, recursion};
 use crate::rules::temporal::FORMATS;
+use crate::schema::CompileOptions;
 
 /// Keywords that assert nothing.
 const ANNOTATIONS: [&str; 9] = [
@@ -23,9 +26,12 @@ const ANNOTATIONS: [&str; 9] = [
     "$id",
 ];
 
-/// Reads a whole schema.
-pub(super) fn read(root: &Value) -> Result<Declaration, SchemaError> {
-    let mut reader = Reader { root, names: HashMap::new(), pending: Vec::new() };
+/// Reads a whole schema; patterns are tried if it is known what will match them.
+pub(super) fn read(
+    root: &Value,
+    options: Option<&CompileOptions<'_>>,
+) -> Result<Declaration, SchemaError> {
+    let mut reader = Reader { root, options, names: HashMap::new(), pending: Vec::new() };
     let (ty, docs) = reader.schema(root, "")?;
     let name = docs.title.unwrap_or_else(|| "schema".to_owned());
     let mut declaration = Declaration::new(name, ty);
@@ -39,11 +45,17 @@ pub(super) fn read(root: &Value) -> Result<Declaration, SchemaError> {
         declaration.definitions.push((name, ty));
     }
     declaration.definitions.sort_by(|(one, _), (two, _)| one.cmp(two));
+    if let Some(Recursion::Endless(name)) = recursion(&declaration.definitions) {
+        let place = reader.names.iter().find(|(_, known)| *known == name);
+        let pointer = place.map_or("", |(pointer, _)| pointer);
+        return Err(wrong(pointer, "only refers to itself"));
+    }
     Ok(declaration)
 }
 
-struct Reader<'v> {
+struct Reader<'v, 'o> {
     root: &'v Value,
+    options: Option<&'o CompileOptions<'o>>,
     /// The name of each place that is referred to.
     names: HashMap<String, String>,
     /// Places that are referred to and not read yet, with their names.
@@ -94,6 +106,15 @@ fn number(value: &Value, pointer: &str) -> Result<Option<Value>, SchemaError> {
     }
 }
 
+fn is_positive(number: &Value) -> bool {
+    match number {
+        Value::Int(int) => *int > 0,
+        Value::Float(float) => *float > 0.0,
+        Value::BigInt(digits) => !digits.starts_with('-'),
+        _ => false,
+    }
+}
+
 fn size(value: &Value, pointer: &str) -> Result<Option<usize>, SchemaError> {
     match normal(value) {
         Value::Int(size) if size >= 0 => Ok(Some(usize::try_from(size).unwrap_or(usize::MAX))),
@@ -136,7 +157,14 @@ fn kind(value: &Value, pointer: &str) -> Result<JsonKind, SchemaError> {
     })
 }
 
-impl<'v> Reader<'v> {
+impl<'v> Reader<'v, '_> {
+    fn pattern(&self, source: &str, pointer: &str) -> Result<(), SchemaError> {
+        if let Some(options) = self.options {
+            Pattern::compile(source, options.pattern_engine, &format!("#{pointer}"))?;
+        }
+        Ok(())
+    }
+
     fn boxed(&mut self, value: &'v Value, pointer: &str) -> Result<Option<Box<Type>>, SchemaError> {
         Ok(Some(Box::new(self.schema(value, pointer)?.0)))
     }
@@ -253,10 +281,20 @@ impl<'v> Reader<'v> {
             "maximum" => rules.le = number(value, at)?,
             "exclusiveMinimum" => rules.gt = number(value, at)?,
             "exclusiveMaximum" => rules.lt = number(value, at)?,
-            "multipleOf" => rules.multiple_of = number(value, at)?,
+            "multipleOf" => {
+                let step = number(value, at)?;
+                if !step.as_ref().is_some_and(is_positive) {
+                    return Err(wrong(at, "should be greater than 0"));
+                }
+                rules.multiple_of = step;
+            }
             "minLength" => rules.min_length = size(value, at)?,
             "maxLength" => rules.max_length = size(value, at)?,
-            "pattern" => rules.pattern = Some(text(value, at)?),
+            "pattern" => {
+                let source = text(value, at)?;
+                self.pattern(&source, at)?;
+                rules.pattern = Some(source);
+            }
             "format" => {
                 let format = text(value, at)?;
                 if !FORMATS.contains(&format.as_str()) {
@@ -273,7 +311,12 @@ impl<'v> Reader<'v> {
             "maxItems" => array.max = size(value, at)?,
             "uniqueItems" => array.unique = flag(value, at)?,
             "properties" => object.properties = self.named(value, at)?,
-            "patternProperties" => object.patterns = self.named(value, at)?,
+            "patternProperties" => {
+                for (source, _) in entries(value, at)? {
+                    self.pattern(source, &step(at, source))?;
+                }
+                object.patterns = self.named(value, at)?;
+            }
             "additionalProperties" => object.additional = self.boxed(value, at)?,
             "propertyNames" => object.names = self.boxed(value, at)?,
             "required" => object.required = texts(value, at)?,

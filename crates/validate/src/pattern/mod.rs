@@ -11,6 +11,7 @@ use regex_syntax::hir::Look;
 
 use self::table::Table;
 use crate::error::SchemaError;
+use crate::output::{Checked, Stop};
 
 /// Largest table of a fully compiled pattern, in bytes.
 const DFA_SIZE: usize = 1 << 19;
@@ -26,8 +27,8 @@ pub trait PatternEngine {
 
 /// A pattern compiled by a [`PatternEngine`].
 pub trait PatternMatch: Send + Sync {
-    /// Whether the pattern is found somewhere in the text.
-    fn is_match(&self, text: &str) -> bool;
+    /// Whether the pattern is found somewhere in the text; `None` if the host cannot say, and keeps the reason, which ends the run.
+    fn is_match(&self, text: &str) -> Option<bool>;
 }
 
 /// A pattern that is looked for in strings.
@@ -122,11 +123,20 @@ impl Pattern {
         &self.source
     }
 
+    /// As [`Pattern::is_match`], where an engine that cannot say ends the run.
+    #[inline]
+    pub(crate) fn find(&self, text: &str) -> Checked<bool> {
+        match &self.engine {
+            Engine::Own(..) => Ok(self.is_match(text)),
+            Engine::Host(host) => host.is_match(text).ok_or(Stop::Abort),
+        }
+    }
+
     #[inline]
     pub(crate) fn is_match(&self, text: &str) -> bool {
         let (regex, full) = match &self.engine {
             Engine::Own(regex, full) => (regex, full.get_or_init(|| Self::full(&self.source))),
-            Engine::Host(host) => return host.is_match(text),
+            Engine::Host(host) => return host.is_match(text) == Some(true),
         };
         match full {
             Some(Full::Table(table)) => table.is_match(text.as_bytes()),

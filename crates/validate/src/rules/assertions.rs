@@ -113,7 +113,7 @@ impl<I: Input, O: Output> Run<'_, I, O> {
     }
 
     /// Runs `body` into another output, over the same input and the same issues.
-    fn aside<P: Output, T>(
+    pub(crate) fn aside<P: Output, T>(
         &mut self,
         output: &mut P,
         body: impl FnOnce(&mut Run<'_, I, P>) -> Checked<T>,
@@ -214,7 +214,10 @@ impl<I: Input> Run<'_, I, Nothing<false>> {
                 digits.parse().ok().and_then(|big| bounds.broken(&Number::Big(big)))
             }),
             Found::Str(text) => {
-                let broken = plan.text.as_ref().and_then(|rules| rules.broken(text));
+                let broken = match &plan.text {
+                    Some(rules) => rules.broken(text)?,
+                    None => None,
+                };
                 broken.or_else(|| match &plan.format {
                     Some(format) if !is_format(format, text) => {
                         let format = Param::Str(format.as_str().into());
@@ -373,7 +376,7 @@ impl<I: Input> Run<'_, I, Nothing<false>> {
                 self.check(*node, (), item.clone()).or_else(unless_abort)?;
             }
             for (pattern, node) in &plan.patterns {
-                if pattern.is_match(name) {
+                if pattern.find(name)? {
                     known = true;
                     self.check(*node, (), item.clone()).or_else(unless_abort)?;
                 }

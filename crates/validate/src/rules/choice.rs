@@ -6,6 +6,7 @@ use smallvec::smallvec;
 use crate::check::{Fit, Run};
 use crate::input::{Found, Input};
 use crate::issue::{Code, Param};
+use crate::json::Iso;
 use crate::output::{Checked, Output};
 use crate::program::{Choices, EnumPlan, LiteralPlan};
 use crate::rules::number::small_int;
@@ -96,8 +97,45 @@ pub(crate) fn repr(value: &Value) -> String {
             out.push(quote);
             out
         }
+        Value::Bytes(bytes) => {
+            let shown: String = bytes
+                .iter()
+                .map(|byte| match byte {
+                    b'\'' => "\\'".to_owned(),
+                    b'\\' => "\\\\".to_owned(),
+                    b'\n' => "\\n".to_owned(),
+                    b'\r' => "\\r".to_owned(),
+                    b'\t' => "\\t".to_owned(),
+                    b' '..=b'~' => char::from(*byte).to_string(),
+                    byte => format!("\\x{byte:02x}"),
+                })
+                .collect();
+            format!("b'{shown}'")
+        }
+        Value::Decimal(text) => format!("Decimal('{text}')"),
+        Value::Date(_) | Value::Time(_) | Value::DateTime(_) | Value::Duration(_) => {
+            Iso(value).to_string()
+        }
+        Value::Uuid(bits) => format!("UUID('{}')", uuid::Uuid::from_u128(*bits)),
+        Value::List(items) => format!("[{}]", all(items)),
+        Value::Tuple(items) if items.len() == 1 => format!("({},)", all(items)),
+        Value::Tuple(items) => format!("({})", all(items)),
+        Value::Set(items) => format!("{{{}}}", all(items)),
+        Value::FrozenSet(items) => format!("frozenset({{{}}})", all(items)),
+        Value::Map(entries) => {
+            let entry = |(key, value): &(Value, Value)| format!("{}: {}", repr(key), repr(value));
+            format!("{{{}}}", entries.iter().map(entry).collect::<Vec<_>>().join(", "))
+        }
+        Value::Record(fields) => {
+            let field = |(name, value): &(String, Value)| format!("'{name}': {}", repr(value));
+            format!("{{{}}}", fields.iter().map(field).collect::<Vec<_>>().join(", "))
+        }
         other => format!("{other:?}"),
     }
+}
+
+fn all(items: &[Value]) -> String {
+    items.iter().map(repr).collect::<Vec<_>>().join(", ")
 }
 
 impl<I: Input, O: Output> Run<'_, I, O> {

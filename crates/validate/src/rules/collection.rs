@@ -265,7 +265,7 @@ impl<I: Input, O: Output> Run<'_, I, O> {
         while let Some(key) = self.input.next_key(&mut entries)? {
             let mark = self.issues.len();
             let place = self.output.key_place(at, &map);
-            let done_key = match self.check(plan.key, place, key.clone()) {
+            let done_key = match self.check_key(plan.key, place, key.clone()) {
                 Ok(done) => {
                     let fresh = match &mut seen {
                         Some(seen) => self.is_fresh(plan.key, &key, seen)?,
@@ -331,6 +331,17 @@ impl<I: Input, O: Output> Run<'_, I, O> {
             return self.fail(value, Code::TooShort, ctx);
         }
         self.output.end_map(at, map)
+    }
+
+    /// Checks a key. JSON has no other keys than text, so there text stands for what it says even where nothing else converts.
+    fn check_key(&mut self, node: NodeId, at: O::Place, key: I::Value) -> Checked<O::Value> {
+        if !I::IS_JSON {
+            return self.check(node, at, key);
+        }
+        let force_strict = self.force_strict.replace(false);
+        let checked = self.check(node, at, key);
+        self.force_strict = force_strict;
+        checked
     }
 
     /// The step of a path that a dictionary's key makes.

@@ -49,9 +49,21 @@ fn is_domain(domain: &[u8]) -> bool {
     labels >= 2
 }
 
+/// Whether the text has nothing around or in it that a reader of URLs passes over: what stands there is no part of a URL.
+pub(super) fn is_url_text(text: &str) -> bool {
+    let blank = |byte: Option<&u8>| byte.is_some_and(|byte| *byte <= b' ');
+    let bytes = text.as_bytes();
+    !blank(bytes.first())
+        && !blank(bytes.last())
+        && !bytes.iter().any(|byte| b"\t\n\r".contains(byte))
+}
+
 /// Whether the text is an absolute URL with a host.
 pub(super) fn check_url(text: &str) -> Result<(), String> {
     match url::Url::parse(text) {
+        Ok(_) if !is_url_text(text) => {
+            Err("space or control characters around or in it".to_owned())
+        }
         Ok(url) if url.has_host() => Ok(()),
         Ok(_) => Err("empty host".to_owned()),
         Err(error) => Err(error.to_string()),
@@ -66,6 +78,18 @@ pub(crate) fn parse_uuid(text: &str) -> Result<u128, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_url_is_the_whole_text() {
+        for good in ["http://a", "https://a.b/c d?e=f#g", "ftp://a:1/\u{e9}"] {
+            assert_eq!(check_url(good), Ok(()), "{good}");
+        }
+        for bad in
+            ["http://a\n", " http://a ", "ht\ntp://a", "http://a\t", "\u{1}http://a", "http:", "a"]
+        {
+            assert!(check_url(bad).is_err(), "{bad:?}");
+        }
+    }
 
     #[test]
     fn knows_email_addresses() {

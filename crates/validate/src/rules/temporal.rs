@@ -21,6 +21,7 @@ const TIME_CONFIG: TimeConfig = TimeConfig {
 
 const MIDNIGHT: Time = Time { hour: 0, minute: 0, second: 0, micros: 0, offset: None };
 const NAN: &str = "NaN values not permitted";
+const YEAR_0: &str = "year 0 is out of range";
 
 type Broken = (Code, Ctx);
 
@@ -127,11 +128,13 @@ fn parse_datetime(text: &[u8]) -> Result<DateTime, ParseError> {
     speedate::DateTime::parse_bytes_with_config(text, &datetime_config()).map(datetime_of)
 }
 
-pub(crate) fn parse_rfc3339(text: &[u8]) -> Result<DateTime, ParseError> {
+/// A date and time as in RFC 3339, of a year that dates of hosts may have.
+pub(crate) fn parse_rfc3339(text: &[u8]) -> Option<DateTime> {
     if let Some(usual) = usual_datetime(text) {
-        return Ok(usual);
+        return Some(usual);
     }
-    speedate::DateTime::parse_bytes_rfc3339_with_config(text, &TIME_CONFIG).map(datetime_of)
+    let parsed = speedate::DateTime::parse_bytes_rfc3339_with_config(text, &TIME_CONFIG).ok()?;
+    (parsed.date.year > 0).then(|| datetime_of(parsed))
 }
 
 /// A date and time as most programs write it: `2026-01-02T03:04:05`, or a space instead of the `T`, with up to six digits of a fraction,
@@ -178,7 +181,12 @@ pub(crate) fn usual_datetime(text: &[u8]) -> Option<DateTime> {
     Some(DateTime { date: Date { year, month, day }, time })
 }
 
-pub(crate) fn parse_date(text: &[u8]) -> Result<Date, ParseError> {
+/// A date as in RFC 3339, of a year that dates of hosts may have.
+pub(crate) fn parse_date(text: &[u8]) -> Option<Date> {
+    any_date(text).ok().filter(|date| date.year > 0)
+}
+
+fn any_date(text: &[u8]) -> Result<Date, ParseError> {
     speedate::Date::parse_bytes_rfc3339(text).map(date_of)
 }
 
@@ -227,6 +235,16 @@ fn read_datetime(found: Found<'_>, strict: bool, json: bool) -> Result<(DateTime
     }
 }
 
+/// RFC 3339 has a year 0, which no host has.
+fn in_range(read: Result<(DateTime, Fit), Broken>) -> Result<(DateTime, Fit), Broken> {
+    match read {
+        Ok((DateTime { date: Date { year: 0, .. }, .. }, _)) => {
+            Err(parsing(Code::DatetimeParsing, YEAR_0))
+        }
+        read => read,
+    }
+}
+
 fn datetime_or_date(text: &[u8]) -> Result<DateTime, Broken> {
     if let Ok(value) = parse_datetime(text) {
         return Ok(value);
@@ -241,7 +259,7 @@ fn datetime_or_date(text: &[u8]) -> Result<DateTime, Broken> {
 fn read_date(found: Found<'_>, strict: bool, json: bool) -> Result<(Date, Fit), Broken> {
     match found {
         Found::Date(value) => Ok((value, Fit::Exact)),
-        Found::Str(text) if strict && json => match parse_date(text.as_bytes()) {
+        Found::Str(text) if strict && json => match any_date(text.as_bytes()) {
             Ok(date) => Ok((date, Fit::Exact)),
             Err(error) => Err(parsing(Code::DateParsing, reason(&error))),
         },
@@ -258,7 +276,7 @@ fn read_date(found: Found<'_>, strict: bool, json: bool) -> Result<(Date, Fit), 
 }
 
 fn date_from_text(text: &[u8]) -> Result<(Date, Fit), Broken> {
-    if let Ok(date) = parse_date(text) {
+    if let Ok(date) = any_date(text) {
         return Ok((date, Fit::Lax));
     }
     match parse_datetime(text) {
@@ -356,10 +374,10 @@ impl<I: Input, O: Output> Run<'_, I, O> {
         // The usual form first; everything else is a conversion.
         let read = match found {
             Found::Str(text) if I::IS_JSON => match parse_rfc3339(text.as_bytes()) {
-                Ok(value) => Ok((value, Fit::Exact)),
-                Err(_) => read_datetime(found, strict, true),
+                Some(value) => Ok((value, Fit::Exact)),
+                None => in_range(read_datetime(found, strict, true)),
             },
-            _ => read_datetime(found, strict, I::IS_JSON),
+            _ => in_range(read_datetime(found, strict, I::IS_JSON)),
         };
         let read = read.and_then(|(parsed, fit)| match (rules.aware, parsed.time.offset) {
             (Some(true), None) => Err((Code::TimezoneAware, Ctx::new())),
@@ -377,7 +395,10 @@ impl<I: Input, O: Output> Run<'_, I, O> {
         at: O::Place,
         value: &I::Value,
     ) -> Checked<O::Value> {
-        let read = read_date(self.input.get(value)?, strict, I::IS_JSON);
+        let read = match read_date(self.input.get(value)?, strict, I::IS_JSON) {
+            Ok((Date { year: 0, .. }, _)) => Err(parsing(Code::DateParsing, YEAR_0)),
+            read => read,
+        };
         self.put_time(rules, at, value, read, |date| date.days_since_epoch().into(), O::date)
     }
 
@@ -443,7 +464,8 @@ pub(crate) fn is_format(format: &str, text: &str) -> bool {
     let bytes = text.as_bytes();
     match format {
         // RFC 3339 requires the offset.
-        "date-time" => parse_rfc3339(bytes).is_ok_and(|value| value.time.offset.is_some()),
+        "date-time" => speedate::DateTime::parse_bytes_rfc3339_with_config(bytes, &TIME_CONFIG)
+            .is_ok_and(|value| value.time.tz_offset.is_some()),
         "date" => speedate::Date::parse_bytes_rfc3339(bytes).is_ok(),
         "time" => speedate::Time::parse_bytes_with_config(bytes, &TIME_CONFIG)
             .is_ok_and(|time| time.tz_offset.is_some()),
@@ -452,7 +474,7 @@ pub(crate) fn is_format(format: &str, text: &str) -> bool {
                 && speedate::Duration::parse_bytes_with_config(bytes, &TIME_CONFIG).is_ok()
         }
         "email" => super::format::is_email(text),
-        "uri" => url::Url::parse(text).is_ok(),
+        "uri" => super::format::is_url_text(text) && url::Url::parse(text).is_ok(),
         "uuid" => bytes.len() == 36 && super::format::parse_uuid(text).is_ok(),
         _ => false,
     }

@@ -89,22 +89,24 @@ impl StrRules {
     }
 
     #[cold]
-    pub(crate) fn broken(&self, text: &str) -> Option<Broken> {
+    pub(crate) fn broken(&self, text: &str) -> Checked<Option<Broken>> {
         let length = text.chars().count();
         let count = |value: usize| Param::Int(i64::try_from(value).unwrap_or(i64::MAX));
         if length < self.min_length {
-            return Some((Code::StringTooShort, smallvec![("min_length", count(self.min_length))]));
+            let ctx = smallvec![("min_length", count(self.min_length))];
+            return Ok(Some((Code::StringTooShort, ctx)));
         }
         if length > self.max_length {
-            return Some((Code::StringTooLong, smallvec![("max_length", count(self.max_length))]));
+            let ctx = smallvec![("max_length", count(self.max_length))];
+            return Ok(Some((Code::StringTooLong, ctx)));
         }
         if let Some(pattern) = &self.pattern
-            && !pattern.is_match(text)
+            && !pattern.find(text)?
         {
             let source = Param::Str(Arc::clone(pattern.source()));
-            return Some((Code::StringPatternMismatch, smallvec![("pattern", source)]));
+            return Ok(Some((Code::StringPatternMismatch, smallvec![("pattern", source)])));
         }
-        self.broken_format(text)
+        Ok(self.broken_format(text))
     }
 
     fn broken_format(&self, text: &str) -> Option<Broken> {
@@ -171,12 +173,12 @@ impl<I: Input, O: Output> Run<'_, I, O> {
     ) -> Checked<O::Value> {
         let is_broken = self.input.is_broken_text(value);
         let broken = match self.input.get(value)? {
-            Found::Str(text) => match finish_str(rules, text) {
+            Found::Str(text) => match finish_str(rules, text)? {
                 Ok(text) => return self.output.str(at, &text),
                 Err(broken) => broken,
             },
             Found::Bytes(bytes) if !strict => match std::str::from_utf8(bytes) {
-                Ok(text) => match finish_str(rules, text) {
+                Ok(text) => match finish_str(rules, text)? {
                     Ok(text) => {
                         self.fit = self.fit.max(Fit::Lax);
                         return self.output.str(at, &text);
@@ -192,10 +194,10 @@ impl<I: Input, O: Output> Run<'_, I, O> {
     }
 }
 
-fn finish_str<'a>(rules: &StrRules, text: &'a str) -> Result<Cow<'a, str>, Broken> {
+fn finish_str<'a>(rules: &StrRules, text: &'a str) -> Checked<Result<Cow<'a, str>, Broken>> {
     let text = if rules.strip { text.trim() } else { text };
-    match rules.broken(text) {
+    Ok(match rules.broken(text)? {
         Some(broken) => Err(broken),
         None => Ok(rules.changed(text)),
-    }
+    })
 }

@@ -1,14 +1,16 @@
 //! Unions: one of several types.
 
-use ottava_core::schema::UnionMode;
+use ottava_core::schema::{Kind, Rules, Type, UnionMode};
 use rustc_hash::FxHashMap;
 use smallvec::smallvec;
 
 use crate::check::{Fit, Run};
 use crate::input::{Entry, Found, Input};
-use crate::issue::{Code, Ctx, Loc, Param};
+use crate::issue::{Code, Ctx, Echo, Loc, Param};
 use crate::output::{Checked, Output, Stop};
 use crate::program::{NodeId, Op, Program, RecordPlan};
+use crate::rules::choice::repr;
+use crate::tree::TreeOutput;
 
 /// A compiled union.
 #[derive(Debug)]
@@ -35,6 +37,8 @@ pub(crate) struct TagPlan {
     pub(crate) texts: FxHashMap<Box<str>, usize>,
     /// The member of each tag that is a number.
     pub(crate) ints: FxHashMap<i64, usize>,
+    /// Enums whose members are tags of a member.
+    pub(crate) enums: Vec<(u32, usize)>,
     /// `'a', 'b'`
     pub(crate) expected: String,
 }
@@ -90,6 +94,15 @@ fn may_be_exact(program: &Program, node: NodeId, found: &Found<'_>) -> bool {
         Op::Seq(_) => matches!(found, Found::Seq(_)),
         Op::Dict(_) | Op::Record(_) => matches!(found, Found::Map | Found::Other),
         _ => true,
+    }
+}
+
+/// How the tag chooses, if the node is a union that goes by one.
+fn tag_of(program: &Program, node: NodeId) -> Option<&TagPlan> {
+    match &program.node(node).op {
+        Op::Alias(inner) => tag_of(program, *inner),
+        Op::Union(plan) => plan.tag.as_deref(),
+        _ => None,
     }
 }
 
@@ -262,8 +275,7 @@ impl<I: Input, O: Output> Run<'_, I, O> {
             }
         }
         let Some(mut entries) = self.input.map(value, Some(&tag.record), strict)? else {
-            let code =
-                if tag.record.from_attributes { Code::ModelAttributesType } else { Code::DictType };
+            let code = if I::IS_JSON { Code::DictType } else { Code::ModelAttributesType };
             return self.fail(value, code, Ctx::new());
         };
         let mut found = None;
@@ -282,34 +294,101 @@ impl<I: Input, O: Output> Run<'_, I, O> {
         let Some(item) = found else {
             return self.fail(value, Code::UnionTagNotFound, smallvec![discriminator()]);
         };
-        let (member, shown) = match self.input.get(&item)? {
-            Found::Str(text) => (tag.texts.get(text).copied(), text.to_owned()),
-            Found::Int(int) => (tag.ints.get(&int).copied(), int.to_string()),
-            other => (None, shown(&other)),
+        let mut member = match self.input.get(&item)? {
+            Found::Str(text) => tag.texts.get(text).copied(),
+            Found::Int(int) => tag.ints.get(&int).copied(),
+            _ => None,
         };
+        for (number, index) in &tag.enums {
+            if member.is_none() {
+                let found = self.input.enum_member(&item, &program.enums[*number as usize])?;
+                member = found.map(|_| *index);
+            }
+        }
         let Some(member) = member else {
+            let shown = self.shown_tag(&item)?;
             let ctx = smallvec![
                 discriminator(),
-                ("tag", Param::Str(shown.into())),
+                ("tag", shown),
                 ("expected_tags", Param::Str(tag.expected.as_str().into())),
             ];
             return self.fail(value, Code::UnionTagInvalid, ctx);
         };
         let mark = self.issues.len();
-        self.check(plan.members[member].node, at, value.clone()).inspect_err(|_| {
-            self.issues.locate(mark, &plan.members[member].label);
-        })
+        match self.check(plan.members[member].node, at, value.clone()) {
+            // A union inside that goes by the same field has said where it was.
+            Err(Stop::Invalid)
+                if !O::FIRST_ISSUE_ONLY
+                    && tag_of(program, plan.members[member].node)
+                        .is_none_or(|inner| inner.record.name != tag.record.name) =>
+            {
+                let step = match self.input.get(&item)? {
+                    Found::Str(text) => Loc::Name(text.into()),
+                    Found::Int(int) => Loc::Name(int.to_string().into()),
+                    _ => plan.members[member].label.clone(),
+                };
+                self.issues.locate(mark, &step);
+                Err(Stop::Invalid)
+            }
+            checked => checked,
+        }
+    }
+
+    /// A tag that no member has, as the host or Python writes it.
+    #[cold]
+    fn shown_tag(&mut self, item: &I::Value) -> Checked<Param> {
+        if let Found::Str(text) = self.input.get(item)? {
+            return Ok(Param::Str(text.into()));
+        }
+        if let Echo::Host(number) = self.input.echo(item) {
+            return Ok(Param::Host(number));
+        }
+        let value = self.aside(&mut TreeOutput, |run| run.check_any((), item))?;
+        Ok(Param::Str(repr(&value).into()))
     }
 }
 
-/// A tag of a kind that no tag has.
-#[cold]
-fn shown(found: &Found<'_>) -> String {
-    match found {
-        Found::Null => "None".to_owned(),
-        Found::Bool(true) => "True".to_owned(),
-        Found::Bool(false) => "False".to_owned(),
-        Found::Float(float) => format!("{float:?}"),
+/// What a member of a union is called in the paths of issues, in pydantic's words.
+pub(crate) fn label(ty: &Type) -> String {
+    let ruled = |name: &str| {
+        if ty.rules == Rules::default() { name.to_owned() } else { format!("constrained-{name}") }
+    };
+    let all = |types: &[Type]| types.iter().map(label).collect::<Vec<_>>().join(", ");
+    match &ty.kind {
+        Kind::Any => "any".to_owned(),
+        Kind::Null => "none".to_owned(),
+        Kind::Bool => "bool".to_owned(),
+        Kind::Int(_) => ruled("int"),
+        Kind::Float(_) => ruled("float"),
+        Kind::Str => ruled("str"),
+        Kind::Bytes => ruled("bytes"),
+        Kind::Decimal => "decimal".to_owned(),
+        Kind::DateTime { .. } => "datetime".to_owned(),
+        Kind::Date => "date".to_owned(),
+        Kind::Time => "time".to_owned(),
+        Kind::Duration => "timedelta".to_owned(),
+        Kind::Uuid => "uuid".to_owned(),
+        Kind::Enum(declared) => declared.name.clone(),
+        Kind::Literal(values) => {
+            format!("literal[{}]", values.iter().map(repr).collect::<Vec<_>>().join(","))
+        }
+        Kind::List(item) | Kind::FixedList(item, _) => format!("list[{}]", label(item)),
+        Kind::Set(item) => format!("set[{}]", label(item)),
+        Kind::FrozenSet(item) => format!("frozenset[{}]", label(item)),
+        Kind::Tuple { items, rest: None } => format!("tuple[{}]", all(items)),
+        Kind::Tuple { items, rest: Some(rest) } if items.is_empty() => {
+            format!("tuple[{}, ...]", label(rest))
+        }
+        Kind::Tuple { items, rest: Some(rest) } => {
+            format!("tuple[{}, {}, ...]", all(items), label(rest))
+        }
+        Kind::Dict(key, value) => format!("dict[{},{}]", label(key), label(value)),
+        Kind::Union(union) => {
+            format!("union[{}]", union.members.iter().map(label).collect::<Vec<_>>().join(","))
+        }
+        Kind::Record(record) => record.name.clone(),
+        Kind::Ref(name) => name.clone(),
+        Kind::Schema(_) => "schema".to_owned(),
         other => format!("{other:?}"),
     }
 }

@@ -693,7 +693,6 @@ fn what_is_not_json() {
         ("nulll", "trailing characters at line 1 column 5"),
         ("\u{feff}1", "expected value at line 1 column 1"),
         ("NaN", "expected value at line 1 column 1"),
-        ("1e400", "number out of range at line 1 column 1"),
     ] {
         check(Type::any(), &[(json, &invalid(reason))]);
         check(Type::int(), &[(json, &invalid(reason))]);

@@ -252,7 +252,7 @@ proptest! {
         let text = rows.join("\n") + end;
         let lines: Vec<&str> = text
             .split('\n')
-            .filter(|line| !line.bytes().all(|byte| byte.is_ascii_whitespace()))
+            .filter(|line| !line.trim_matches([' ', '\t', '\r']).is_empty())
             .collect();
         let (expected, wrong) = by_the_engine(&schema, &lines, strict);
         let options = BatchOptions { threads: 1, strict, ..BatchOptions::default() };
@@ -351,10 +351,8 @@ fn a_record_that_only_the_engine_reads_may_lie_in_one_that_is_read_directly() {
 
 /// Holds the columns of lines against those of the engine.
 fn check_lines(schema: &Schema, text: &str) {
-    let lines: Vec<&str> = text
-        .split('\n')
-        .filter(|line| !line.bytes().all(|byte| byte.is_ascii_whitespace()))
-        .collect();
+    let lines: Vec<&str> =
+        text.split('\n').filter(|line| !line.trim_matches([' ', '\t', '\r']).is_empty()).collect();
     let (expected, wrong) = by_the_engine(schema, &lines, None);
     let options = BatchOptions { threads: 1, ..BatchOptions::default() };
     let found = schema.ndjson_to_arrow(text.as_bytes(), &options).expect("columns");
@@ -411,6 +409,25 @@ fn rows_like_those_before_them_are_read_whatever_they_have() {
                 let mixed: Vec<&str> =
                     (0..40).map(|at| if at % 4 == 3 { other } else { like[at] }).collect();
                 check_lines(&schema, &mixed.join("\n"));
+            }
+        }
+        // Control characters where JSON has space: in every row, and in one among others.
+        for control in (0..=0x1f_u8).chain([0x7f, b' ']).filter(|byte| *byte != b'\n') {
+            let control = char::from(control);
+            let first = LIKE_ROWS[0][0];
+            for other in [
+                format!("{first}{control}"),
+                format!("{control}{first}"),
+                format!("{{{control}{}", &first[1..]),
+                first.replacen(", ", &format!(",{control}"), 1),
+                first.replacen(": ", &format!(":{control}"), 1),
+                first.replacen("\": ", &format!("\"{control}: "), 1),
+                first.replacen("first", &format!("fi{control}rst"), 1),
+                control.to_string(),
+            ] {
+                let row = |at| if at == 17 { other.as_str() } else { first };
+                check_lines(&schema, &(0..20).map(row).collect::<Vec<_>>().join("\n"));
+                check_lines(&schema, &format!("{other}\n").repeat(20));
             }
         }
         let all: Vec<&str> = (0..60).map(|at| LIKE_ROWS[at / 4 % 5][at % 2]).collect();

@@ -104,6 +104,11 @@ fn what_is_not_supported_is_refused_with_its_pointer() {
         (json!({"$schema": "http://json-schema.org/draft-04/schema#"}), "#/$schema"),
         (json!({"then": {"typ": 1}}), "#/then/typ"),
         (json!({"anyOf": []}), "#/anyOf"),
+        (json!({"items": {"multipleOf": 0}}), "#/items/multipleOf"),
+        (json!({"multipleOf": -0.5}), "#/multipleOf"),
+        (json!({"$ref": "#"}), "#"),
+        (json!({"allOf": [{"$ref": "#"}]}), "#"),
+        (json!({"type": "object", "$defs": {"a/b": {"$ref": "#/$defs/a~1b"}}}), "#/$defs/a~1b"),
     ] {
         match compile(&schema) {
             Err(SchemaError::JsonSchema { pointer: found, .. }) => {
@@ -112,18 +117,22 @@ fn what_is_not_supported_is_refused_with_its_pointer() {
             other => panic!("{schema}: {other:?}"),
         }
     }
-    assert!(matches!(compile(&json!({"pattern": "("})), Err(SchemaError::Pattern { .. })));
+    for (schema, pointer) in [
+        (json!({"items": {"pattern": "("}}), "#/items/pattern"),
+        (json!({"patternProperties": {"(/": {}}}), "#/patternProperties/(~1"),
+    ] {
+        match compile(&schema) {
+            Err(SchemaError::Pattern { place, .. }) => assert_eq!(place, pointer),
+            other => panic!("{schema}: {other:?}"),
+        }
+    }
     assert!(matches!(
         compile(&json!({"pattern": "a(?=b)"})),
         Err(SchemaError::NeedsHostEngine { .. })
     ));
-    for endless in [
-        json!({"$ref": "#"}),
-        json!({"allOf": [{"$ref": "#"}]}),
-        json!({"$ref": "#/$defs/a", "$defs": {"a": {"not": {"$ref": "#/$defs/b"}}, "b": {"$ref": "#/$defs/a"}}}),
-    ] {
-        assert!(matches!(compile(&endless), Err(SchemaError::EmptyRecursion { .. })), "{endless}");
-    }
+    let endless = json!({"$ref": "#/$defs/a", "$defs": {"a": {"not": {"$ref": "#/$defs/b"}}, "b": {"$ref": "#/$defs/a"}}});
+    let error = compile(&endless).expect_err("no value can be checked").to_string();
+    assert!(error.starts_with("#/$defs/") && error.ends_with("only refers to itself"), "{error}");
     let text = Schema::from_json_schema(b"{", &CompileOptions::default());
     assert!(matches!(text, Err(SchemaError::NotJson(_))));
 }

@@ -40,11 +40,11 @@ impl<'s> Template<'s> {
         let mut lesson = Lesson { rows, table: &output.table, template, from: start };
         let end = lesson.record(rows.direct.root, &output.table.roots, start, 0)?;
         let text = rows.text.as_bytes();
-        let line = memchr::memchr(b'\n', text.get(end..)?)? + end + 1;
-        if !text[end..line].iter().all(u8::is_ascii_whitespace) {
+        let line_end = lesson.past_space(end);
+        if lesson.byte(line_end) != b'\n' {
             return None;
         }
-        lesson.template.end = Between::new(&text[lesson.from..line]);
+        lesson.template.end = Between::new(&text[lesson.from..=line_end]);
         Some(lesson.template)
     }
 }
