@@ -219,6 +219,12 @@ impl<'d> Compiler<'d> {
                     Rules { min_length: Some(*length), max_length: Some(*length), ..rules.clone() };
                 self.seq(Collection::List, &[], Some(item), &sized, strict)?
             }
+            // What stands alone is no choice, and no step of a path.
+            Kind::Union(Union { members, mode })
+                if members.len() == 1 && !matches!(mode, UnionMode::Tagged(_)) =>
+            {
+                return self.compile_type(&members[0], strict);
+            }
             Kind::Union(union) => self.union(union, strict)?,
             Kind::Schema(assertions) => Op::Assert(Box::new(self.assertions(assertions)?)),
             Kind::Dict(key, value) => {
@@ -635,7 +641,8 @@ impl<'d> Compiler<'d> {
                 return Err(duplicate(&field.name));
             }
             let key = field.alias.as_ref().unwrap_or(&field.name);
-            if keys.insert(key.as_str().into(), index as u32).is_some() {
+            let closed = key.starts_with('\0');
+            if !closed && keys.insert(key.as_str().into(), index as u32).is_some() {
                 return Err(duplicate(key));
             }
             if matches!(field.default, FieldDefault::Host(_)) {
@@ -645,7 +652,7 @@ impl<'d> Compiler<'d> {
             fields.push(FieldPlan {
                 name: field.name.clone(),
                 key: key.clone(),
-                by_name: field.alias.is_none() || populate_by_name,
+                by_name: !closed && (field.alias.is_none() || populate_by_name),
                 node,
                 default: field.default.clone(),
                 quoted: QuotedKey::new(key),
@@ -655,7 +662,9 @@ impl<'d> Compiler<'d> {
         if populate_by_name {
             // An alias of one field counts for more than the name of another.
             for (index, field) in record.fields.iter().enumerate() {
-                keys.entry(field.name.as_str().into()).or_insert(index as u32);
+                if fields[index].by_name {
+                    keys.entry(field.name.as_str().into()).or_insert(index as u32);
+                }
             }
         }
         let plan = &mut self.program.records[id];

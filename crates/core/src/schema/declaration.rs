@@ -131,7 +131,8 @@ impl Record {
 pub struct Field {
     /// Name in the program, and in data unless there is an alias.
     pub name: String,
-    /// Name in data. With `populate_by_name` both are accepted.
+    /// Name in data. With `populate_by_name` both are accepted. With one that begins with NUL no key of the input is the field's, and its
+    /// default always stands.
     #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
     pub alias: Option<String>,
     /// Type of its values.

@@ -36,6 +36,10 @@ if TYPE_CHECKING:
     from ottava.models import PlainSerializer as PlainSerializer
     from ottava.models import PlainValidator as PlainValidator
     from ottava.models import PrivateAttr as PrivateAttr
+    from ottava.models import SerializationInfo as SerializationInfo
+    from ottava.models import Strict as Strict
+    from ottava.models import root_validator as root_validator
+    from ottava.models import validator as validator
     from ottava.models import ValidationInfo as ValidationInfo
     from ottava.type_adapter import TypeAdapter as TypeAdapter
     from ottava.models import WrapSerializer as WrapSerializer
@@ -45,6 +49,40 @@ if TYPE_CHECKING:
     from ottava.models import field_validator as field_validator
     from ottava.models import model_serializer as model_serializer
     from ottava.models import model_validator as model_validator
+    from ottava.types import UUID1 as UUID1
+    from ottava.types import UUID3 as UUID3
+    from ottava.types import UUID4 as UUID4
+    from ottava.types import UUID5 as UUID5
+    from ottava.types import AwareDatetime as AwareDatetime
+    from ottava.types import EmailStr as EmailStr
+    from ottava.types import FiniteFloat as FiniteFloat
+    from ottava.types import FutureDate as FutureDate
+    from ottava.types import FutureDatetime as FutureDatetime
+    from ottava.types import InstanceOf as InstanceOf
+    from ottava.types import NaiveDatetime as NaiveDatetime
+    from ottava.types import NegativeFloat as NegativeFloat
+    from ottava.types import NegativeInt as NegativeInt
+    from ottava.types import NonNegativeFloat as NonNegativeFloat
+    from ottava.types import NonNegativeInt as NonNegativeInt
+    from ottava.types import NonPositiveFloat as NonPositiveFloat
+    from ottava.types import NonPositiveInt as NonPositiveInt
+    from ottava.types import PastDate as PastDate
+    from ottava.types import PastDatetime as PastDatetime
+    from ottava.types import PositiveFloat as PositiveFloat
+    from ottava.types import PositiveInt as PositiveInt
+    from ottava.types import SerializeAsAny as SerializeAsAny
+    from ottava.types import SkipValidation as SkipValidation
+    from ottava.types import StrictBool as StrictBool
+    from ottava.types import StrictBytes as StrictBytes
+    from ottava.types import StrictFloat as StrictFloat
+    from ottava.types import StrictInt as StrictInt
+    from ottava.types import StrictStr as StrictStr
+    from ottava.types import StringConstraints as StringConstraints
+    from ottava.types import confloat as confloat
+    from ottava.types import conint as conint
+    from ottava.types import conlist as conlist
+    from ottava.types import constr as constr
+    from ottava.types import with_config as with_config
     from ottava.spatial import Table as Table
     from ottava.spatial import TokenGrid as TokenGrid
     from ottava.spatial import distance as distance
@@ -73,6 +111,10 @@ _HOMES = {
     "PlainSerializer": "ottava.models",
     "PlainValidator": "ottava.models",
     "PrivateAttr": "ottava.models",
+    "SerializationInfo": "ottava.models",
+    "Strict": "ottava.models",
+    "root_validator": "ottava.models",
+    "validator": "ottava.models",
     "TypeAdapter": "ottava.type_adapter",
     "ValidationInfo": "ottava.models",
     "WrapSerializer": "ottava.models",
@@ -82,6 +124,40 @@ _HOMES = {
     "field_validator": "ottava.models",
     "model_serializer": "ottava.models",
     "model_validator": "ottava.models",
+    "UUID1": "ottava.types",
+    "UUID3": "ottava.types",
+    "UUID4": "ottava.types",
+    "UUID5": "ottava.types",
+    "AwareDatetime": "ottava.types",
+    "EmailStr": "ottava.types",
+    "FiniteFloat": "ottava.types",
+    "FutureDate": "ottava.types",
+    "FutureDatetime": "ottava.types",
+    "InstanceOf": "ottava.types",
+    "NaiveDatetime": "ottava.types",
+    "NegativeFloat": "ottava.types",
+    "NegativeInt": "ottava.types",
+    "NonNegativeFloat": "ottava.types",
+    "NonNegativeInt": "ottava.types",
+    "NonPositiveFloat": "ottava.types",
+    "NonPositiveInt": "ottava.types",
+    "PastDate": "ottava.types",
+    "PastDatetime": "ottava.types",
+    "PositiveFloat": "ottava.types",
+    "PositiveInt": "ottava.types",
+    "SerializeAsAny": "ottava.types",
+    "SkipValidation": "ottava.types",
+    "StrictBool": "ottava.types",
+    "StrictBytes": "ottava.types",
+    "StrictFloat": "ottava.types",
+    "StrictInt": "ottava.types",
+    "StrictStr": "ottava.types",
+    "StringConstraints": "ottava.types",
+    "confloat": "ottava.types",
+    "conint": "ottava.types",
+    "conlist": "ottava.types",
+    "constr": "ottava.types",
+    "with_config": "ottava.types",
     "TokenGrid": "ottava.spatial",
     "distance": "ottava.spatial",
     "distances": "ottava.spatial",

@@ -13,13 +13,12 @@ import datetime
 import decimal
 import enum
 import inspect
-import ipaddress
-import pathlib
 import re
 import sys
 import types
 import typing
 import uuid
+from collections.abc import Callable, Mapping
 from typing import Any, ForwardRef, Literal, TypeVar, Union
 
 from ottava._fields import (
@@ -32,8 +31,20 @@ from ottava._fields import (
     Undefined,
     WrapValidator,
 )
+from ottava._standard import (
+    TEXTUAL,
+    Refusal,
+    checked_by,
+    default_dict,
+    is_callable,
+    made_of_text,
+    member_of,
+    pattern,
+    predicate,
+    subclass_of,
+)
 
-__all__ = ["Context", "describe", "evaluate", "is_acyclic"]
+__all__ = ["Context", "Described", "describe", "evaluate", "hooked", "substitute"]
 
 Description = dict[str, Any]
 
@@ -83,18 +94,6 @@ _LISTS = (list, abc.Sequence, abc.MutableSequence, abc.Iterable, abc.Collection)
 _SETS = (set, abc.Set, abc.MutableSet)
 _DICTS = (dict, abc.Mapping, abc.MutableMapping)
 
-# Classes that are made of their text.
-_TEXTUAL: tuple[type, ...] = (
-    pathlib.PurePath,
-    ipaddress.IPv4Address,
-    ipaddress.IPv6Address,
-    ipaddress.IPv4Network,
-    ipaddress.IPv6Network,
-    ipaddress.IPv4Interface,
-    ipaddress.IPv6Interface,
-)
-
-
 # Of `typing` or of `typing_extensions`, which has its own where `typing` has none.
 _QUALIFIERS = frozenset({"Required", "NotRequired", "ReadOnly", "Final"})
 
@@ -102,12 +101,30 @@ _QUALIFIERS = frozenset({"Required", "NotRequired", "ReadOnly", "Final"})
 class Context:
     """What the translation of one class needs beside its annotations."""
 
-    __slots__ = ("arbitrary", "classes", "typevars")
+    __slots__ = ("aliases", "classes", "config", "typevars")
 
-    def __init__(self, *, arbitrary: bool = False, typevars: dict[Any, Any] | None = None) -> None:
-        self.arbitrary = arbitrary
+    def __init__(self, config: Mapping[str, Any] | None = None, *, typevars: dict[Any, Any] | None = None) -> None:
+        self.config: Mapping[str, Any] = config or {}
         self.typevars: dict[Any, Any] = typevars or {}
         self.classes: list[Any] = []
+        # Named types in the making, by name and type variables.
+        self.aliases: dict[Any, Description] = {}
+
+    def within(self, typevars: dict[Any, Any], config: Mapping[str, Any] | None = None) -> Context:
+        """The same with other type variables, for a part that has its own."""
+        made = Context(self.config if config is None else config, typevars=typevars)
+        made.classes, made.aliases = self.classes, self.aliases
+        return made
+
+
+class Described:
+    """A marker of `Annotated` that changes the description of the type, or with `whole` makes one without looking at the type."""
+
+    __slots__ = ("change", "whole")
+
+    def __init__(self, change: Callable[[Description], Description], *, whole: bool = False) -> None:
+        self.change = change
+        self.whole = whole
 
 
 def evaluate(annotation: Any, module: str | None, local: dict[str, Any] | None) -> Any:
@@ -148,8 +165,10 @@ def describe(annotation: Any, context: Context) -> Description:
         return _typevar(annotation, context)
     if hasattr(annotation, "__supertype__"):
         return describe(annotation.__supertype__, context)
-    if hasattr(annotation, "__value__") and type(annotation).__name__ == "TypeAliasType":
-        return describe(annotation.__value__, context)
+    if _is_alias(annotation):
+        return _named(annotation, (), context)
+    if _is_alias(origin):
+        return _named(origin, typing.get_args(annotation), context)
     if isinstance(annotation, (str, ForwardRef)):
         raise NameError(str(annotation))
     if origin is not None:
@@ -157,17 +176,50 @@ def describe(annotation: Any, context: Context) -> Description:
     if isinstance(annotation, type):
         return _class(annotation, context)
     if annotation is typing.Callable or annotation is abc.Callable:
-        return _checked_by(_callable)
+        return checked_by(is_callable)
     name = getattr(annotation, "_name", None)
     if name is not None and hasattr(typing, str(name)):
         return _generic(annotation, getattr(annotation, "__origin__", annotation), (), context)
     raise TypeError(f"no schema for {annotation!r}")
 
 
+def _is_alias(annotation: Any) -> bool:
+    return hasattr(annotation, "__value__") and type(annotation).__name__ == "TypeAliasType"
+
+
+def _named(alias: Any, args: tuple[Any, ...], context: Context) -> Description:
+    """The description of a type with a name; a reference, if the type refers to itself."""
+    args = tuple(substitute(arg, context.typevars) for arg in args)
+    key = (id(alias), args)
+    known = context.aliases.get(key)
+    if known is not None:
+        known["recursive"] = True
+        return {"kind": "ref", "spec": known}
+    spec: Description = {"name": alias.__name__, "module": alias.__module__}
+    context.aliases[key] = spec
+    try:
+        value = evaluate(alias.__value__, alias.__module__, {alias.__name__: alias})
+        spec["type"] = describe(value, context.within(dict(zip(alias.__type_params__, args))))
+    finally:
+        if "type" not in spec or "recursive" not in spec:
+            del context.aliases[key]
+    return {"kind": "ref", "spec": spec} if "recursive" in spec else spec["type"]
+
+
+def substitute(annotation: Any, typevars: Mapping[Any, Any]) -> Any:
+    """An annotation with type variables replaced."""
+    if isinstance(annotation, TypeVar):
+        return typevars.get(annotation, annotation)
+    parameters = getattr(annotation, "__parameters__", ())
+    if not any(parameter in typevars for parameter in parameters):
+        return annotation
+    return annotation[tuple(typevars.get(parameter, parameter) for parameter in parameters)]
+
+
 def apply(description: Description, info: FieldInfo, context: Context) -> Description:
     """The description with a field's rules, strictness and choice among members."""
     if info.enum is not None:
-        description = {"kind": "literal", "values": list(info.enum), "nullable": description.get("nullable", False)}
+        description = _one_of(description, info.enum)
     if info.strict is not None:
         description = _strict(description, info.strict)
     if info.discriminator is not None:
@@ -179,6 +231,23 @@ def apply(description: Description, info: FieldInfo, context: Context) -> Descri
     if info.rules:
         description = _ruled(description, info.rules)
     return description
+
+
+def _one_of(description: Description, values: list[Any]) -> Description:
+    """What `Field(enum=...)` makes of a type: a literal, or a check of what the type has made."""
+    if description["kind"] in _COLLECTIONS or description["kind"] == "ref":
+        raise TypeError(f"enum lists plain values; it is not for {_kind_name(description['kind'])}")
+    if all(isinstance(value, (str, int, bool, type(None))) for value in values):
+        return {"kind": "literal", "values": values, "nullable": description.get("nullable", False)}
+    shown = [repr(value) for value in values]
+    expected = " or ".join(filter(None, [", ".join(shown[:-1]), shown[-1]]))
+
+    def check(value: Any) -> Any:
+        if value is not None and value not in values:
+            raise Refusal("literal_error", f"Input should be {expected}", expected=expected)
+        return value
+
+    return hooked(description, "after", check)
 
 
 def _strict(description: Description, strict: bool) -> Description:
@@ -208,6 +277,13 @@ def _ruled(description: Description, rules: dict[str, Any]) -> Description:
     if kind == "tuple" and description.get("rest") is None:
         raise TypeError("a tuple of fixed length takes no rules")
     known.update(rules)
+    pattern = known.get("pattern")
+    if isinstance(pattern, re.Pattern):
+        if pattern.flags & ~re.UNICODE:
+            # The flags are no part of the source.
+            del known["pattern"]
+            return hooked({**description, "rules": known}, "pattern", pattern)
+        known["pattern"] = pattern.pattern
     return {**description, "rules": known}
 
 
@@ -218,15 +294,22 @@ def _fits(rule: str, description: Description) -> bool:
 
 
 def _kind_name(kind: str) -> str:
-    return {"any": "a value of any type", "ref": "a record", "bool": "a bool"}.get(kind, kind)
+    names = {"any": "a value of any type", "ref": "a record", "bool": "a bool", "literal": "a literal"}
+    return names.get(kind, kind)
 
 
 def _annotated(annotation: Any, context: Context) -> Description:
     base, *extras = typing.get_args(annotation)
-    description = describe(base, context)
+    description = _base(base, extras, context)
     for extra in extras:
         description = _with_extra(description, extra, context)
     return description
+
+
+def _base(annotation: Any, markers: list[Any], context: Context) -> Description:
+    """The description that markers change."""
+    whole = markers and isinstance(markers[0], Described) and markers[0].whole
+    return {"kind": "any"} if whole else describe(annotation, context)
 
 
 def _with_extra(description: Description, extra: Any, context: Context) -> Description:
@@ -239,29 +322,20 @@ def _with_extra(description: Description, extra: Any, context: Context) -> Descr
         return hooked(description, extra.mode, extra.func)
     if isinstance(extra, Strict):
         return _strict(description, extra.strict)
+    if isinstance(extra, Described):
+        return extra.change(description)
     if isinstance(extra, PlainSerializer):
         return description
     rules = rules_of_marker(extra)
     if rules:
         return _ruled(description, rules)
-    predicate = getattr(extra, "func", None)
-    if callable(predicate) and type(extra).__name__ in ("Predicate", "Not"):
-        return hooked(description, "after", _predicate(predicate, type(extra).__name__ == "Not"))
+    test = getattr(extra, "func", None)
+    if callable(test) and type(extra).__name__ in ("Predicate", "Not"):
+        return hooked(description, "after", predicate(test, type(extra).__name__ == "Not"))
     if hasattr(extra, "__iter__") and type(extra).__module__.startswith("annotated_types"):
         for inner in extra:
             description = _with_extra(description, inner, context)
     return description
-
-
-def _predicate(test: Any, negated: bool) -> Any:
-    name = getattr(test, "__qualname__", repr(test))
-
-    def check(value: Any) -> Any:
-        if bool(test(value)) is negated:
-            raise ValueError(f"Predicate {name} failed")
-        return value
-
-    return check
 
 
 def rules_of_marker(marker: Any) -> dict[str, Any]:
@@ -329,8 +403,10 @@ def _literal(annotation: Any) -> Description:
 
 
 def _typevar(var: TypeVar, context: Context) -> Description:
-    if var in context.typevars:
-        return describe(context.typevars[var], context)
+    given = context.typevars.get(var, var)
+    if given is not var:
+        # What was given has type variables of its own, if any.
+        return describe(given, context.within({}))
     default = getattr(var, "__default__", None)
     if default is not None and type(default).__name__ not in ("NoDefaultType", "NoDefault"):
         return describe(default, context)
@@ -343,11 +419,11 @@ def _typevar(var: TypeVar, context: Context) -> Description:
 
 def _generic(annotation: Any, origin: Any, args: tuple[Any, ...], context: Context) -> Description:
     if origin in (type, typing.Type):  # noqa: UP006
-        return _checked_by(_subclass_of(args[0] if args else Any))
+        return checked_by(subclass_of(args[0] if args else Any))
     if origin in (abc.Callable, typing.Callable):
-        return _checked_by(_callable)
+        return checked_by(is_callable)
     if origin is re.Pattern:
-        return _checked_by(_pattern)
+        return checked_by(pattern)
     if origin is tuple:
         return _tuple(args, context)
     item = describe(args[0], context) if args else {"kind": "any"}
@@ -365,15 +441,15 @@ def _generic(annotation: Any, origin: Any, args: tuple[Any, ...], context: Conte
         if origin is collections.OrderedDict:
             return hooked(description, "after", collections.OrderedDict)
         if origin is collections.defaultdict:
-            return hooked(description, "after", _default_dict(args[1] if len(args) > 1 else None))
+            return hooked(description, "after", default_dict(args[1] if len(args) > 1 else None))
         return description
     if origin is collections.Counter:
         return hooked({"kind": "dict", "key": item, "value": {"kind": "int"}}, "after", collections.Counter)
     if isinstance(origin, type):
         if dataclasses.is_dataclass(origin) or _is_typed_dict(origin):
             parameters = getattr(origin, "__parameters__", ())
-            inner = Context(arbitrary=context.arbitrary, typevars=dict(zip(parameters, args)))
-            return _record_class(origin, inner)
+            args = tuple(substitute(arg, context.typevars) for arg in args)
+            return _record_class(origin, context.within(dict(zip(parameters, args))))
         return _class(origin, context)
     raise TypeError(f"no schema for {annotation!r}")
 
@@ -391,6 +467,9 @@ def _tuple(args: tuple[Any, ...], context: Context) -> Description:
 def _class(cls: type, context: Context) -> Description:
     record = cls.__dict__.get("__ottava_record__")
     if record is not None:
+        specialized = substitute(cls, context.typevars)
+        if specialized is not cls:
+            return _class(specialized, context)
         context.classes.append(cls)
         return {"kind": "ref", "spec": record}
     if issubclass(cls, enum.Enum):
@@ -399,7 +478,7 @@ def _class(cls: type, context: Context) -> Description:
         try:
             return _enum(cls)
         except TypeError:
-            return _checked_by(cls)
+            return checked_by(member_of(cls))
     if dataclasses.is_dataclass(cls) or _is_typed_dict(cls):
         return _record_class(cls, context)
     if issubclass(cls, tuple) and hasattr(cls, "_fields"):
@@ -412,12 +491,12 @@ def _class(cls: type, context: Context) -> Description:
     if cls is bytearray:
         return hooked({"kind": "bytes"}, "after", bytearray)
     if cls is re.Pattern:
-        return _checked_by(_pattern)
-    if issubclass(cls, _TEXTUAL):
-        return _checked_by(_made_of_text(cls))
+        return checked_by(pattern)
+    if issubclass(cls, TEXTUAL):
+        return checked_by(made_of_text(cls))
     if cls in (complex, range, slice):
         return hooked({"kind": "any"}, "instance", cls)
-    if context.arbitrary:
+    if context.config.get("arbitrary_types_allowed"):
         return hooked({"kind": "any"}, "instance", cls)
     raise TypeError(
         f"no schema for {cls!r}; arbitrary_types_allowed=True in model_config checks that values are instances of it"
@@ -437,31 +516,38 @@ def _enum(cls: type[enum.Enum]) -> Description:
         if not isinstance(member.value, (str, int, float, bool, type(None), bytes)):
             raise TypeError(cls.__name__)
     if missing is not None or issubclass(cls, enum.Flag):
-        return _checked_by(cls)
+        return checked_by(member_of(cls))
     return description
-
-
-_RECORDS: dict[Any, Description] = {}
 
 
 def _record_class(cls: Any, context: Context) -> Description:
     """Dataclasses, named tuples and typed dictionaries."""
-    key = (cls, tuple(context.typevars.items()), context.arbitrary)
-    record = _RECORDS.get(key)
-    if record is None:
-        record = {}
-        _RECORDS[key] = record
-        try:
-            _fill_record(record, cls, context)
-        except BaseException:
-            del _RECORDS[key]
-            raise
+    from ottava import _config
+
+    own = getattr(cls, "__pydantic_config__", None) or getattr(cls, "__ottava_config__", None)
+    config = _config.inherited(context.config) if own is None else _config.checked(own)
+    context = context.within(context.typevars, config)
+    if "__ottava_records__" not in cls.__dict__:
+        # With the class, so that both are freed together.
+        cls.__ottava_records__ = []
+    records = cls.__ottava_records__
+    for typevars, known, record in records:
+        if typevars == context.typevars and known == config:
+            return {"kind": "ref", "spec": record}
+    record = {}
+    records.append((context.typevars, config, record))
+    try:
+        _fill_record(record, cls, config, context)
+    except BaseException:
+        records[:] = [entry for entry in records if entry[2] is not record]
+        raise
     description: Description = {"kind": "ref", "spec": record}
     return description
 
 
-def _fill_record(record: Description, cls: Any, context: Context) -> None:
-    config: dict[str, Any] = getattr(cls, "__pydantic_config__", None) or getattr(cls, "__ottava_config__", None) or {}
+def _fill_record(record: Description, cls: Any, config: dict[str, Any], context: Context) -> None:
+    from ottava import _config
+
     try:
         hints = typing.get_type_hints(cls, include_extras=True)
     except NameError as error:
@@ -471,7 +557,11 @@ def _fill_record(record: Description, cls: Any, context: Context) -> None:
         module=cls.__module__,
         cls=None if _is_typed_dict(cls) else cls,
         how="dict",
-        config={"strict": bool(config.get("strict")), "extra": config.get("extra", "ignore")},
+        config={
+            key: config[key]
+            for key in ("strict", "extra", "populate_by_name", "from_attributes")
+            if config.get(key) is not None
+        },
         docs={},
         fields=[],
     )
@@ -479,10 +569,18 @@ def _fill_record(record: Description, cls: Any, context: Context) -> None:
     if _is_typed_dict(cls):
         required = cls.__required_keys__
         for name, hint in hints.items():
-            default: tuple[Any, ...] = ("required",) if name in required else ("absent",)
+            # In annotations that are text, the class itself has not seen what says so.
+            said = {"Required": True, "NotRequired": False}.get(getattr(typing.get_origin(hint), "_name", ""), name in required)
+            default: tuple[Any, ...] = ("required",) if said else ("absent",)
             fields.append(field(name, hint, FieldInfo(), default, context))
     elif dataclasses.is_dataclass(cls):
-        for item in dataclasses.fields(cls):
+        for item in cls.__dataclass_fields__.values():
+            # Of the constructor's arguments, some are no fields of the instance.
+            hint = hints[item.name]
+            if isinstance(hint, dataclasses.InitVar):
+                hint = hint.type
+            elif typing.get_origin(hint) is typing.ClassVar or hint is typing.ClassVar:
+                continue
             if not item.init:
                 continue
             info = item.default if isinstance(item.default, FieldInfo) else FieldInfo()
@@ -493,16 +591,18 @@ def _fill_record(record: Description, cls: Any, context: Context) -> None:
                 default = ("value", item.default)
             elif item.default_factory is not dataclasses.MISSING:
                 default = ("factory", item.default_factory, False)
-            fields.append(field(item.name, hints[item.name], info, default, context))
+            fields.append(field(item.name, hint, info, default, context))
         record["hooks"] = [("construct", cls, False, None)]
     else:
         for name in cls._fields:
             default = ("value", cls._field_defaults[name]) if name in cls._field_defaults else ("required",)
             fields.append(field(name, hints.get(name, Any), FieldInfo(), default, context))
-        record["hooks"] = [("before", _named(cls), False, None), ("construct", cls, False, None)]
+        record["hooks"] = [("before", _by_name(cls), False, None), ("construct", cls, False, None)]
+    for made in fields:
+        made["type"] = _config.configured(made["type"], config)
 
 
-def _named(cls: Any) -> Any:
+def _by_name(cls: Any) -> Any:
     def name_items(value: Any) -> Any:
         if isinstance(value, (list, tuple)) and not isinstance(value, cls) and len(value) <= len(cls._fields):
             return dict(zip(cls._fields, value))
@@ -513,7 +613,7 @@ def _named(cls: Any) -> Any:
 
 def field(name: str, hint: Any, info: FieldInfo, default: tuple[Any, ...], context: Context) -> Description:
     """The description of one field of a record."""
-    description = apply(describe(hint, context), info, context)
+    description = apply(_base(hint, info.metadata, context), info, context)
     for extra in info.metadata:
         description = _with_extra(description, extra, context)
     made: Description = {"name": name, "type": description, "default": default}
@@ -550,85 +650,3 @@ def default_of(info: FieldInfo) -> tuple[Any, ...]:
     if info.default is not Undefined:
         return ("value", info.default)
     return ("required",)
-
-
-def _checked_by(function: Any) -> Description:
-    """Whatever the function makes of a value; it raises `ValueError` for one that it does not take."""
-    hook = (
-        ("plain", function, False, None)
-        if not isinstance(function, type)
-        else ("plain", _made_by(function), False, None)
-    )
-    return {"kind": "any", "hooks": [hook]}
-
-
-def _made_by(cls: type) -> Any:
-    def make(value: Any) -> Any:
-        return value if isinstance(value, cls) else cls(value)
-
-    return make
-
-
-def _made_of_text(cls: type) -> Any:
-    def make(value: Any) -> Any:
-        if isinstance(value, cls):
-            return value
-        if isinstance(value, str) or (isinstance(value, (bytes, int)) and not issubclass(cls, pathlib.PurePath)):
-            return cls(value)
-        raise ValueError(f"a {cls.__name__} is made of text")
-
-    return make
-
-
-def _pattern(value: Any) -> Any:
-    if isinstance(value, re.Pattern):
-        return value
-    if isinstance(value, (str, bytes)):
-        try:
-            return re.compile(value)
-        except re.error as error:
-            raise ValueError(f"not a regular expression: {error}") from None
-    raise ValueError("not a regular expression")
-
-
-def _callable(value: Any) -> Any:
-    if not callable(value):
-        raise ValueError("not callable")
-    return value
-
-
-def _subclass_of(wanted: Any) -> Any:
-    def check(value: Any) -> Any:
-        if not isinstance(value, type) or (isinstance(wanted, type) and not issubclass(value, wanted)):
-            raise ValueError(f"not a subclass of {getattr(wanted, '__name__', wanted)}")
-        return value
-
-    return check
-
-
-def _default_dict(value: Any) -> Any:
-    factory = typing.get_origin(value) or value
-    factory = factory if callable(factory) and factory is not Any else None
-    return lambda entries: collections.defaultdict(factory, entries)
-
-
-_LEAVES = frozenset(_SCALARS.values()) - {"any"} | {"enum", "literal"}
-
-
-def is_acyclic(description: Description) -> bool:
-    """Whether no value of the description can come to refer to the instance that holds it."""
-    if any(mode not in ("pattern", "before") for mode, *_ in description.get("hooks", ())):
-        return False
-    kind = description["kind"]
-    if kind in _LEAVES:
-        return True
-    if kind == "frozenset":
-        return is_acyclic(description["item"])
-    if kind == "tuple":
-        parts = [*description["items"], *([description["rest"]] if description.get("rest") else [])]
-        return all(map(is_acyclic, parts))
-    if kind == "union":
-        return all(map(is_acyclic, description["members"]))
-    if kind == "ref":
-        return bool(description["spec"].get("acyclic"))
-    return False

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import abc
+import copyreg
 import inspect
 import sys
 import typing
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypedDict, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from ottava import _annotations as notation
+from ottava import _config, _native
 from ottava import _decorators as decorators
-from ottava import _native
 from ottava import config as settings
+from ottava._assignment import EXTRA, delete, extra_getattr, has_slot, setter
+from ottava._config import ConfigDict
 from ottava._dump import Dump
 from ottava._fields import Field, FieldInfo, PrivateAttr, PrivateInfo, Undefined
+from ottava._generics import reduced, remember, typevars
+from ottava._shapes import declared, is_acyclic
 
 if TYPE_CHECKING:
     from typing_extensions import dataclass_transform
@@ -23,65 +28,13 @@ else:
         return lambda cls: cls
 
 
-__all__ = ["EXTRA", "ConfigDict", "ModelMeta", "has_slot", "rebuild", "set_checked", "specialize"]
+__all__ = ["ModelMeta", "rebuild"]
 
 
-class ConfigDict(TypedDict, total=False):
-    """Configuration of a model class: `model_config = ConfigDict(...)`, or keywords of the class statement."""
-
-    strict: bool
-    """Values must have the declared type already; nothing converts."""
-    extra: Literal["ignore", "allow", "forbid"]
-    """What happens to keys that are no fields. Default: `"ignore"`."""
-    frozen: bool
-    """Instances cannot be changed, and can be hashed."""
-    populate_by_name: bool
-    """A field with an alias is found under its name, too."""
-    validate_by_name: bool
-    """The same as `populate_by_name`."""
-    from_attributes: bool
-    """Fields may be read from the attributes of an object."""
-    validate_assignment: bool
-    """Setting a field checks the value."""
-    validate_default: bool
-    """Defaults are checked, when the class is made."""
-    arbitrary_types_allowed: bool
-    """Fields may have types that are only checked with `isinstance`."""
-    str_strip_whitespace: bool
-    """White space is removed from both ends of all text."""
-    str_to_lower: bool
-    """All text is lowered."""
-    str_to_upper: bool
-    """All text is raised."""
-    str_min_length: int
-    """Fewest characters of all text."""
-    str_max_length: int
-    """Most characters of all text."""
-    allow_inf_nan: bool
-    """`True`: JSON text may have `NaN` and `Infinity`, too. `False`: numbers are finite. Default: as Python objects, not as text."""
-    use_enum_values: bool
-    """Enum fields hold the value of the member."""
-    alias_generator: Callable[[str], str]
-    """Makes the aliases of fields that have none."""
-    title: str
-    """Title in the JSON Schema."""
-    json_schema_extra: dict[str, Any]
-    """Added to the JSON Schema."""
-
-
-EXTRA = "__ottava_extra__"
 _GIVEN = "__ottava_given__"
-_TEXT_RULES = (
-    ("str_strip_whitespace", "strip_whitespace"),
-    ("str_to_lower", "to_lower"),
-    ("str_to_upper", "to_upper"),
-    ("str_min_length", "min_length"),
-    ("str_max_length", "max_length"),
-)
-
 
 @dataclass_transform(kw_only_default=True, field_specifiers=(Field, PrivateAttr))
-class ModelMeta(_native.ModelMeta):
+class ModelMeta(_native.ModelMeta, abc.ABCMeta):
     """The metaclass of models: collects the fields, lays out the slots, has the declaration compiled."""
 
     if TYPE_CHECKING:
@@ -92,6 +45,10 @@ class ModelMeta(_native.ModelMeta):
         __ottava_marked__: dict[str, Any]
         model_config: ConfigDict
 
+    # Of a model a virtual subclass would be of no use, and `isinstance` is what it is for plain classes.
+    __instancecheck__ = type.__instancecheck__
+    __subclasscheck__ = type.__subclasscheck__
+
     def __new__(
         mcs, name: str, bases: tuple[type, ...], namespace: dict[str, Any], **keywords: Any
     ) -> Any:  # the class, which type checkers know
@@ -99,7 +56,7 @@ class ModelMeta(_native.ModelMeta):
         if not parents:
             namespace["__slots__"] = ()
             cls = super().__new__(mcs, name, bases, namespace)
-            _native.lay_out(cls, [], [], None, None, True, False, False)
+            _native.lay_out(cls, [], [], None, None, True, False, False, [])
             cls.__ottava_fields__ = {}
             cls.__ottava_private__ = {}
             cls.model_config = ConfigDict()
@@ -138,6 +95,9 @@ class ModelMeta(_native.ModelMeta):
         return [*super().__dir__(), "model_fields", "model_computed_fields"]
 
 
+copyreg.pickle(ModelMeta, reduced)
+
+
 def _make_class(
     mcs: type[ModelMeta],
     name: str,
@@ -146,8 +106,8 @@ def _make_class(
     namespace: dict[str, Any],
     keywords: dict[str, Any],
 ) -> Any:
-    config = _config(parents, namespace, keywords)
-    own, private = _own_fields(name, namespace, parents)
+    config = _config_of(name, parents, namespace, keywords)
+    own, private = _own_fields(name, namespace, bases, parents)
     fields: dict[str, FieldInfo] = {}
     privates: dict[str, PrivateInfo] = {}
     marked: dict[str, Any] = {}
@@ -176,29 +136,40 @@ def _make_class(
     elif config.get("frozen") and "__hash__" not in namespace and "__eq__" not in namespace:
         namespace["__hash__"] = _hash
     if "__setattr__" not in namespace:
-        guard = _setter(config, fields)
+        guard = setter(config, fields)
         if guard is not None:
             namespace["__setattr__"] = guard
-            namespace.setdefault("__delattr__", _delattr)
+            namespace.setdefault("__delattr__", delete)
     if EXTRA in slots:
-        namespace.setdefault("__getattr__", _extra_getattr)
+        namespace.setdefault("__getattr__", extra_getattr)
     namespace["__match_args__"] = namespace.get("__match_args__", tuple(k for k, f in fields.items() if f.init))
+    namespace.setdefault("__ottava_origin__", None)
     namespace.pop("model_config", None)
     namespace.pop("Config", None)
     record: dict[str, Any] = {}
     namespace["__ottava_record__"] = record
     try:
-        cls: Any = _native.ModelMeta.__new__(mcs, name, bases, namespace)
+        cls: Any = type.__new__(mcs, name, bases, namespace, **keywords)
     except TypeError as error:
         if "lay-out conflict" in str(error) or "layout conflict" in str(error):
             raise TypeError(
                 f"{name}: several bases have slots of their own; set __ottava_native__ = False in all of them but one"
             ) from None
         raise
+    abstract = [key for key, value in namespace.items() if getattr(value, "__isabstractmethod__", False)]
+    for base in bases:
+        for key in getattr(base, "__abstractmethods__", ()):
+            if getattr(getattr(cls, key, None), "__isabstractmethod__", False):
+                abstract.append(key)
+    if abstract:
+        cls.__abstractmethods__ = frozenset(abstract)
     cls.__ottava_fields__ = fields
     cls.__ottava_private__ = privates
     cls.__ottava_marked__ = marked
     cls.model_config = config
+    if cls.__ottava_origin__ is not None:
+        # Known before its fields are looked at, because they may refer to it.
+        remember(cls)
     _check_names(cls, fields, marked)
     frame = sys._getframe(2)
     local = frame.f_locals if frame.f_locals is not frame.f_globals else {}
@@ -216,16 +187,23 @@ def _make_class(
         _GIVEN if len(fields) > 64 else None,
         bool(record.get("acyclic")) and not has_dict,
         ready and dump.is_plain and config.get("extra") != "allow",
-        cls.__setattr__ is _native.ModelBase._ottava_set and not any(info.frozen for info in fields.values()),
+        cls.__setattr__ is _native.ModelBase._ottava_set
+        and not any(info.frozen for info in fields.values())
+        and not any(isinstance(mark, decorators.ModelValidator) for mark in marked.values()),
+        [declared(made["type"]) for made in record["fields"]] if ready else [None] * len(fields),
     )
     if ready:
         _complete(cls)
     else:
         cls.__ottava_local__ = dict(local)
+    super(cls, cls).__pydantic_init_subclass__(**keywords)
     return cls
 
 
-def _config(parents: list[ModelMeta], namespace: dict[str, Any], keywords: dict[str, Any]) -> ConfigDict:
+def _config_of(
+    name: str, parents: list[ModelMeta], namespace: dict[str, Any], keywords: dict[str, Any]
+) -> ConfigDict:
+    """The configuration of a new class; takes the options out of the keywords."""
     config: dict[str, Any] = {}
     for parent in reversed(parents):
         config.update(parent.model_config)
@@ -234,21 +212,19 @@ def _config(parents: list[ModelMeta], namespace: dict[str, Any], keywords: dict[
         config.update({key: value for key, value in vars(older).items() if not key.startswith("_")})
     config.update(namespace.get("model_config", {}))
     for key in list(keywords):
-        config[key] = keywords.pop(key)
-    if config.get("orm_mode"):
-        config["from_attributes"] = True
-    if config.get("validate_by_name") or config.get("allow_population_by_field_name"):
-        config["populate_by_name"] = True
-    if config.get("extra") not in (None, "ignore", "allow", "forbid"):
-        raise TypeError(f"extra must be 'ignore', 'allow' or 'forbid', not {config['extra']!r}")
-    return typing.cast(ConfigDict, config)
+        if _config.is_option(key):
+            config[key] = keywords.pop(key)
+    try:
+        return typing.cast(ConfigDict, _config.checked(config))
+    except TypeError as error:
+        raise TypeError(f"{name}: {error}") from None
 
 
 def _own_fields(
-    name: str, namespace: dict[str, Any], parents: list[ModelMeta]
+    name: str, namespace: dict[str, Any], bases: tuple[type, ...], parents: list[ModelMeta]
 ) -> tuple[dict[str, FieldInfo], dict[str, PrivateInfo]]:
     """Takes the fields and the private attributes out of a class body."""
-    fields: dict[str, FieldInfo] = {}
+    fields = _mixed_in(bases, parents)
     private: dict[str, PrivateInfo] = {}
     notes: dict[str, Any] = namespace.get("__annotations__", {})
     if not notes and "__annotate_func__" in namespace:  # CPython 3.14
@@ -267,9 +243,13 @@ def _own_fields(
                 raise TypeError(f"{name}.{key}: the name of a private attribute begins with an underscore")
             private[key] = namespace.pop(key)
     for key, note in notes.items():
+        if key == "__pydantic_extra__":
+            raise TypeError(f"{name}: extra values are not checked, so __pydantic_extra__ has no type")
         if key == "model_config" or (key.startswith("__") and key.endswith("__")) or _is_class_var(note):
             continue
         value = namespace.get(key, Undefined)
+        if value is not Undefined and not isinstance(value, FieldInfo) and _is_final(note):
+            continue  # a constant of the class
         if isinstance(value, (property, classmethod, staticmethod, decorators._Marked)):
             raise TypeError(f"{name}.{key}: a field and a method have the same name")
         if key.startswith("_"):
@@ -291,14 +271,34 @@ def _own_fields(
     return fields, private
 
 
+def _mixed_in(bases: tuple[type, ...], parents: list[ModelMeta]) -> dict[str, FieldInfo]:
+    """The fields that bases which are no models annotate."""
+    found: dict[str, FieldInfo] = {}
+    for base in reversed(bases):
+        if isinstance(base, ModelMeta) or base is typing.Generic:
+            continue
+        for one in reversed(base.__mro__):
+            for key, note in one.__dict__.get("__annotations__", {}).items():
+                if key.startswith("_") or _is_class_var(note) or any(key in p.__ottava_fields__ for p in parents):
+                    continue
+                value = one.__dict__.get(key, Undefined)
+                if isinstance(value, FieldInfo):
+                    found[key] = value.copy(annotation=note)
+                else:
+                    found[key] = FieldInfo(annotation=note, default=value)
+    return found
+
+
+def _is_final(note: Any) -> bool:
+    if isinstance(note, str):
+        return note.split("[")[0].strip() in ("Final", "typing.Final", "t.Final")
+    return note is typing.Final or typing.get_origin(note) is typing.Final
+
+
 def _is_class_var(note: Any) -> bool:
     if isinstance(note, str):
         return note.split("[")[0].strip() in ("ClassVar", "typing.ClassVar", "t.ClassVar")
     return note is ClassVar or typing.get_origin(note) is ClassVar
-
-
-def has_slot(cls: type, name: str) -> bool:
-    return any(type(base.__dict__.get(name)).__name__ == "member_descriptor" for base in cls.__mro__)
 
 
 def _other_slots(cls: type, fields: dict[str, FieldInfo]) -> list[str]:
@@ -357,13 +357,12 @@ def _check_names(cls: Any, fields: dict[str, FieldInfo], marked: dict[str, Any])
 def _describe(cls: Any, local: dict[str, Any]) -> bool:
     """Fills the description of a class; `False` if a class that it refers to has none yet. `NameError` for a name that is not known."""
     config = cls.model_config
-    context = notation.Context(
-        arbitrary=bool(config.get("arbitrary_types_allowed")), typevars=cls.__dict__.get("__ottava_typevars__")
-    )
+    context = notation.Context(config)
     described: list[dict[str, Any]] = []
     for name, info in cls.__ottava_fields__.items():
         home = next((base for base in cls.__mro__ if name in base.__dict__.get("__annotations__", ())), cls)
         names = {**getattr(home, "__ottava_local__", {}), **local, home.__name__: home}
+        context.typevars = typevars(cls, home)
         try:
             hint = notation.evaluate(info.annotation, home.__module__, names)
             info.annotation = hint
@@ -395,7 +394,7 @@ def _describe(cls: Any, local: dict[str, Any]) -> bool:
         hooks=_record_hooks(cls),
         refs=context.classes,
     )
-    leaf = all(notation.is_acyclic(field["type"]) for field in described)
+    leaf = all(is_acyclic(field["type"]) for field in described)
     record["acyclic"] = leaf and not cls.__ottava_private__ and not record["hooks"] and cls.__ottava_native__
     return not incomplete
 
@@ -421,20 +420,17 @@ def _describe_field(
     default = notation.default_of(info)
     if default[0] == "required" and not info.init:
         raise TypeError("init=False needs a default")
+    if info.init and config.get("validate_by_alias") is False:
+        if not config.get("populate_by_name"):
+            raise TypeError("validate_by_alias=False needs validate_by_name=True")
+        info = info.copy(alias=None, validation_alias=None)
     if config.get("use_enum_values") and default[0] == "value" and hasattr(default[1], "value"):
         default = ("value", default[1].value)
     generator = config.get("alias_generator")
     if generator is not None and info.alias is None:
         info.alias = getattr(generator, "alias", generator)(name)
     described: dict[str, Any] = notation.field(name, hint, info, default, context)
-    rules = {rule: config[key] for key, rule in _TEXT_RULES if config.get(key)}
-    kind = described["type"]
-    if rules:
-        kind = _ruled(kind, ("str",), rules)
-    if config.get("allow_inf_nan") is not None:
-        kind = _ruled(kind, ("float", "decimal"), {"allow_inf_nan": config["allow_inf_nan"]})
-    if config.get("use_enum_values"):
-        kind = _enum_values(kind)
+    kind = _config.configured(described["type"], config)
     for mark in cls.__ottava_marked__.values():
         if isinstance(mark, decorators.FieldValidator) and (name in mark.fields or "*" in mark.fields):
             if kind.get("nullable"):
@@ -461,34 +457,6 @@ def _checked_default(cls: Any, name: str, described: dict[str, Any]) -> tuple[An
             return ("factory", lambda data: plan.validate(factory(data)), True)
         return ("factory", lambda: plan.validate(factory()), False)
     return default
-
-
-def _ruled(description: dict[str, Any], kinds: tuple[str, ...], rules: dict[str, Any]) -> dict[str, Any]:
-    """The description with rules for all parts of these kinds; those that a part has already count for more."""
-    if description["kind"] in kinds:
-        return {**description, "rules": {**rules, **description.get("rules", {})}}
-    made = dict(description)
-    for key in ("item", "key", "value", "rest"):
-        if isinstance(made.get(key), dict):
-            made[key] = _ruled(made[key], kinds, rules)
-    for key in ("items", "members"):
-        if key in made and made["kind"] != "enum":
-            made[key] = [_ruled(part, kinds, rules) for part in made[key]]
-    return made
-
-
-def _enum_values(description: dict[str, Any]) -> dict[str, Any]:
-    if description["kind"] == "enum":
-        made: dict[str, Any] = notation.hooked(description, "after", lambda member: member.value)
-        return made
-    made = dict(description)
-    for key in ("item", "key", "value", "rest"):
-        if isinstance(made.get(key), dict):
-            made[key] = _enum_values(made[key])
-    for key in ("items", "members"):
-        if key in made:
-            made[key] = [_enum_values(part) for part in made[key]]
-    return made
 
 
 def _record_hooks(cls: Any) -> list[tuple[str, Any, bool, None]]:
@@ -527,117 +495,15 @@ def _complete(cls: Any) -> None:
     _native.complete(cls, cls.__name__, {"kind": "ref", "spec": cls.__ottava_record__})
 
 
-def _setter(config: ConfigDict, fields: dict[str, FieldInfo]) -> Any:
-    if config.get("frozen"):
-        return _frozen_setattr
-    if config.get("validate_assignment"):
-        return _native.ModelBase._ottava_set
-    if any(info.frozen for info in fields.values()):
-        return _partly_frozen_setattr
-    if config.get("extra") == "allow":
-        return _extra_setattr
-    return None
-
-
-def _frozen_setattr(self: Any, name: str, value: Any) -> None:
-    if name in type(self).__ottava_private__:
-        object.__setattr__(self, name, value)
-        return
-    raise _native.frozen_error(type(self).__name__, name, value, True)
-
-
-def _partly_frozen_setattr(self: Any, name: str, value: Any) -> None:
-    info = type(self).__ottava_fields__.get(name)
-    if info is not None and info.frozen:
-        raise _native.frozen_error(type(self).__name__, name, value, False)
-    _extra_setattr(self, name, value)
-
-
-def set_checked(self: Any, name: str, value: Any) -> None:
-    info = type(self).__ottava_fields__.get(name)
-    if info is None:
-        _extra_setattr(self, name, value)
-        return
-    if info.frozen:
-        raise _native.frozen_error(type(self).__name__, name, value, False)
-    _native.assign(self, name, value)
-
-
-def _extra_getattr(self: Any, name: str) -> Any:
-    if name != EXTRA:
-        extra = getattr(self, EXTRA, None)
-        if extra and name in extra:
-            return extra[name]
-    raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
-
-
-def _extra_setattr(self: Any, name: str, value: Any) -> None:
-    cls = type(self)
-    if (
-        cls.model_config.get("extra") == "allow"
-        and name not in cls.__ottava_fields__
-        and not name.startswith("_")
-        and has_slot(cls, EXTRA)
-    ):
-        extra = getattr(self, EXTRA, None)
-        if extra is None:
-            extra = {}
-            object.__setattr__(self, EXTRA, extra)
-        extra[name] = value
-        return
-    object.__setattr__(self, name, value)
-
-
-def _delattr(self: Any, name: str) -> None:
-    cls = type(self)
-    info = cls.__ottava_fields__.get(name)
-    if cls.model_config.get("frozen") or (info is not None and info.frozen):
-        raise _native.frozen_error(cls.__name__, name, None, bool(cls.model_config.get("frozen")))
-    object.__delattr__(self, name)
-
-
 def _hash(self: Any) -> int:
-    return hash((type(self), *(getattr(self, name) for name in type(self).__ottava_fields__)))
-
-
-_SPECIALIZED: dict[tuple[Any, Any], Any] = {}
-
-
-def specialize(cls: Any, parameters: Any) -> Any:
-    """`Page[int]`: a subclass whose type variables are replaced."""
-    given = parameters if isinstance(parameters, tuple) else (parameters,)
-    variables = cls.__dict__.get("__parameters__") or getattr(cls, "__parameters__", ())
-    if not variables:
-        raise TypeError(f"{cls.__name__} is not generic")
-    if len(given) != len(variables):
-        raise TypeError(f"{cls.__name__} takes {len(variables)} type arguments, not {len(given)}")
+    cls = type(self)
+    fields = cls.__ottava_fields__
+    # Of a generic class, instances with and without arguments may be equal.
+    origin = cls.__ottava_origin__ or cls
     try:
-        known = _SPECIALIZED.get((cls, given))
-    except TypeError:
-        known = None
-    if known is not None:
-        return known
-    replaced = dict(zip(variables, given))
-    outer = cls.__dict__.get("__ottava_typevars__", {})
-    typevars = {**{key: replaced.get(value, value) for key, value in outer.items()}, **replaced}
-    names = ", ".join(getattr(one, "__name__", None) or repr(one) for one in given)
-    left = tuple(dict.fromkeys(one for one in given if isinstance(one, TypeVar)))
-    made = type(cls)(
-        f"{cls.__name__}[{names}]",
-        (cls,),
-        {
-            "__module__": cls.__module__,
-            "__doc__": cls.__doc__,
-            "__ottava_typevars__": typevars,
-            "__parameters__": left,
-            "__slots__": (),
-        },
-    )
-    try:
-        _SPECIALIZED[cls, given] = made
-    except TypeError:
-        pass
-    return made
+        return hash((origin, *(getattr(self, name) for name in fields)))
+    except AttributeError:
+        return hash((origin, *((name, getattr(self, name)) for name in fields if hasattr(self, name))))
 
 
 def rebuild(cls: Any, local: dict[str, Any], raise_errors: bool) -> bool:
@@ -658,5 +524,6 @@ def rebuild(cls: Any, local: dict[str, Any], raise_errors: bool) -> bool:
         if raise_errors:
             raise TypeError(f"{cls.__name__} is not complete: {unresolved[0]}; define it, then call model_rebuild()")
         return False
+    cls.__ottava_dump__.__dict__.pop("shapes", None)
     _complete(cls)
     return True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Callable
 from typing import Any, Literal, TypeVar
 
@@ -144,15 +145,50 @@ def model_validator(*, mode: Literal["before", "after", "wrap"]) -> Callable[[F]
     return lambda function: ModelValidator(function, mode)  # type: ignore[return-value]
 
 
-def validator(*fields: str, pre: bool = False, **_: Any) -> Callable[[F], F]:
-    """The older name of `field_validator`."""
-    return field_validator(*fields, mode="before" if pre else "after")
+def validator(
+    *fields: str,
+    pre: bool = False,
+    each_item: bool = False,
+    always: bool = False,
+    check_fields: bool | None = None,
+    allow_reuse: bool = False,
+) -> Callable[[F], F]:
+    """The older name of `field_validator`. The function may have an argument `values`: the fields that were checked before.
+
+    Raises `TypeError` for `each_item` (annotate the item instead) and `always` (say `Field(validate_default=True)`).
+    """
+    if each_item:
+        raise TypeError("validator(each_item=True) has no equivalent; use Annotated[item, AfterValidator(...)]")
+    if always:
+        raise TypeError("validator(always=True) has no equivalent; use Field(validate_default=True)")
+    if not fields or not all(isinstance(field, str) for field in fields):
+        raise TypeError("validator needs the names of fields: @validator('name')")
+    mark = field_validator(*fields, mode="before" if pre else "after", check_fields=check_fields)
+    return lambda function: mark(_without_values(function))
 
 
-def root_validator(*, pre: bool = True, **_: Any) -> Callable[[F], F]:
-    """The older name of `model_validator(mode="before")`."""
-    if not pre:
-        raise TypeError("root_validator(pre=False) has no equivalent; use model_validator(mode='after')")
+def _without_values(function: Any) -> Any:
+    """An older validator as one of today: `values` becomes `info.data`."""
+    plain = function.__func__ if isinstance(function, (classmethod, staticmethod)) else function
+    names = list(inspect.signature(plain).parameters)
+    unknown = [name for name in names[2:] if name not in ("values", "kwargs", "info")]
+    if unknown:
+        raise TypeError(f"the argument {unknown[0]!r} of a validator has no equivalent; use field_validator")
+    if "values" not in names and "kwargs" not in names:
+        return function
+
+    @functools.wraps(plain)
+    def call(cls: Any, value: Any, info: Any) -> Any:
+        return plain(cls, value, values=info.data)
+
+    del call.__wrapped__  # Its signature is its own.
+    return call
+
+
+def root_validator(*fields: Any, pre: bool = False, skip_on_failure: bool = False, allow_reuse: bool = False) -> Callable[[F], F]:
+    """The older name of `model_validator(mode="before")`: `@root_validator(pre=True)`."""
+    if fields or not pre:
+        raise TypeError("root_validator without pre=True has no equivalent; use model_validator(mode='after')")
     return model_validator(mode="before")
 
 

@@ -16,6 +16,7 @@ import json
 import math
 import pathlib
 import re
+import typing
 import uuid
 from collections import deque
 from collections.abc import Generator, Mapping
@@ -25,7 +26,7 @@ from ottava import _native
 from ottava import _decorators as decorators
 from ottava._fields import FieldInfo, PlainSerializer, Undefined, WrapSerializer
 
-__all__ = ["Dump", "Options", "dump_value", "to_json_text"]
+__all__ = ["Dump", "Options", "SerializationInfo", "dump_value", "to_json_text"]
 
 
 class Options:
@@ -40,17 +41,19 @@ class Options:
         "fallback",
         "mode",
         "round_trip",
+        "serialize_as_any",
     )
 
     def __init__(
         self,
         mode: str = "python",
         *,
-        by_alias: bool = False,
+        by_alias: bool | None = None,
         exclude_unset: bool = False,
         exclude_defaults: bool = False,
         exclude_none: bool = False,
         round_trip: bool = False,
+        serialize_as_any: bool = False,
         context: Any = None,
         fallback: Any = None,
     ) -> None:
@@ -62,6 +65,7 @@ class Options:
         self.exclude_defaults = exclude_defaults
         self.exclude_none = exclude_none
         self.round_trip = round_trip
+        self.serialize_as_any = serialize_as_any
         self.context = context
         self.fallback = fallback
 
@@ -122,6 +126,11 @@ class Dump:
         }
 
     @functools.cached_property
+    def shapes(self) -> dict[str, Any]:
+        """The descriptions of the fields' types, by name."""
+        return {made["name"]: made["type"] for made in self._cls.__ottava_record__.get("fields", ())}
+
+    @functools.cached_property
     def computed(self) -> dict[str, decorators.Computed]:
         """The computed fields, in order."""
         return {
@@ -140,6 +149,7 @@ class Dump:
         return (
             self.whole is None
             and not self.computed
+            and not self._cls.model_config.get("serialize_by_alias")
             and all(
                 field.method is None and not field.markers and not field.info.exclude
                 for field in self.fields.values()
@@ -161,6 +171,8 @@ class Dump:
     def _fields_of(self, instance: Any, *, options: Options, include: Any, exclude: Any) -> dict[str, Any]:
         include, exclude = _selection(include), _selection(exclude)
         given = _native.fields_set(instance) if options.exclude_unset else None
+        config = self._cls.model_config
+        by_alias = bool(config.get("serialize_by_alias")) if options.by_alias is None else options.by_alias
         made: dict[str, Any] = {}
         for name, field in self.fields.items():
             if field.info.exclude or not _selected(name, include, exclude):
@@ -175,17 +187,18 @@ class Dump:
                 continue
             if options.exclude_defaults and _is_default(instance, name, field.info):
                 continue
-            key = field.alias if options.by_alias else name
+            key = field.alias if by_alias else name
             made[key] = self._field(instance, field, value, options, _inner(name, include), _inner(name, exclude))
-        for name, value in (instance.model_extra or {}).items():
-            if _selected(name, include, exclude) and not (options.exclude_none and value is None):
+        extra = (instance.model_extra or {}) if config.get("extra") == "allow" else {}
+        for name, value in extra.items():
+            if name not in self.fields and _selected(name, include, exclude) and not (options.exclude_none and value is None):
                 made[name] = dump_value(value, options, _inner(name, include), _inner(name, exclude))
         if not options.round_trip:
             for name, mark in self.computed.items():
                 if _selected(name, include, exclude):
                     value = getattr(instance, name)
                     if not (options.exclude_none and value is None):
-                        key = mark.alias if options.by_alias and mark.alias else name
+                        key = mark.alias if by_alias and mark.alias else name
                         made[key] = dump_value(value, options, _inner(name, include), _inner(name, exclude))
         return made
 
@@ -193,6 +206,11 @@ class Dump:
         self, instance: Any, field: _FieldDump, value: Any, options: Options, include: Any, exclude: Any
     ) -> Any:
         method = field.method
+        shape = self.shapes.get(field.name)
+
+        def inside(inner: Any) -> Any:
+            return dump_value(inner, options, include, exclude, shape)
+
         if method is not None and _applies(method.when_used, value, options):
             info = SerializationInfo(options, field.name)
             function = method.function
@@ -201,15 +219,15 @@ class Dump:
             else:
                 args = (instance, value)  # type: ignore[assignment]
             if method.mode == "wrap":
-                return _call(function, (*args, lambda inner: dump_value(inner, options, include, exclude)), info)
+                return _call(function, (*args, inside), info)
             return dump_value(_call(function, args, info), options)
         for marker in field.markers:
             if _applies(marker.when_used, value, options):
                 info = SerializationInfo(options, field.name)
                 if isinstance(marker, WrapSerializer):
-                    return _call(marker.func, (value, lambda inner: dump_value(inner, options, include, exclude)), info)
+                    return _call(marker.func, (value, inside), info)
                 return dump_value(_call(marker.func, (value,), info), options)
-        return dump_value(value, options, include, exclude)
+        return dump_value(value, options, include, exclude, shape)
 
 
 def _applies(when: str, value: Any, options: Options) -> bool:
@@ -276,42 +294,156 @@ def _inner(key: Any, choice: Any) -> Any:
     return None if inner is True or inner is ... or inner is None or inner is False else inner
 
 
-def dump_value(value: Any, options: Options, include: Any = None, exclude: Any = None) -> Any:
-    """The dump of any value: models and dataclasses become dictionaries; with `mode="json"` everything is what JSON has."""
+def dump_value(
+    value: Any, options: Options, include: Any = None, exclude: Any = None, shape: dict[str, Any] | None = None
+) -> Any:
+    """The dump of any value: models and dataclasses become dictionaries; with `mode="json"` everything is what JSON has.
+
+    `shape` is the description of the declared type: of an instance of a subclass the dump has what the declared class has.
+    """
     kind = type(value)
     if kind in (str, int, bool, type(None), float):
         return value
     dump = getattr(kind, "__ottava_dump__", None)
     if dump is not None:
+        record = _declared_record(kind, _alternatives(shape, options))
+        if record is not None:
+            dump = record["cls"].__ottava_dump__
         return dump.python(value, options, include, exclude)
     if isinstance(value, dict):
         include, exclude = _selection(include), _selection(exclude)
+        shapes = _alternatives(shape, options)
+        fields = _typed_dict(value, shapes)
+        item_shape = _only(shapes, ("dict",), "value")
         return {
             _json_key(key) if options.mode_is_json else key: dump_value(
-                item, options, _inner(key, include), _inner(key, exclude)
+                item, options, _inner(key, include), _inner(key, exclude), fields.get(key, item_shape)
             )
             for key, item in value.items()
             if _selected(key, include, exclude)
         }
     if isinstance(value, (list, tuple, set, frozenset, deque)):
-        include, exclude = _selection(include), _selection(exclude)
+        include, exclude = _by_place(include, value), _by_place(exclude, value)
+        shapes = _alternatives(shape, options)
+        item_shape = _only(shapes, ("list", "set", "frozenset"), "item")
+        places = _places(value, shapes) if isinstance(value, tuple) else []
         items = [
-            dump_value(item, options, _inner(index, include), _inner(index, exclude))
+            dump_value(
+                item,
+                options,
+                _inner(index, include),
+                _inner(index, exclude),
+                places[index] if index < len(places) else item_shape,
+            )
             for index, item in enumerate(value)
             if _selected(index, include, exclude)
         ]
         if options.mode_is_json:
             return items
-        if isinstance(value, tuple) and hasattr(kind, "_fields"):
-            return kind(*items)
-        return (kind if kind in (list, tuple, set, frozenset, deque) else list)(items)
+        if isinstance(value, tuple):
+            return tuple(items)
+        return (kind if kind in (list, set, frozenset, deque) else list)(items)
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        include, exclude = _selection(include), _selection(exclude)
+        record = _declared_record(kind, _alternatives(shape, options))
+        types = {} if record is None else {made["name"]: made["type"] for made in record["fields"]}
         return {
-            field.name: dump_value(getattr(value, field.name), options)
-            for field in dataclasses.fields(value)
+            field.name: dump_value(
+                getattr(value, field.name),
+                options,
+                _inner(field.name, include),
+                _inner(field.name, exclude),
+                types.get(field.name),
+            )
+            for field in dataclasses.fields(kind if record is None else record["cls"])
             if hasattr(value, field.name)
+            and _selected(field.name, include, exclude)
+            and not _is_left_out(getattr(value, field.name), field, options)
         }
     return _json_scalar(value, options) if options.mode_is_json else value
+
+
+def _is_left_out(value: Any, field: dataclasses.Field[Any], options: Options) -> bool:
+    """Whether the options leave a field of a dataclass out for its value."""
+    if options.exclude_none and value is None:
+        return True
+    if not options.exclude_defaults:
+        return False
+    if field.default_factory is not dataclasses.MISSING:
+        return bool(value == field.default_factory())
+    return field.default is not dataclasses.MISSING and bool(value == field.default)
+
+
+def _alternatives(shape: dict[str, Any] | None, options: Options) -> list[dict[str, Any]]:
+    """What a value of the declared type may be: the members of unions, the types behind names. Empty if that does not matter."""
+    if shape is None or options.serialize_as_any:
+        return []
+    if shape["kind"] != "union" and (shape["kind"] != "ref" or "type" not in shape["spec"]):
+        return [shape]
+    found: list[dict[str, Any]] = []
+    seen: list[Any] = []
+    waiting = [shape]
+    for one in waiting:
+        if one["kind"] == "union" and not one.get("as_any"):
+            waiting.extend(one["members"])
+        elif one["kind"] == "ref" and "type" in one["spec"]:
+            if not any(one["spec"] is known for known in seen):
+                seen.append(one["spec"])
+                waiting.append(one["spec"]["type"])
+        else:
+            found.append(one)
+    return found
+
+
+def _declared_record(kind: type, shapes: list[dict[str, Any]]) -> dict[str, Any] | None:
+    """The declared record that an instance of the class is dumped as; `None` if it is dumped as what it is."""
+    base = None
+    for shape in shapes:
+        if shape["kind"] == "any" or shape.get("as_any"):
+            return None
+        record = shape["spec"] if shape["kind"] == "ref" else {}
+        cls = record.get("cls")
+        if cls is kind:
+            return typing.cast("dict[str, Any]", record)
+        if base is None and cls is not None and issubclass(kind, cls):
+            base = record
+    return base
+
+
+def _typed_dict(value: dict[Any, Any], shapes: list[dict[str, Any]]) -> dict[Any, Any]:
+    """The types of a typed dictionary's values; empty for another dictionary."""
+    records = [shape["spec"] for shape in shapes if shape["kind"] == "ref" and shape["spec"].get("how") == "dict"]
+    records = [record for record in records if record["cls"] is None]
+    fitting = [record for record in records if value.keys() <= {made["name"] for made in record["fields"]}]
+    return {made["name"]: made["type"] for record in (fitting or records)[:1] for made in record["fields"]}
+
+
+def _places(value: tuple[Any, ...], shapes: list[dict[str, Any]]) -> list[Any]:
+    """The types of a tuple's items."""
+    for shape in shapes:
+        if shape["kind"] == "tuple":
+            rest = shape.get("rest")
+            if len(value) == len(shape["items"]) or (rest and len(value) > len(shape["items"])):
+                return [*shape["items"], *[rest] * (len(value) - len(shape["items"]))]
+        elif shape["kind"] == "ref" and shape["spec"].get("cls") is type(value):
+            return [made["type"] for made in shape["spec"]["fields"]]
+    return []
+
+
+def _only(shapes: list[dict[str, Any]], kinds: tuple[str, ...], part: str) -> dict[str, Any] | None:
+    """The type of the items of whatever collection is declared; of several one of them."""
+    found = [shape[part] for shape in shapes if shape["kind"] in kinds]
+    if len(found) > 1:
+        return {"kind": "union", "members": found}
+    return found[0] if found else None
+
+
+def _by_place(choice: Any, value: Any) -> Any:
+    """A selection of items, with places counted from the front."""
+    choice = _selection(choice)
+    if choice is None or not any(isinstance(key, int) and key < 0 for key in choice):
+        return choice
+    return {key + len(value) if isinstance(key, int) and key < 0 else key: inner for key, inner in choice.items()}
 
 
 def _json_key(key: Any) -> str:
@@ -321,6 +453,8 @@ def _json_key(key: Any) -> str:
         return "None"
     if isinstance(key, bool):
         return "true" if key else "false"
+    if isinstance(key, tuple):
+        return ",".join(map(_json_key, key))
     made = _json_scalar(key, Options("json"))
     return made if isinstance(made, str) else str(made)
 

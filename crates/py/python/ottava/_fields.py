@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Literal
 
@@ -196,7 +197,7 @@ def Field(
     multiple_of: Any = None,
     min_length: int | None = None,
     max_length: int | None = None,
-    pattern: str | None = None,
+    pattern: str | re.Pattern[str] | None = None,
     email: bool = False,
     url: bool = False,
     uuid: bool = False,
@@ -229,7 +230,7 @@ def Field(
     json_schema_extra: dict[str, Any] | None = None,
     min_value: Any = None,
     max_value: Any = None,
-    regex: str | None = None,
+    regex: str | re.Pattern[str] | None = None,
     required: bool | None = None,
 ) -> Any:
     """Says what a field must satisfy, what stands in when it is missing, and what it means.
@@ -241,10 +242,11 @@ def Field(
         gt, ge, lt, le: bounds of a number, date or time.
         multiple_of: the value divided by this is whole.
         min_length, max_length: characters of text, bytes, or items (`min_items` and `max_items` are the same).
-        pattern: a regular expression that is found somewhere in the text.
+        pattern: a regular expression that is found somewhere in the text. A compiled one keeps its flags; one with flags is left to
+            Python's `re` and is not part of the JSON Schema.
         email, url, uuid: well-known shapes of text.
         unique_items: no two items of a list are equal.
-        enum: the plain values that are allowed.
+        enum: the plain values that are allowed. Not for a list or another collection.
         strip_whitespace, to_lower, to_upper: change text before it is checked (stripping) or after (case).
         max_digits, decimal_places: digits of a decimal, and those after its point.
         allow_inf_nan: whether a number may be infinite or NaN.
@@ -281,7 +283,7 @@ def Field(
         "multiple_of": multiple_of,
         "min_length": min_length if min_length is not None else min_items,
         "max_length": max_length if max_length is not None else max_items,
-        "pattern": _source(pattern if pattern is not None else regex),
+        "pattern": pattern if pattern is not None else regex,
         "format": formats[0] if formats else None,
         "unique_items": unique_items or None,
         "strip_whitespace": strip_whitespace or None,
@@ -316,11 +318,6 @@ def Field(
         removed_in=removed_in,
         json_schema_extra=json_schema_extra,
     )
-
-
-def _source(pattern: Any) -> str | None:
-    source: str | None = getattr(pattern, "pattern", pattern)
-    return source
 
 
 class PrivateInfo:

@@ -840,6 +840,7 @@ def lay_out(
     acyclic: bool,
     dumps_plainly: bool,
     checks_assignment: bool,
+    declared: list[list[type] | None],
     /,
 ) -> None: ...
 def complete(class_: type, name: str, description: dict[str, Any], /) -> None: ...

@@ -258,11 +258,19 @@ class ValidationError(OttavaError, ValueError):
         """How many issues there are, with those that `errors()` no longer has."""
         return len(self.args[1]) + getattr(self.args[1], "dropped", 0) if len(self.args) > 1 else 0
 
-    def json(self, *, indent: int | None = None) -> str:
+    def json(
+        self,
+        *,
+        indent: int | None = None,
+        include_url: bool = False,
+        include_context: bool = True,
+        include_input: bool = True,
+    ) -> str:
         """`errors()` as JSON text; values that JSON does not know are shown by their `repr`."""
         import json
 
-        return json.dumps(self.errors(), indent=indent, default=repr)
+        errors = self.errors(include_url=include_url, include_context=include_context, include_input=include_input)
+        return json.dumps(errors, indent=indent, default=repr)
 
     def __str__(self) -> str:
         errors = self.errors()

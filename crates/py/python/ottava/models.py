@@ -8,7 +8,9 @@
     User(id=7, name='Ada')
     >>> User.model_validate_json(b'{"id": 0, "name": ""}')
     Traceback (most recent call last):
-    ottava.errors.ValidationError: User: 2 errors; id: Input should be greater than 0 [greater_than]; name: ...
+    ottava.errors.ValidationError: 2 errors in User
+      id: Input should be greater than 0 [greater_than, got 0]
+      name: String should have at least 1 character [string_too_short, got '']
 """
 
 from __future__ import annotations
@@ -19,8 +21,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
 
 from ottava import _native
-from ottava._classes import EXTRA, ConfigDict, ModelMeta, has_slot, rebuild, set_checked, specialize
-from ottava._dump import Dump, Options, to_json_text
+from ottava._assignment import EXTRA, has_slot, set_checked
+from ottava._classes import ModelMeta, rebuild
+from ottava._config import ConfigDict
+from ottava._dump import Dump, Options, SerializationInfo, to_json_text
 from ottava._decorators import (
     computed_field,
     field_serializer,
@@ -43,6 +47,7 @@ from ottava._fields import (
     WrapSerializer,
     WrapValidator,
 )
+from ottava._generics import specialize
 from ottava._native import ArrowResult, BatchResult
 from ottava.errors import ValidationError
 
@@ -64,6 +69,7 @@ __all__ = [
     "PlainSerializer",
     "PlainValidator",
     "PrivateAttr",
+    "SerializationInfo",
     "Strict",
     "ValidationError",
     "ValidationInfo",
@@ -113,6 +119,7 @@ class Model(_native.ModelBase, metaclass=ModelMeta):
         model_config: ClassVar[ConfigDict]
         model_fields: ClassVar[dict[str, FieldInfo]]
         model_computed_fields: ClassVar[dict[str, Any]]
+        __ottava_origin__: ClassVar[Any]
         __ottava_fields__: ClassVar[dict[str, FieldInfo]]
         __ottava_private__: ClassVar[dict[str, PrivateInfo]]
         __ottava_record__: ClassVar[dict[str, Any]]
@@ -172,17 +179,21 @@ class Model(_native.ModelBase, metaclass=ModelMeta):
             exclude_defaults: bool = False,
             exclude_none: bool = False,
             round_trip: bool = False,
+            serialize_as_any: bool = False,
             warnings: Any = True,
             fallback: Callable[[Any], Any] | None = None,
         ) -> dict[str, Any]:
             """The fields as a dictionary, nested models as dictionaries.
 
+            A field that holds an instance of a subclass of its declared class is dumped with the fields of the declared class.
+
             Args:
                 mode: `"python"` keeps dates, decimals, sets and their like; `"json"` makes of them what JSON has.
                 include, exclude: names of fields, or mappings of names (and indices) to what is chosen inside them.
-                by_alias: keys are aliases.
+                by_alias: keys are aliases. Default: as `serialize_by_alias` says, which is no.
                 exclude_unset, exclude_defaults, exclude_none: leave out fields that were not given, equal their default, are None.
                 round_trip: leave out computed fields.
+                serialize_as_any: instances of subclasses are dumped with all their fields.
                 context: handed to serializers.
                 fallback: makes something of a value that JSON has nothing for.
                 warnings: accepted for compatibility.
@@ -200,6 +211,9 @@ class Model(_native.ModelBase, metaclass=ModelMeta):
             """The older name of `model_dump_json`."""
 
     else:
+        # Of instances; that of classes is in the metaclass.
+        model_fields = property(lambda self: type(self).__ottava_fields__)
+        model_computed_fields = property(lambda self: type(self).model_computed_fields)
         dict = _native.ModelBase.model_dump
         json = _native.ModelBase.model_dump_json
         model_validate_batch = classmethod(_native.model_validate_batch)
@@ -274,6 +288,10 @@ class Model(_native.ModelBase, metaclass=ModelMeta):
         return rebuild(cls, local, raise_errors)
 
     @classmethod
+    def __pydantic_init_subclass__(cls, **keywords: Any) -> None:
+        """Called with a new subclass once its fields are known, with the keywords of the class statement that are no options."""
+
+    @classmethod
     def __ottava_complete__(cls) -> None:
         rebuild(cls, {}, True)
 
@@ -313,7 +331,11 @@ class Model(_native.ModelBase, metaclass=ModelMeta):
 
     def __iter__(self) -> Iterator[tuple[str, Any]]:
         for name in type(self).__ottava_fields__:
-            yield name, getattr(self, name)
+            try:
+                value = getattr(self, name)
+            except AttributeError:
+                continue
+            yield name, value
         yield from (self.model_extra or {}).items()
 
     def __copy__(self) -> Self:
@@ -378,16 +400,18 @@ class Model(_native.ModelBase, metaclass=ModelMeta):
         exclude_defaults: bool = False,
         exclude_none: bool = False,
         round_trip: bool = False,
+        serialize_as_any: bool = False,
         warnings: Any = True,
         fallback: Callable[[Any], Any] | None = None,
     ) -> _Dict:
         options = Options(
             mode,
-            by_alias=bool(by_alias),
+            by_alias=by_alias,
             exclude_unset=exclude_unset,
             exclude_defaults=exclude_defaults,
             exclude_none=exclude_none,
             round_trip=round_trip,
+            serialize_as_any=serialize_as_any,
             context=context,
             fallback=fallback,
         )

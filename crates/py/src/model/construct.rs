@@ -158,6 +158,10 @@ unsafe extern "C" fn new(
                 .restore(py);
             return ptr::null_mut();
         }
+        if super::layout::is_abstract(&bound) {
+            super::hooks::not_made(&bound).restore(py);
+            return ptr::null_mut();
+        }
         instance::allocate(class, &*layout_of(class)).map_or(ptr::null_mut(), Object::into_ptr)
     }
 }
@@ -248,6 +252,9 @@ unsafe fn call_slowly(
                 }
             }
             let type_ptr = class.cast::<ffi::PyTypeObject>();
+            if super::layout::is_abstract(&bound) {
+                return Err(super::hooks::not_made(&bound));
+            }
             if !is_ours((*type_ptr).tp_new, (*type_ptr).tp_init) {
                 return call_type(py, class, args, count, &keywords);
             }

@@ -79,7 +79,7 @@ pub(crate) fn with_dictionaries(py: Python<'_>, declaration: &mut Declaration) -
     Ok(hosts)
 }
 
-/// Leaves only what decides how a value that was validated before goes into columns: its types. `init=False` fields are found, too.
+/// Leaves only what decides how a value that was validated before goes into columns: its types. Every field is found under its name.
 pub(crate) fn types_alone(declaration: &mut Declaration) {
     loosen(&mut declaration.root);
     for (_, ty) in &mut declaration.definitions {
@@ -93,7 +93,9 @@ fn loosen(ty: &mut Type) {
     ty.rules = Rules::default();
     if let Kind::Record(record) = &mut ty.kind {
         record.config.strict = false;
+        record.config.extra = Extra::Ignore;
         for field in &mut record.fields {
+            field.alias = None;
             if matches!(field.default, FieldDefault::Host(_)) {
                 field.default = FieldDefault::Absent;
             }
@@ -147,7 +149,7 @@ pub(crate) fn as_written(declaration: &mut Declaration, by_name: bool) {
 }
 
 fn rename(record: &mut Record, by_name: bool) {
-    // The alias of `init=False`.
+    // Those with `init=False`.
     record.fields.retain(|field| !field.alias.as_ref().is_some_and(|key| key.starts_with('\0')));
     if by_name {
         record.fields.iter_mut().for_each(|field| field.alias = None);
@@ -358,7 +360,7 @@ impl Maker {
         Ok(EnumType { name: class.getattr("__name__")?.extract()?, members, host: Some(number) })
     }
 
-    /// The name of the definition for a record.
+    /// The name of the definition for a record, or for a type that has a name.
     fn reference(&mut self, spec: &Bound<'_, PyDict>) -> PyResult<String> {
         let address = spec.as_ptr() as usize;
         if let Some(index) = self.seen.get(&address) {
@@ -368,7 +370,11 @@ impl Maker {
         let index = self.definitions.len();
         self.seen.insert(address, index);
         self.definitions.push((name.clone(), None));
-        let ty = self.record_type(spec)?;
+        // A type with a name of its own, or a record.
+        let ty = match get(spec, "type")? {
+            Some(ty) => self.ty(&dict(ty)?)?,
+            None => self.record_type(spec)?,
+        };
         self.definitions[index].1 = Some(ty);
         Ok(name)
     }
@@ -396,6 +402,9 @@ impl Maker {
         let name: String = need(spec, "name")?.extract()?;
         let class = get(spec, "cls")?.map(|class| class.cast_into::<PyType>()).transpose()?;
         let kind = match text(spec, "how")?.as_deref() {
+            Some("model") if class.as_ref().is_some_and(layout::is_abstract) => {
+                RecordKind::Abstract
+            }
             Some("model") => RecordKind::Model,
             _ => RecordKind::Dict,
         };
@@ -456,7 +465,10 @@ impl Maker {
             field.docs = docs_of(&dict(docs)?)?;
         }
         let key = field.alias.as_deref().unwrap_or(&field.name);
-        host.keys.push(PyString::intern(py, key).unbind());
+        // A key of no input is an object that nobody else has.
+        let closed = key.starts_with('\0');
+        let key = if closed { PyString::new(py, key) } else { PyString::intern(py, key) };
+        host.keys.push(key.unbind());
         host.names.push(PyString::intern(py, &field.name).unbind());
         host.shared.push(shared);
         Ok(field)

@@ -10,19 +10,19 @@ use pyo3::ffi;
 
 use super::input::text_of;
 use super::instance;
-use super::layout::{Layout, Place, is_model_type, layout_of};
+use super::layout::{Declared, Layout, Place, is_model_type, layout_of};
 use super::object::Object;
 
 /// Deepest nesting; deeper values are left to the general way, which raises `RecursionError` where Python does.
 const DEPTH: usize = 128;
 
-/// The layout of a model instance whose dump needs no code.
+/// The layout of a model instance whose dump needs no code and is that of a declared class.
 #[inline]
-unsafe fn plain_layout<'a>(object: *mut ffi::PyObject) -> Option<&'a Layout> {
+unsafe fn plain_layout<'a>(object: *mut ffi::PyObject, declared: &Declared) -> Option<&'a Layout> {
     // SAFETY: the object is alive, and its class keeps the layout.
     unsafe {
         let class = ffi::Py_TYPE(object);
-        if !is_model_type(class) {
+        if !is_model_type(class) || !declared.has(class) {
             return None;
         }
         layout_of(class).as_ref().filter(|layout| layout.dumps_plainly)
@@ -33,7 +33,11 @@ unsafe fn plain_layout<'a>(object: *mut ffi::PyObject) -> Option<&'a Layout> {
 ///
 /// # Safety
 /// The interpreter is attached and `value` is alive.
-pub(crate) unsafe fn to_python(value: *mut ffi::PyObject, depth: usize) -> Option<Object> {
+pub(crate) unsafe fn to_python(
+    value: *mut ffi::PyObject,
+    declared: &Declared,
+    depth: usize,
+) -> Option<Object> {
     // SAFETY: the caller's promise; containers are held while they are read, and items are taken before other code can run.
     unsafe {
         let class = ffi::Py_TYPE(value);
@@ -43,16 +47,16 @@ pub(crate) unsafe fn to_python(value: *mut ffi::PyObject, depth: usize) -> Optio
         if depth >= DEPTH {
             return None;
         }
-        if let Some(layout) = plain_layout(value) {
+        if let Some(layout) = plain_layout(value, declared) {
             let dict = made(ffi::PyDict_New())?;
-            for (name, place) in &layout.fields {
+            for ((name, place), declared) in layout.fields.iter().zip(&layout.declared) {
                 let Place::Slot(offset) = *place else { return None };
                 let held = instance::read_slot(value, offset);
                 if held.is_null() {
                     return None;
                 }
                 let held = Object::borrowed(held);
-                let item = to_python(held.as_ptr(), depth + 1)?;
+                let item = to_python(held.as_ptr(), declared, depth + 1)?;
                 if ffi::PyDict_SetItem(dict.as_ptr(), name.as_ptr(), item.as_ptr()) < 0 {
                     ffi::PyErr_Clear();
                     return None;
@@ -68,7 +72,7 @@ pub(crate) unsafe fn to_python(value: *mut ffi::PyObject, depth: usize) -> Optio
                     return None;
                 }
                 let held = Object::borrowed(ffi::PyList_GET_ITEM(value, index));
-                let item = to_python(held.as_ptr(), depth + 1)?;
+                let item = to_python(held.as_ptr(), declared, depth + 1)?;
                 ffi::PyList_SET_ITEM(list.as_ptr(), index, item.into_ptr());
             }
             return Some(list);
@@ -84,7 +88,7 @@ pub(crate) unsafe fn to_python(value: *mut ffi::PyObject, depth: usize) -> Optio
                 {
                     return None;
                 }
-                let item = to_python(item.as_ptr(), depth + 1)?;
+                let item = to_python(item.as_ptr(), declared, depth + 1)?;
                 if ffi::PyDict_SetItem(dict.as_ptr(), key.as_ptr(), item.as_ptr()) < 0 {
                     ffi::PyErr_Clear();
                     return None;
@@ -124,6 +128,7 @@ unsafe fn is_in_time(value: *mut ffi::PyObject) -> bool {
 /// As [`to_python`].
 pub(crate) unsafe fn to_json(
     value: *mut ffi::PyObject,
+    declared: &Declared,
     text: &mut Vec<u8>,
     depth: usize,
 ) -> Option<()> {
@@ -147,7 +152,7 @@ pub(crate) unsafe fn to_json(
             write_float(ffi::PyFloat_AS_DOUBLE(value), text)?;
         } else if depth >= DEPTH {
             return None;
-        } else if let Some(layout) = plain_layout(value) {
+        } else if let Some(layout) = plain_layout(value, declared) {
             text.push(b'{');
             for (index, (_, place)) in layout.fields.iter().enumerate() {
                 let Place::Slot(offset) = *place else { return None };
@@ -159,7 +164,7 @@ pub(crate) unsafe fn to_json(
                 if held.is_null() {
                     return None;
                 }
-                to_json(Object::borrowed(held).as_ptr(), text, depth + 1)?;
+                to_json(Object::borrowed(held).as_ptr(), &layout.declared[index], text, depth + 1)?;
             }
             text.push(b'}');
         } else if class == &raw mut ffi::PyList_Type {
@@ -171,6 +176,7 @@ pub(crate) unsafe fn to_json(
                 }
                 to_json(
                     Object::borrowed(ffi::PyList_GET_ITEM(value, index)).as_ptr(),
+                    declared,
                     text,
                     depth + 1,
                 )?;
@@ -192,7 +198,7 @@ pub(crate) unsafe fn to_json(
                 let item = Object::borrowed(item);
                 write_text(text_of(key)?, text);
                 text.push(b':');
-                to_json(item.as_ptr(), text, depth + 1)?;
+                to_json(item.as_ptr(), declared, text, depth + 1)?;
             }
             text.push(b'}');
         } else if ffi::PyDateTime_CheckExact(value) != 0 {

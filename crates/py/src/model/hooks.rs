@@ -192,6 +192,9 @@ fn failed<I: Input>(
     if let Some(list) = issues::of_exception(py, &error) {
         return merge(run, list.get());
     }
+    if let Some(ctx) = refusal(py, &error) {
+        return run.fail(value, Code::Custom, ctx);
+    }
     let code = if error.is_instance_of::<PyAssertionError>(py) {
         Code::AssertionError
     } else if error.is_instance_of::<PyValueError>(py) {
@@ -202,6 +205,22 @@ fn failed<I: Input>(
     let kept =
         run.output.session.keep(Object::from(error.into_value(py).into_bound(py).into_any()));
     run.fail(value, code, [("error", Param::Host(kept))].into())
+}
+
+/// The code, message and parameters of an `ottava._standard.Refusal`.
+fn refusal(py: Python<'_>, error: &PyErr) -> Option<Ctx> {
+    let value = error.value(py);
+    let code: String = value.getattr_opt(intern!(py, "ottava_code")).ok()??.extract().ok()?;
+    let mut ctx = vec![
+        ("type", Param::Str(code.into())),
+        ("message", Param::Str(value.str().ok()?.to_string_lossy().into_owned().into())),
+    ];
+    for name in ["class", "error", "expected", "func"] {
+        if let Ok(Some(param)) = value.getattr_opt(name) {
+            ctx.push((name, Param::Str(param.extract::<String>().ok()?.into())));
+        }
+    }
+    Some(Ctx::from_vec(ctx))
 }
 
 /// Takes over the issues of a `ValidationError` that a validator has let through.
@@ -218,9 +237,25 @@ fn merge<I: Input>(run: &mut Run<'_, I, PyOutput<'_, '_>>, list: &IssueList) -> 
 
 fn class_name(class: &Bound<'_, PyAny>) -> PyResult<String> {
     match class.cast::<PyType>() {
-        Ok(class) => Ok(class.name()?.to_cow()?.into_owned()),
+        Ok(class) => Ok(class.qualname()?.to_cow()?.into_owned()),
         Err(_) => Ok(class.str()?.to_cow()?.into_owned()),
     }
+}
+
+/// The error of making an instance of a class with abstract methods.
+#[cold]
+pub(crate) fn not_made(class: &Bound<'_, PyType>) -> PyErr {
+    let text = || -> PyResult<String> {
+        let missing = class.getattr("__abstractmethods__")?;
+        let mut names = missing
+            .try_iter()?
+            .map(|name| -> PyResult<String> { Ok(name?.extract()?) })
+            .collect::<PyResult<Vec<_>>>()?;
+        names.sort();
+        let name = class.name()?;
+        Ok(format!("{name} has abstract methods and no instances: {}", names.join(", ")))
+    };
+    text().map_or_else(|error| error, pyo3::exceptions::PyTypeError::new_err)
 }
 
 /// The error of using a class whose annotations are not resolved.

@@ -24,6 +24,8 @@ pub(crate) struct Hosts {
 pub(crate) enum RecordKind {
     /// An instance of a model class, filled through its slots.
     Model,
+    /// Nothing: the model class has abstract methods.
+    Abstract,
     /// A plain dictionary; for other classes than models, a validator makes the instance out of it.
     Dict,
 }

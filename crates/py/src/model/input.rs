@@ -425,6 +425,9 @@ impl PyInput<'_, '_> {
         while let Some(plan) = record.fields.get(*field) {
             let index = *field;
             *field += 1;
+            if record.field_of(&plan.key).is_none() {
+                continue; // one that no input fills
+            }
             let names = std::iter::once(plan.key.as_str())
                 .chain(plan.by_name.then_some(plan.name.as_str()));
             for name in names {

@@ -41,6 +41,8 @@ pub(crate) struct Layout {
     pub(crate) given: Option<isize>,
     /// Each field's name as a key of JSON text, with the colon.
     pub(crate) json_keys: Vec<Box<[u8]>>,
+    /// The model classes that each field is declared to hold, by address; dumps show of others no more than of those.
+    pub(crate) declared: Vec<Declared>,
     /// Assignments are checked, and no field is frozen.
     pub(crate) checks_all: bool,
     /// Dumps need no code and leave nothing out.
@@ -49,6 +51,26 @@ pub(crate) struct Layout {
     pub(crate) all_slots: bool,
     /// Instances are neither tracked by the collector nor have a dictionary or weak references.
     pub(crate) plain: bool,
+}
+
+/// The model classes that a value is declared to be of, itself or in its parts.
+#[derive(Debug)]
+pub(crate) enum Declared {
+    /// None: it is dumped as what it is.
+    Anything,
+    /// These, by address, or others that the general way has to look at.
+    Classes(Box<[usize]>),
+}
+
+impl Declared {
+    /// Whether instances of the class are dumped as what they are.
+    #[inline(always)]
+    pub(crate) fn has(&self, class: *mut ffi::PyTypeObject) -> bool {
+        match self {
+            Self::Anything => true,
+            Self::Classes(known) => known.contains(&(class as usize)),
+        }
+    }
 }
 
 /// What the metaclass adds to each class object.
@@ -296,9 +318,9 @@ pub(crate) fn slot_offset(
 /// Records where the fields of a new class are, and gives the class its constructor.
 ///
 /// `fields` and `others` are names of slots (or, for fields of a class with a dictionary, keys of it); `acyclic` says that
-/// no field can hold a reference back to the instance.
+/// no field can hold a reference back to the instance; `declared` has the model classes of each field, `None` for one that names none.
 #[pyfunction]
-#[pyo3(signature = (class, fields, others, extra, given, acyclic, dumps_plainly, checks_assignment, /))]
+#[pyo3(signature = (class, fields, others, extra, given, acyclic, dumps_plainly, checks_assignment, declared, /))]
 #[allow(clippy::too_many_arguments)] // one caller, in Python
 pub(crate) fn lay_out(
     class: &Bound<'_, PyType>,
@@ -309,9 +331,13 @@ pub(crate) fn lay_out(
     acyclic: bool,
     dumps_plainly: bool,
     checks_assignment: bool,
+    declared: Vec<Option<Vec<Bound<'_, PyType>>>>,
 ) -> PyResult<()> {
     if !is_model_class(class.as_any()) {
         return Err(PyTypeError::new_err("not a model class"));
+    }
+    if declared.len() != fields.len() {
+        return Err(PyTypeError::new_err("declared: one entry for each field"));
     }
     let py = class.py();
     let type_ptr = class.as_type_ptr();
@@ -356,12 +382,22 @@ pub(crate) fn lay_out(
                 key.into_boxed_slice()
             })
             .collect();
+        let declared = declared
+            .into_iter()
+            .map(|classes| match classes {
+                Some(classes) => {
+                    Declared::Classes(classes.iter().map(|class| class.as_ptr() as usize).collect())
+                }
+                None => Declared::Anything,
+            })
+            .collect();
         let layout = Layout {
             fields: places,
             others,
             extra,
             given,
             json_keys,
+            declared,
             checks_all: checks_assignment && given.is_none(),
             dumps_plainly: dumps_plainly && all_slots && extra.is_none(),
             all_slots,
@@ -371,6 +407,12 @@ pub(crate) fn lay_out(
         instance::set_constructor(type_ptr);
     }
     Ok(())
+}
+
+/// Whether a class has methods that a subclass has to write.
+pub(crate) fn is_abstract(class: &Bound<'_, PyType>) -> bool {
+    // SAFETY: the class is alive.
+    unsafe { ffi::PyType_HasFeature(class.as_type_ptr(), ffi::Py_TPFLAGS_IS_ABSTRACT) != 0 }
 }
 
 fn has_dict(class: &Bound<'_, PyType>) -> bool {

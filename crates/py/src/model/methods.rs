@@ -13,7 +13,7 @@ use super::construct::guarded;
 use super::dump;
 use super::fast::Rules;
 use super::instance;
-use super::layout::{Head, Place, layout_of, plan_of};
+use super::layout::{Declared, Head, Place, layout_of, plan_of};
 use super::object::Object;
 use super::state;
 
@@ -29,7 +29,7 @@ pub(crate) unsafe extern "C" fn model_dump(
         if count == 0
             && names.is_null()
             && is_plain(object)
-            && let Some(made) = dump::to_python(object, 0)
+            && let Some(made) = dump::to_python(object, &Declared::Anything, 0)
         {
             return made.into_ptr();
         }
@@ -58,7 +58,7 @@ pub(crate) unsafe extern "C" fn model_dump_json(
             // Taken out, because freeing an object on the way may run code that dumps another.
             let mut text = TEXT.take();
             text.clear();
-            let made = dump::to_json(object, &mut text, 0)
+            let made = dump::to_json(object, &Declared::Anything, &mut text, 0)
                 .and_then(|()| super::make::str(std::str::from_utf8_unchecked(&text)).ok());
             if text.capacity() <= KEPT {
                 TEXT.replace(text);
@@ -101,7 +101,7 @@ unsafe fn call_method(
     })
 }
 
-/// `==` and `!=`: equal are instances of one class with equal fields.
+/// `==` and `!=`: equal are instances of one class, or of one generic class whatever its arguments, with equal fields.
 pub(crate) unsafe extern "C" fn compare(
     a: *mut ffi::PyObject,
     b: *mut ffi::PyObject,
@@ -110,11 +110,11 @@ pub(crate) unsafe extern "C" fn compare(
     guarded(ptr::null_mut(), |py| {
         // SAFETY: CPython passes live objects.
         unsafe {
-            if !matches!(operation, ffi::Py_EQ | ffi::Py_NE) || ffi::Py_TYPE(a) != ffi::Py_TYPE(b) {
+            let (one, other) = (Bound::from_borrowed_ptr(py, a), Bound::from_borrowed_ptr(py, b));
+            if !matches!(operation, ffi::Py_EQ | ffi::Py_NE) || !state::comparable(&one, &other)? {
                 return Ok(py.NotImplemented().into_ptr());
             }
-            let same = a == b
-                || state::same(&Bound::from_borrowed_ptr(py, a), &Bound::from_borrowed_ptr(py, b))?;
+            let same = a == b || state::same(&one, &other)?;
             Ok(super::make::bool(same == (operation == ffi::Py_EQ)).into_ptr())
         }
     })

@@ -47,6 +47,8 @@ pub(crate) struct PyOutput<'s, 'py> {
 struct Open {
     fields: Object,
     layout: Option<*const Layout>,
+    /// The field of a finished instance that is being assigned.
+    assigned: Option<usize>,
 }
 
 impl<'s, 'py> PyOutput<'s, 'py> {
@@ -78,6 +80,9 @@ impl<'s, 'py> PyOutput<'s, 'py> {
         // SAFETY: the layout is that of the object's class, which the object keeps alive.
         let layout = unsafe { &*layout };
         for (index, (name, _)) in layout.fields.iter().enumerate() {
+            if open.assigned == Some(index) {
+                continue;
+            }
             // SAFETY: as above.
             if let Some(value) = unsafe { instance::field(fields.as_ptr(), layout, index) } {
                 data.set_item(name, value.bind(self.py))?;
@@ -331,6 +336,9 @@ impl<'s, 'py> Output for PyOutput<'s, 'py> {
                     self.open_record(object, Some(layout), host)
                 }
             }
+            (RecordKind::Abstract, Some(class)) => {
+                abort(self.py, hooks::not_made(class.bind(self.py)))
+            }
             _ => self.open_record(self.new_dict()?, None, host),
         }
     }
@@ -420,6 +428,12 @@ impl<'s> PyOutput<'s, '_> {
         unsafe { make::made(ffi::PyDict_New()) }
     }
 
+    /// Lets validators of one field of a finished instance see the others.
+    pub(crate) fn open_instance(&mut self, object: Object, layout: &'s Layout, field: usize) {
+        let layout = Some(std::ptr::from_ref(layout));
+        self.open.push(Open { fields: object, layout, assigned: Some(field) });
+    }
+
     #[inline]
     fn open_record(
         &mut self,
@@ -428,7 +442,8 @@ impl<'s> PyOutput<'s, '_> {
         plan: &'s RecordHost,
     ) -> Checked<Building<'s>> {
         if self.hosts().wants_data {
-            self.open.push(Open { fields: object.clone(), layout: layout.map(std::ptr::from_ref) });
+            let layout = layout.map(std::ptr::from_ref);
+            self.open.push(Open { fields: object.clone(), layout, assigned: None });
         }
         Ok(Building { object, layout, plan, depth: self.open.len() })
     }
@@ -453,6 +468,10 @@ pub(crate) fn set_extra(
     value: &Object,
 ) -> PyResult<()> {
     let Some(offset) = layout.extra else {
+        // There a field would be overwritten by what was not checked as its value.
+        if layout.fields.iter().any(|(name, _)| name.bind(py) == key) {
+            return Ok(());
+        }
         return object.bind(py).getattr(intern!(py, "__dict__"))?.set_item(key, value.bind(py));
     };
     // SAFETY: the offset is that of a slot of the object's class, which only ever holds a dictionary of our own.

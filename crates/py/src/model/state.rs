@@ -3,6 +3,7 @@
 #![allow(unsafe_code)]
 
 use pyo3::exceptions::{PyAttributeError, PyTypeError};
+use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PySet, PyString, PyTuple, PyType};
 
@@ -87,26 +88,16 @@ pub(crate) fn get_state<'py>(object: &Bound<'py, PyAny>) -> PyResult<Bound<'py, 
     PyTuple::new(py, [fields.into_any(), fields_set(object)?.into_any(), others.into_any(), extra])
 }
 
-/// The fields of an instance and their values, under their names in data; extra fields come last.
+/// The fields of an instance and their values, under their names.
 pub(crate) fn entries(object: &Bound<'_, PyAny>) -> PyResult<Vec<(Object, Object)>> {
     let py = object.py();
     let layout = layout_of(object)?;
-    let plan = need_plan(&object.get_type())?;
-    let record = plan.get().schema.program().root_record();
     let mut entries = Vec::with_capacity(layout.fields.len());
     for (index, (name, _)) in layout.fields.iter().enumerate() {
         // SAFETY: the layout is that of the object.
         if let Some(value) = unsafe { instance::field(object.as_ptr(), layout, index) } {
-            let key = match record.and_then(|record| record.fields.get(index)) {
-                Some(field) => PyString::intern(py, &field.key),
-                None => name.bind(py).clone(),
-            };
-            entries.push((key.into_any().into(), value));
+            entries.push((name.bind(py).clone().into_any().into(), value));
         }
-    }
-    let extra = object.getattr("model_extra")?;
-    if let Ok(extra) = extra.cast::<PyDict>() {
-        entries.extend(extra.iter().map(|(key, value)| (key.into(), value.into())));
     }
     Ok(entries)
 }
@@ -151,36 +142,59 @@ pub(crate) fn set_state(
     Ok(())
 }
 
-/// Whether two instances of one class hold equal values.
+/// Whether two objects are instances of one class, or of one generic class with or without arguments.
+pub(crate) fn comparable(a: &Bound<'_, PyAny>, b: &Bound<'_, PyAny>) -> PyResult<bool> {
+    if a.get_type_ptr() == b.get_type_ptr() {
+        return Ok(true);
+    }
+    if !layout::is_model_instance(a) || !layout::is_model_instance(b) {
+        return Ok(false);
+    }
+    let origin = |object: &Bound<'_, PyAny>| -> PyResult<usize> {
+        let class = object.get_type();
+        let origin = class.getattr_opt(intern!(class.py(), "__ottava_origin__"))?;
+        let origin = origin.filter(|origin| !origin.is_none());
+        Ok(origin.map_or(class.as_ptr() as usize, |origin| origin.as_ptr() as usize))
+    };
+    Ok(origin(a)? == origin(b)?)
+}
+
+/// Whether two instances that are `comparable` hold equal values.
 #[pyfunction]
 pub(crate) fn same(a: &Bound<'_, PyAny>, b: &Bound<'_, PyAny>) -> PyResult<bool> {
     let py = a.py();
-    if a.get_type_ptr() != b.get_type_ptr() {
+    if !comparable(a, b)? {
         return Ok(false);
     }
-    let layout = layout_of(a)?;
+    let (layout, other) = (layout_of(a)?, layout_of(b)?);
+    if layout.fields.len() != other.fields.len() || layout.others.len() != other.others.len() {
+        return Ok(false);
+    }
     let both = |x: Option<Object>, y: Option<Object>| match (x, y) {
         (Some(x), Some(y)) => equal(&x.into_bound(py), &y.into_bound(py)),
         (None, None) => Ok(true),
         _ => Ok(false),
     };
     for index in 0..layout.fields.len() {
-        // SAFETY: both are instances of the class with this layout.
+        // SAFETY: each is an instance of the class with its layout.
         let (x, y) = unsafe {
-            (instance::field(a.as_ptr(), layout, index), instance::field(b.as_ptr(), layout, index))
+            (instance::field(a.as_ptr(), layout, index), instance::field(b.as_ptr(), other, index))
         };
         if !both(x, y)? {
             return Ok(false);
         }
     }
-    for (_, offset) in layout.others.iter().filter(|(_, offset)| Some(*offset) != layout.given) {
+    for ((_, offset), (_, place)) in layout.others.iter().zip(&other.others) {
+        if Some(*offset) == layout.given {
+            continue;
+        }
         // SAFETY: as above; new references are taken at once.
         let (x, y) = unsafe {
-            let read = |object: &Bound<'_, PyAny>| {
-                let value = instance::read_slot(object.as_ptr(), *offset);
+            let read = |object: &Bound<'_, PyAny>, offset: isize| {
+                let value = instance::read_slot(object.as_ptr(), offset);
                 (!value.is_null()).then(|| Object::borrowed(value))
             };
-            (read(a), read(b))
+            (read(a, *offset), read(b, *place))
         };
         if !both(x, y)? {
             return Ok(false);
@@ -191,7 +205,7 @@ pub(crate) fn same(a: &Bound<'_, PyAny>, b: &Bound<'_, PyAny>) -> PyResult<bool>
 
 /// Checks a value as field `name` of an instance and sets it.
 ///
-/// Validators of the whole model are not run. Raises `ValidationError` and leaves the instance as it was.
+/// Validators of the whole model are the caller's. Raises `ValidationError` and leaves the instance as it was.
 #[pyfunction]
 pub(crate) fn assign(
     object: &Bound<'_, PyAny>,
@@ -220,6 +234,7 @@ pub(crate) fn assign(
     let mut issues = Issues::new(plan.schema.limits().issues);
     let mut input = PyInput::new(py, &session, &plan.hosts);
     let mut output = PyOutput::new(&owner, &session);
+    output.open_instance(object.clone().into(), layout, index);
     let checked = Run::new(
         plan.schema.program(),
         &mut input,

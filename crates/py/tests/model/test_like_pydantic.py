@@ -2,19 +2,42 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
 import decimal
 import enum
+import ipaddress
 import json
 import math
+import pathlib
+import re
 import uuid
-from typing import Any, Dict, FrozenSet, List, Literal, Optional, Set, Tuple, Union
+from typing import (
+    Annotated,
+    Any,
+    Callable,
+    Dict,
+    Final,
+    FrozenSet,
+    Generic,
+    List,
+    Literal,
+    NamedTuple,
+    NewType,
+    Optional,
+    Set,
+    Tuple,
+    Type,
+    TypeVar,
+    Union,
+)
 
+import annotated_types
 import pydantic
 import pytest
+from typing_extensions import NotRequired, TypeAliasType, TypedDict
 
-from typing_extensions import Annotated
-
+import ottava
 from ottava import ConfigDict, Field, Model, TypeAdapter, ValidationError
 
 
@@ -282,3 +305,290 @@ def test_years_that_python_has_not_are_issues_of_their_row() -> None:
     bad = [(error["loc"], error["msg"]) for error in Row.model_validate_ndjson(text.encode(), on_error="collect").errors()]
     assert [place for place, _ in bad] == [(1, "day"), (1, "at"), (3, "day"), (3, "at")]
     assert all("year 0 is out of range" in message for _, message in bad)
+
+
+class SomeClass:
+    pass
+
+
+class Right(enum.Flag):
+    READ = 1
+    WRITE = 2
+
+
+class Shade(enum.IntEnum):
+    LIGHT = 1
+    DARK = 2
+
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+
+class Point(NamedTuple):
+    x: int
+    y: int = 0
+
+
+class Movie(TypedDict):
+    title: str
+    year: NotRequired[int]
+
+
+@dataclasses.dataclass
+class Box:
+    width: int
+    scale: dataclasses.InitVar[int] = 1
+    names: List[str] = dataclasses.field(default_factory=list)
+
+    def __post_init__(self, scale: int) -> None:
+        self.width *= scale
+
+
+UserId = NewType("UserId", int)
+Json = TypeAliasType("Json", "Union[int, str, None, List[Json], Dict[str, Json]]")
+Pairs = TypeAliasType("Pairs", List[Tuple[K, K]], type_params=(K,))
+
+
+def model(lib: Any, **fields: Any) -> Any:
+    """A model of either library; a field is its annotation, or that and a default."""
+    return configured(lib, {}, **fields)
+
+
+def configured(lib: Any, config: dict[str, Any], **fields: Any) -> Any:
+    body: dict[str, Any] = {"__annotations__": {}, "__module__": __name__, "__qualname__": "M", "model_config": config}
+    for name, said in fields.items():
+        body["__annotations__"][name], *default = said if isinstance(said, tuple) else (said,)
+        body.update({name: default[0]} if default else {})
+    return type(lib.BaseModel)("M", (lib.BaseModel,), body)
+
+
+def rows(*values: Any) -> list[dict[str, Any]]:
+    return [{"x": value} for value in values]
+
+
+NUMBERS = rows(-1, 0, 1, 2, 3, 3.5, 10, "4", "x", None, float("nan"))
+TEXTS = rows("", "a", " ab ", "ABC", "abc", "abcdef", 5, 1.5, True, None)
+LISTS = rows([], [1], [1, 2], [1, 2, 3], ["1", "x"], {}, "ab", None)
+
+
+def discriminated(lib: Any, **more: Any) -> Any:
+    cat = model(lib, kind=(Literal["cat"], "cat"), lives=int)
+    dog = model(lib, kind=(Literal["dog", "hound"], "dog"), barks=(bool, True))
+    return model(lib, x=(Union[cat, dog], lib.Field(discriminator="kind", **more)))
+
+
+def generic(lib: Any) -> Any:
+    class Page(lib.BaseModel, Generic[K, V]):
+        items: List[K]
+        notes: Dict[str, V] = {}
+        next: Optional["Page[K, V]"] = None
+
+    Page.model_rebuild(_types_namespace={"Page": Page})
+    return Page
+
+
+def sorted_bounds(lib: Any, mode: str) -> Any:
+    class Bounds(lib.BaseModel):
+        low: int
+        high: int = 9
+
+        if mode == "after":
+
+            @lib.model_validator(mode="after")
+            def check(self) -> Any:
+                if self.low > self.high:
+                    raise ValueError("low > high")
+                return self
+
+        else:
+
+            @lib.model_validator(mode="before")
+            @classmethod
+            def check(cls, data: Any) -> Any:
+                assert data.get("low") != "bad", "bad low"
+                return data
+
+    return Bounds
+
+
+def checked_optional(lib: Any) -> Any:
+    class Checked(lib.BaseModel):
+        x: Optional[int] = None
+        y: Optional[Annotated[str, lib.AfterValidator(str.upper)]] = None
+
+        @lib.field_validator("x")
+        @classmethod
+        def small(cls, value: Any) -> Any:
+            assert value is None or value < 5, "too large"
+            return value
+
+    return Checked
+
+
+def mixed_in(lib: Any) -> Any:
+    class Stamped:
+        by: str
+        at: int = 0
+
+    class Row(Stamped, lib.BaseModel):
+        x: int
+
+    return Row
+
+
+def subclass_of_generic(lib: Any) -> Any:
+    class Base(lib.BaseModel, Generic[K]):
+        x: K
+
+    class Derived(Base[List[V]], Generic[V]):
+        y: V
+
+    return Derived[int]
+
+
+MODELS: dict[str, tuple[Callable[[Any], Any], list[Any]]] = {
+    "gt": (lambda lib: model(lib, x=(int, lib.Field(gt=0, lt=10))), NUMBERS),
+    "ge": (lambda lib: model(lib, x=(float, lib.Field(ge=0, le=3))), NUMBERS),
+    "multiple_of": (lambda lib: model(lib, x=(int, lib.Field(multiple_of=3))), NUMBERS),
+    "annotated": (lambda lib: model(lib, x=Annotated[Optional[int], lib.Field(gt=0)]), NUMBERS),
+    "predicate": (lambda lib: model(lib, x=Annotated[int, annotated_types.Predicate(str)]), NUMBERS),
+    "decimal": (
+        lambda lib: model(lib, x=(decimal.Decimal, lib.Field(max_digits=3, decimal_places=1))),
+        rows("1.5", "1.55", "1234", 1, "x"),
+    ),
+    "length": (lambda lib: model(lib, x=(str, lib.Field(min_length=2, max_length=4))), TEXTS),
+    "pattern": (lambda lib: model(lib, x=(str, lib.Field(pattern="^a"))), TEXTS),
+    "pattern with flags": (lambda lib: model(lib, x=(str, lib.Field(pattern=re.compile("^a b? c$", re.I | re.X)))), rows("ac", "AC", "abc", "x", 5)),
+    "compiled pattern": (lambda lib: model(lib, x=(Optional[str], lib.Field(pattern=re.compile("^ab")))), TEXTS),
+    "items": (lambda lib: model(lib, x=(List[int], lib.Field(min_length=1, max_length=2))), LISTS),
+    "strict field": (lambda lib: model(lib, x=(int, lib.Field(strict=True))), NUMBERS),
+    "bounds of dates": (
+        lambda lib: model(lib, x=(dt.date, lib.Field(ge=dt.date(2020, 1, 1)))),
+        rows("2020-01-01", dt.date(2021, 1, 1), "x"),
+    ),
+    "enum of ints": (lambda lib: model(lib, x=Shade), rows(1, 2, 3, "1", Shade.DARK)),
+    "nested": (lambda lib: model(lib, x=model(lib, y=(int, lib.Field(gt=0)))), rows({"y": 1}, {"y": 0}, {}, 5, None)),
+    "list of models": (lambda lib: model(lib, x=List[model(lib, y=int)]), rows([], [{"y": "1"}, {"y": "x"}, {}], {})),
+    "typed dict": (lambda lib: model(lib, x=Movie), rows({"title": "a"}, {"title": "a", "year": "7"}, {"year": "x"}, {"title": "a", "z": 1}, [])),
+    "dataclass": (lambda lib: model(lib, x=Box), rows({"width": "2"}, {"width": 2, "scale": "3", "names": ["a"]}, {"width": "x", "scale": "y"}, {})),
+    "named tuple": (lambda lib: model(lib, x=Point), rows([1], ["1", "2"], (1, 2))),
+    "new type": (lambda lib: model(lib, x=UserId), NUMBERS[:-1]),
+    "recursive alias": (lambda lib: model(lib, x=Json), rows(1, "a", None, [1, ["b", {"c": None}]], {"k": []})),
+    "generic alias": (lambda lib: model(lib, x=Pairs[int]), rows([], [["1", 2]], [["x", 2]], 5)),
+    "generic": (
+        lambda lib: generic(lib)[int, str],
+        [{"items": ["1"]}, {"items": ["x"], "notes": {"a": 5}}, {"items": [], "next": {"items": ["y"]}}, {"items": [], "next": {"items": ["2"]}}],
+    ),
+    "generic in steps": (lambda lib: generic(lib)[int, V][bool], [{"items": [1], "notes": {"a": "on"}}, {"items": ["x"], "notes": {"a": 7}}]),
+    "subclass of a generic": (subclass_of_generic, [{"x": ["1"], "y": "2"}, {"x": 1, "y": "z"}]),
+    "mixed in": (mixed_in, [{"x": 1, "by": "a"}, {"x": 1}, {"by": "a", "at": "5", "x": "x"}]),
+    "alias": (lambda lib: model(lib, x=(int, lib.Field(alias="X"))), [{"X": "1"}, {"x": 1}, {"X": "a"}, {}]),
+    "aliases of one direction": (
+        lambda lib: model(lib, x=(int, lib.Field(validation_alias="in", serialization_alias="out"))),
+        [{"in": "1"}, {"x": 1}, {"out": 1}],
+    ),
+    "alias generator": (lambda lib: configured(lib, {"alias_generator": str.upper}, x=int, y=(int, 0)), [{"X": 1, "Y": 2}, {"x": 1}]),
+    "by name": (lambda lib: configured(lib, {"populate_by_name": True}, x=(int, lib.Field(alias="X"))), [{"X": 1}, {"x": 2}, {"x": "a"}]),
+    "by name alone": (
+        lambda lib: configured(lib, {"validate_by_name": True, "validate_by_alias": False}, x=(int, lib.Field(alias="X"))),
+        [{"X": 1}, {"x": 2}, {"x": "a"}],
+    ),
+    "dumped by alias": (lambda lib: configured(lib, {"serialize_by_alias": True}, x=(int, lib.Field(alias="X"))), [{"X": 1}]),
+    "extra ignored": (lambda lib: model(lib, x=int), [{"x": 1, "y": 2}]),
+    "extra allowed": (lambda lib: configured(lib, {"extra": "allow"}, x=int), [{"x": 1, "y": [2], "z": None}, {"y": 1}]),
+    "extra forbidden": (lambda lib: configured(lib, {"extra": "forbid"}, x=int), [{"x": 1, "y": 2}, {"z": 1}]),
+    "discriminator": (
+        discriminated,
+        rows({"kind": "cat", "lives": "9"}, {"kind": "hound"}, {"kind": "cow"}, {}, {"kind": "dog", "barks": 5}),
+    ),
+    "strict model": (lambda lib: configured(lib, {"strict": True}, x=int, y=(List[float], [])), [{"x": 1}, {"x": "1", "y": [1, "2"]}]),
+    "strip": (lambda lib: configured(lib, {"str_strip_whitespace": True, "str_min_length": 2}, x=str), TEXTS),
+    "lower": (lambda lib: configured(lib, {"str_to_lower": True, "str_max_length": 4}, x=str, y=(List[str], [])), TEXTS),
+    "numbers as text": (lambda lib: configured(lib, {"coerce_numbers_to_str": True}, x=Optional[str]), TEXTS),
+    "re": (lambda lib: configured(lib, {"regex_engine": "python-re"}, x=(str, lib.Field(pattern="^(?=a)"))), TEXTS),
+    "finite": (lambda lib: configured(lib, {"allow_inf_nan": False}, x=float), NUMBERS),
+    "enum values": (lambda lib: configured(lib, {"use_enum_values": True}, x=Color), rows("red", "green", Color.BLUE)),
+    "config of a dataclass": (
+        lambda lib: configured(lib, {"str_strip_whitespace": True, "extra": "forbid"}, x=Box),
+        rows({"width": 1, "names": [" a "]}, {"names": "x"}),
+    ),
+    "config of a typed dict": (
+        lambda lib: configured(lib, {"str_to_upper": True, "strict": True}, x=Movie),
+        rows({"title": "a"}, {"title": "a", "year": "7"}),
+    ),
+    "after validator of a model": (lambda lib: sorted_bounds(lib, "after"), [{"low": 1}, {"low": 10}, {"low": "x"}]),
+    "before validator of a model": (lambda lib: sorted_bounds(lib, "before"), [{"low": 1}, {"low": "bad"}, {"high": 2}]),
+    "validators of optional fields": (checked_optional, [{"x": 1, "y": "a"}, {"x": "x", "y": 5}, {"x": 9}, {"x": None, "y": None}]),
+    "callable": (lambda lib: model(lib, x=Callable[[], int]), rows(len, 5)),
+    "class": (lambda lib: model(lib, x=Type[int]), rows(int, bool, str, len)),
+    "path": (lambda lib: model(lib, x=pathlib.Path), rows("/a", 5)),
+    "address": (lambda lib: model(lib, x=ipaddress.IPv4Address, y=(Optional[ipaddress.IPv6Network], None)), [{"x": "1.2.3.4"}, {"x": "1.2"}, {"x": "1.2.3.4", "y": "x"}]),
+    "regular expression": (lambda lib: model(lib, x=re.Pattern), rows("a+", "(", 5)),
+    "flags": (lambda lib: model(lib, x=Right), rows(2, 3, 9, "x")),
+    "instance": (lambda lib: configured(lib, {"arbitrary_types_allowed": True}, x=SomeClass), rows(SomeClass(), object)),
+    "named types": (
+        lambda lib: model(lib, x=lib.PositiveInt, y=(lib.constr(min_length=2, pattern="^a"), "ab"), z=(lib.StrictInt, 1)),
+        [{"x": 1}, {"x": 0, "y": "b", "z": "1"}, {"x": "2", "y": "bb"}],
+    ),
+    "aware": (lambda lib: model(lib, x=lib.AwareDatetime), rows("2020-01-01T00:00:00Z", "2020-01-01T00:00:00")),
+    "past": (lambda lib: model(lib, x=lib.PastDate, y=(Optional[lib.UUID4], None)), [{"x": "2020-01-01"}, {"x": "9999-01-01", "y": NUMBER}]),
+    "instance of": (lambda lib: model(lib, x=lib.InstanceOf[SomeClass], y=(lib.SkipValidation[int], 5)), rows(SomeClass(), object)),
+    "items of a list": (lambda lib: model(lib, x=lib.conlist(int, min_length=1, max_length=2)), LISTS),
+    "final": (lambda lib: model(lib, x=int, y=(Final[int], 3)), [{"x": 1, "y": 5}]),
+}
+
+DUMPS: list[dict[str, Any]] = [
+    {}, {"by_alias": True}, {"by_alias": False}, {"exclude_unset": True}, {"exclude_defaults": True}, {"exclude_none": True},
+    {"include": {"x"}}, {"exclude": {"x"}}, {"include": {"x": {0, "y", "width"}}}, {"exclude": {"x": {-1}}}, {"exclude": {"x": {"__all__": {"y"}}}},
+]  # fmt: skip
+
+
+def contents(value: Any) -> Any:
+    """An instance as its fields and their values, whatever library it is of."""
+    if isinstance(value, (pydantic.BaseModel, Model)):
+        given = sorted(value.model_fields_set)
+        return {**{name: contents(item) for name, item in value}, "given": given}
+    if dataclasses.is_dataclass(value):
+        return {"of": type(value).__name__, **{name: contents(item) for name, item in vars(value).items()}}
+    if isinstance(value, (list, tuple)):
+        return type(value).__name__, [contents(item) for item in value]
+    if isinstance(value, dict):
+        return {key: contents(item) for key, item in value.items()}
+    return plain(value)
+
+
+def outcomes(cls: Any, data: Any, way: str) -> Any:
+    """What an instance holds and all its dumps, or the issues."""
+    try:
+        made = cls.model_validate(data) if way == "python" else cls.model_validate_json(data)
+    except (pydantic.ValidationError, ValidationError) as error:
+        return [(found["type"], found["loc"], found["msg"]) for found in error.errors()]
+    found: list[Any] = [contents(made)]
+    for options in DUMPS:
+        found.append(contents(made.model_dump(**options)))
+        try:
+            found.append(made.model_dump_json(**options))
+        except Exception as error:
+            found.append("no JSON" if "serialize" in str(error) or isinstance(error, TypeError) else repr(error))
+    return found
+
+
+@pytest.mark.filterwarnings("ignore:Annotation 'y' is marked as final")
+@pytest.mark.parametrize("kind", MODELS)
+def test_same_models(kind: str) -> None:
+    make, values = MODELS[kind]
+    theirs, ours = make(pydantic), make(ottava)
+    different = []
+    for value in values:
+        found, expected = outcomes(ours, value, "python"), outcomes(theirs, value, "python")
+        if found != expected:
+            different.append(("python", value, expected, found))
+        try:
+            text = json.dumps(value, allow_nan=False)
+        except (TypeError, ValueError):
+            continue
+        found, expected = outcomes(ours, text, "json"), outcomes(theirs, text, "json")
+        if found != expected:
+            different.append(("json", text, expected, found))
+    assert different == []

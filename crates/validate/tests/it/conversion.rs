@@ -530,6 +530,7 @@ fn choices() {
 
 #[test]
 fn smart_unions() {
+    check(Type::union([Type::int()]).nullable(), &[("null", "null"), ("\"q\"", INT)]);
     check(
         Type::union([Type::int(), Type::str()]),
         &[
@@ -669,6 +670,16 @@ fn names_and_aliases() {
             ("{\"x\":\"q\"}", &format!("x{INT}")),
         ],
     );
+    // A field that no key fills.
+    let mut closed =
+        Record::new("C").field(Field::new("x", Type::int()).alias("\0x").default(3i64));
+    for by_name in [false, true] {
+        closed.config.populate_by_name = by_name;
+        check(
+            closed.clone().into(),
+            &[("{\"x\":1}", "{\"x\":3}"), ("{\"\\u0000x\":1}", "{\"x\":3}")],
+        );
+    }
 }
 
 #[test]
