@@ -89,7 +89,8 @@ def _assign_whole(self: Any, name: str, value: Any, validators: list[decorators.
         def run(data: Any) -> Any:
             info = [_info()] if extra else []
             if mark.mode == "before":
-                return inner(function({**state[0], **(state[3] or {}), name: value}, *info))
+                given = {**state[0], **(state[3] or {}), name: value} if data is self else data
+                return inner(function(given, *info))
             if mark.mode == "wrap":
                 return function(self, lambda _: inner(self), *info)
             made = inner(data)
@@ -107,8 +108,9 @@ def _assign_whole(self: Any, name: str, value: Any, validators: list[decorators.
     try:
         run(self)
     except BaseException as error:
-        if had:
-            _native.set_state(self, {name: state[0][name]}, state[1], {}, None)
+        _native.set_state(self, state[0], state[1], {}, None)
+        if not had and hasattr(self, name):
+            object.__delattr__(self, name)
         if isinstance(error, ValidationError) or not isinstance(error, (ValueError, AssertionError)):
             raise
         code, word = ("value_error", "Value") if isinstance(error, ValueError) else ("assertion_error", "Assertion")

@@ -210,6 +210,37 @@ def test_assignments_run_the_validators_of_the_model(mode: Any) -> None:
     assert issues(caught.value) == [(("low",), "int_from_float")]
 
 
+def test_validators_of_the_model_follow_each_other_on_assignment() -> None:
+    class Chained(Model, validate_assignment=True):
+        a: int
+        b: int = 0
+
+        @model_validator(mode="before")
+        @classmethod
+        def second(cls, data: Any) -> Any:
+            return {**data, "a": data["a"] * 10}
+
+        @model_validator(mode="before")
+        @classmethod
+        def first(cls, data: Any) -> Any:
+            return {**data, "a": data["a"] + 1}
+
+        @model_validator(mode="after")
+        def last(self) -> Chained:
+            object.__setattr__(self, "b", self.a)
+            if self.a > 100:
+                raise ValueError("a > 100")
+            return self
+
+    made = Chained(a=1)
+    assert (made.a, made.b) == (20, 20)
+    made.a = 2
+    assert (made.a, made.b) == (30, 30)
+    with pytest.raises(ValidationError):
+        made.a = 20
+    assert (made.a, made.b) == (30, 30)
+
+
 def test_validators_see_the_other_fields_on_assignment() -> None:
     class Checked(Model, validate_assignment=True):
         a: int
