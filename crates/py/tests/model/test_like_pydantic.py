@@ -426,6 +426,45 @@ def checked_optional(lib: Any) -> Any:
     return Checked
 
 
+def serialized(lib: Any, whole: str = "") -> Any:
+    class Serialized(lib.BaseModel):
+        x: int
+        y: Optional[str]
+        z: Annotated[int, lib.PlainSerializer(lambda value: f"{value}!", when_used="json")] = lib.Field(1, serialization_alias="Z")
+
+        @lib.field_serializer("x", mode="wrap")
+        def boxed(self, value: int, handler: Any) -> Any:
+            return [handler(value)]
+
+        @lib.field_serializer("y", when_used="json-unless-none")
+        def doubled(self, value: str) -> str:
+            return value * 2
+
+        @lib.computed_field(alias="Twice")
+        @property
+        def twice(self) -> int:
+            return self.x * 2
+
+        @lib.computed_field(repr=False)
+        @property
+        def hidden(self) -> str:
+            return "h"
+
+        if whole == "wrap":
+
+            @lib.model_serializer(mode="wrap")
+            def around(self, handler: Any) -> Any:
+                return {**handler(self), "n": 1}
+
+        elif whole:
+
+            @lib.model_serializer
+            def instead(self) -> Any:
+                return {"only": self.x}
+
+    return model(lib, x=Serialized)
+
+
 def mixed_in(lib: Any) -> Any:
     class Stamped:
         by: str
@@ -520,6 +559,9 @@ MODELS: dict[str, tuple[Callable[[Any], Any], list[Any]]] = {
     "after validator of a model": (lambda lib: sorted_bounds(lib, "after"), [{"low": 1}, {"low": 10}, {"low": "x"}]),
     "before validator of a model": (lambda lib: sorted_bounds(lib, "before"), [{"low": 1}, {"low": "bad"}, {"high": 2}]),
     "validators of optional fields": (checked_optional, [{"x": 1, "y": "a"}, {"x": "x", "y": 5}, {"x": 9}, {"x": None, "y": None}]),
+    "serializers": (serialized, rows({"x": 1, "y": None}, {"x": 2, "y": "a", "z": 3})),
+    "serializer around a model": (lambda lib: serialized(lib, "wrap"), rows({"x": 1, "y": "a"})),
+    "serializer of a model": (lambda lib: serialized(lib, "plain"), rows({"x": 1, "y": "a"})),
     "callable": (lambda lib: model(lib, x=Callable[[], int]), rows(len, 5)),
     "class": (lambda lib: model(lib, x=Type[int]), rows(int, bool, str, len)),
     "path": (lambda lib: model(lib, x=pathlib.Path), rows("/a", 5)),
