@@ -10,7 +10,7 @@ use std::cmp::Ordering;
 use std::fmt;
 use std::str::FromStr;
 
-use super::declaration::{Declaration, Field, Record};
+use super::declaration::{Declaration, Extra, Field, Record};
 use super::fingerprint::logical;
 use super::lock::LockError;
 use super::rules::Rules;
@@ -201,6 +201,20 @@ pub enum Difference {
         /// The new time zone.
         to: String,
     },
+    /// A name that an earlier version removed is used again. No mode allows it.
+    #[error("the name {name:?} was removed in version {removed_in} and is reserved")]
+    Reserved {
+        /// Path of the removed field.
+        name: String,
+        /// The version that removed it.
+        removed_in: String,
+    },
+    /// A field is still there that was to be removed by now. No mode allows it.
+    #[error("was to be removed in version {removed_in}")]
+    Overdue {
+        /// The version that was to be without it.
+        removed_in: String,
+    },
     /// A rule was added, removed or changed.
     #[error("rule {rule} changed from {from} to {to}")]
     Rule {
@@ -217,7 +231,10 @@ impl Difference {
     /// Whether no mode allows it.
     #[must_use]
     pub fn is_forbidden(&self) -> bool {
-        matches!(self, Difference::Symbols { .. })
+        matches!(
+            self,
+            Difference::Symbols { .. } | Difference::Reserved { .. } | Difference::Overdue { .. }
+        )
     }
 
     /// A stable word for it.
@@ -235,6 +252,8 @@ impl Difference {
             Difference::Symbols { .. } => "symbols_changed",
             Difference::Unit { .. } => "unit_changed",
             Difference::TimeZone { .. } => "time_zone_changed",
+            Difference::Reserved { .. } => "name_reserved",
+            Difference::Overdue { .. } => "removal_overdue",
             Difference::Rule { .. } => "rule_changed",
         }
     }
@@ -380,6 +399,12 @@ impl Pair<'_> {
     }
 
     fn records(&mut self, path: &str, old: &Record, new: &Record, out: &mut Vec<Change>) {
+        let [closed, closes] = [old, new].map(|r| r.config.extra == Extra::Forbid);
+        if closed != closes {
+            let word = |closed| if closed { "forbid" } else { "carry" }.to_owned();
+            let what = Difference::Rule { rule: "extra", from: word(closed), to: word(closes) };
+            out.push(Change { path: path.to_owned(), what, backward: closed, forward: closes });
+        }
         let mut found = vec![false; old.fields.len()];
         for field in &new.fields {
             let path = join(path, &field.name);
@@ -391,14 +416,14 @@ impl Pair<'_> {
             let Some(at) = same else {
                 let optional = !field.default.is_required();
                 let what = Difference::Added { optional };
-                out.push(Change { path, what, backward: optional, forward: true });
+                out.push(Change { path, what, backward: optional, forward: !closed });
                 continue;
             };
             found[at] = true;
             let before = &old.fields[at];
             if before.name != field.name {
                 let what = Difference::Renamed { from: before.name.clone() };
-                let forward = !before.default.is_required();
+                let forward = !before.default.is_required() && !closed;
                 out.push(Change { path: path.clone(), what, backward: true, forward });
             } else if before.alias != field.alias {
                 let what =

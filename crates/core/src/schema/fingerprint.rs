@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use sha2::{Digest, Sha256};
 
-use super::declaration::{Config, Declaration, Docs, FieldDefault};
+use super::declaration::{Config, Declaration, Docs, Extra, FieldDefault};
 use super::lock::LockError;
 use super::rules::Rules;
 use super::types::{Kind, Type};
@@ -13,8 +13,8 @@ use super::value::Value;
 
 /// The logical form of a declaration.
 ///
-/// Kept are field names and aliases, kinds, nullability, rules, defaults, the symbols of enums in their order, units and time
-/// zones. Gone are documentation, names of records and enums, how values are converted, and everything of the host. Fields are
+/// Kept are field names and aliases, kinds, nullability, rules, defaults, the symbols of enums in their order, units, time
+/// zones, and whether undeclared fields are forbidden. Gone are documentation, names of records and enums, how values are converted, and everything of the host. Fields are
 /// sorted by name, an enum is the list of its plain values, and a reference is replaced by what it refers to unless that contains
 /// itself. Two declarations describe the same data exactly if their logical forms are equal.
 #[must_use]
@@ -187,15 +187,26 @@ impl Logical<'_> {
             Kind::Record(record) => {
                 let mut record = record.clone();
                 record.name.clear();
-                record.config = Config::default();
+                // Whether undeclared fields are taken is about data; how values are converted is not.
+                let extra = match record.config.extra {
+                    Extra::Forbid => Extra::Forbid,
+                    _ => Extra::default(),
+                };
+                record.config = Config { extra, ..Config::default() };
                 record.docs = Docs::default();
                 record.host = None;
                 for field in &mut record.fields {
                     field.ty = self.ty(&field.ty);
                     field.docs = Docs::default();
                     field.alias = field.alias.take().filter(|alias| *alias != field.name);
-                    if let FieldDefault::Host(number) = &mut field.default {
-                        *number = 0; // a number that the host may give out anew
+                    match &mut field.default {
+                        FieldDefault::Host(number) => *number = 0, // the host may give it out anew
+                        FieldDefault::Value(value) => {
+                            if let (Kind::Float(_), Value::Int(x)) = (&field.ty.kind, &*value) {
+                                *value = Value::Float(*x as f64); // what 1 is in such a field
+                            }
+                        }
+                        _ => {}
                     }
                 }
                 record.fields.sort_by(|a, b| a.name.cmp(&b.name));

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::compat::{Change, Difference, Mode, diff};
-use super::declaration::{Declaration, Record};
+use super::declaration::Declaration;
 use super::fingerprint::{Fingerprint, logical};
 use super::types::{Kind, Type};
 
@@ -209,11 +209,17 @@ impl Lock {
     }
 
     /// Compares a declaration with every locked version, oldest first.
+    ///
+    /// What no next version may have, whatever the mode, counts against the last one: a reserved name, and a field that was to be
+    /// removed by then.
     #[must_use]
     pub fn check(&self, declaration: &Declaration) -> Vec<Verdict> {
         let last = self.versions.len().saturating_sub(1);
         let judge = |(at, locked): (usize, &Locked)| {
-            let changes = diff(&locked.schema, declaration);
+            let mut changes = diff(&locked.schema, declaration);
+            if at == last {
+                changes.extend(self.forbidden(declaration, &locked.version));
+            }
             let counts = self.mode.transitive || at == last;
             let broken = changes.iter().filter(|c| !self.mode.allows(c)).cloned();
             let broken = if counts { broken.collect() } else { Vec::new() };
@@ -222,14 +228,34 @@ impl Lock {
         self.versions.iter().enumerate().map(judge).collect()
     }
 
+    /// Reserved names that a declaration uses, and fields that `version` was to be without.
+    fn forbidden(&self, declaration: &Declaration, version: &Version) -> Vec<Change> {
+        let forbid =
+            |path: String, what: Difference| Change { path, what, backward: false, forward: false };
+        let names = names(&logical(declaration));
+        let reserved = |(path, alias): &(String, Option<String>)| {
+            let known = |name: &String| self.reserved.iter().find(|r| r.field == *name);
+            let found = known(path).or_else(|| alias.as_ref().and_then(known))?;
+            let (name, removed_in) = (found.field.clone(), found.removed_in.to_string());
+            Some(forbid(path.clone(), Difference::Reserved { name, removed_in }))
+        };
+        let overdue = |due: Deprecation| {
+            let removed_in = due.removed_in.filter(|removed_in| removed_in <= version)?;
+            let removed_in = removed_in.to_string();
+            Some(forbid(due.field, Difference::Overdue { removed_in }))
+        };
+        let due = deprecations(declaration).unwrap_or_default();
+        names.iter().filter_map(reserved).chain(due.into_iter().filter_map(overdue)).collect()
+    }
+
     /// Locks a declaration as the next version. `layout` is recorded beside it.
     ///
     /// # Errors
     ///
     /// [`LockError::Order`] where the version is not after the last, [`LockError::Incompatible`] where the mode does not allow the
     /// changes, [`LockError::Reserved`] where a removed name is used again, [`LockError::Overdue`] where a field is still
-    /// there that was to be removed by this version, [`LockError::Version`] where a deprecation names no version. The lock is then as
-    /// it was.
+    /// there that was to be removed by this version, [`LockError::Version`] where a deprecation names no version, [`LockError::Deep`]
+    /// where types are nested so deeply that the file could not be read again. The lock is then as it was.
     pub fn add(
         &mut self,
         version: &str,
@@ -242,16 +268,12 @@ impl Lock {
         {
             return Err(LockError::Order { version, last: last.version.clone() });
         }
-        if let Some(bad) = self.check(declaration).into_iter().find(|v| !v.broken.is_empty()) {
-            return Err(LockError::Incompatible {
-                version: bad.version,
-                mode: self.mode,
-                changes: bad.broken,
-            });
-        }
         let schema = logical(declaration);
-        let present = paths(&schema);
-        if let Some(name) = self.reserved.iter().find(|r| present.contains(&r.field)) {
+        let present = names(&schema);
+        let uses = |name: &String| {
+            present.iter().any(|(path, alias)| path == name || alias.as_ref() == Some(name))
+        };
+        if let Some(name) = self.reserved.iter().find(|r| uses(&r.field)) {
             let (field, removed_in) = (name.field.clone(), name.removed_in.clone());
             return Err(LockError::Reserved { field, removed_in });
         }
@@ -261,19 +283,37 @@ impl Lock {
         if let Some(due) = deprecated.iter().find(due) {
             return Err(LockError::Overdue { field: due.field.clone(), version });
         }
+        if let Some(bad) = self.check(declaration).into_iter().find(|v| !v.broken.is_empty()) {
+            return Err(LockError::Incompatible {
+                version: bad.version,
+                mode: self.mode,
+                changes: bad.broken,
+            });
+        }
+        let mut reserved = self.reserved.clone();
         if let Some(last) = self.latest() {
             let gone = |change: &Change| match &change.what {
                 Difference::Removed { .. } => Some(change.path.clone()),
                 _ => None,
             };
             let removed: Vec<_> = diff(&last.schema, declaration).iter().filter_map(gone).collect();
-            self.reserved.extend(
-                removed.into_iter().map(|field| Reserved { field, removed_in: version.clone() }),
-            );
-            self.reserved.sort_by(|a, b| a.field.cmp(&b.field));
+            // A field that had an alias leaves both of its names.
+            let aliases = names(&last.schema).into_iter().filter_map(|(path, alias)| {
+                alias.filter(|alias| removed.contains(&path) && !uses(alias))
+            });
+            let left: Vec<String> = removed.iter().cloned().chain(aliases).collect();
+            let reserve = |field| Reserved { field, removed_in: version.clone() };
+            reserved.extend(left.into_iter().map(reserve));
+            reserved.sort_by(|a, b| a.field.cmp(&b.field));
         }
         let fingerprint = Fingerprint::of(declaration);
-        self.versions.push(Locked { version, fingerprint, deprecated, layout, schema });
+        let mut next = Self { reserved, ..self.clone() };
+        next.versions.push(Locked { version, fingerprint, deprecated, layout, schema });
+        // Only what can be read again is locked: the reader of JSON goes no deeper than 128 levels.
+        if let Err(LockError::Json { .. }) = Self::parse(&next.to_json()) {
+            return Err(LockError::Deep);
+        }
+        *self = next;
         self.latest().ok_or(LockError::Empty)
     }
 
@@ -332,54 +372,79 @@ impl Lock {
 /// [`LockError::Version`] where `deprecated_since` or `removed_in` is not a version.
 pub fn deprecations(declaration: &Declaration) -> Result<Vec<Deprecation>, LockError> {
     let mut out = Vec::new();
-    if let Some(record) = declaration.record() {
-        collect_deprecations("", record, &mut out)?;
-    }
+    collect_deprecations(declaration, "", &declaration.root, &mut Vec::new(), &mut out)?;
     out.sort_by(|a, b| a.field.cmp(&b.field));
     Ok(out)
 }
 
-fn collect_deprecations(
-    prefix: &str,
-    record: &Record,
+fn collect_deprecations<'d>(
+    declaration: &'d Declaration,
+    path: &str,
+    ty: &'d Type,
+    open: &mut Vec<&'d str>,
     out: &mut Vec<Deprecation>,
 ) -> Result<(), LockError> {
-    for field in &record.fields {
-        let path = format!("{prefix}{}", field.name);
-        let version = |text: &Option<String>| text.as_deref().map(str::parse).transpose();
-        let since = version(&field.docs.deprecated_since)?;
-        let removed_in = version(&field.docs.removed_in)?;
-        if since.is_some() || removed_in.is_some() {
-            out.push(Deprecation { field: path.clone(), since, removed_in });
+    match &ty.kind {
+        Kind::Record(record) => {
+            for field in &record.fields {
+                let path = join(path, &field.name);
+                let version = |text: &Option<String>| text.as_deref().map(str::parse).transpose();
+                let since = version(&field.docs.deprecated_since)?;
+                let removed_in = version(&field.docs.removed_in)?;
+                if since.is_some() || removed_in.is_some() {
+                    out.push(Deprecation { field: path.clone(), since, removed_in });
+                }
+                collect_deprecations(declaration, &path, &field.ty, open, out)?;
+            }
+            Ok(())
         }
-        if let Kind::Record(record) = &field.ty.kind {
-            collect_deprecations(&format!("{path}."), record, out)?;
+        Kind::Ref(name) if !open.contains(&name.as_str()) => {
+            let Some(definition) = declaration.definition(name) else { return Ok(()) };
+            open.push(name);
+            collect_deprecations(declaration, path, definition, open, out)?;
+            open.pop();
+            Ok(())
         }
+        other => match below(other) {
+            Some((step, ty)) => {
+                collect_deprecations(declaration, &format!("{path}{step}"), ty, open, out)
+            }
+            None => Ok(()),
+        },
     }
-    Ok(())
 }
 
-/// The paths of all fields of a logical form that has no list in between.
-fn paths(form: &Declaration) -> Vec<String> {
-    fn walk(prefix: &str, ty: &Type, out: &mut Vec<String>) {
+fn join(path: &str, name: &str) -> String {
+    if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") }
+}
+
+/// The type of the items of a list or the values of a map, and how a path goes there.
+fn below(kind: &Kind) -> Option<(&'static str, &Type)> {
+    match kind {
+        Kind::List(item) | Kind::FixedList(item, _) | Kind::Set(item) | Kind::FrozenSet(item) => {
+            Some(("[]", item))
+        }
+        Kind::Dict(_, value) => Some(("{}", value)),
+        _ => None,
+    }
+}
+
+/// The paths of all fields of a logical form, and the paths under which their aliases are found.
+fn names(form: &Declaration) -> Vec<(String, Option<String>)> {
+    fn walk(path: &str, ty: &Type, out: &mut Vec<(String, Option<String>)>) {
         match &ty.kind {
             Kind::Record(record) => {
                 for field in &record.fields {
-                    let path = if prefix.is_empty() {
-                        field.name.clone()
-                    } else {
-                        format!("{prefix}.{}", field.name)
-                    };
-                    walk(&path, &field.ty, out);
-                    out.push(path);
+                    let name = join(path, &field.name);
+                    walk(&name, &field.ty, out);
+                    out.push((name, field.alias.as_ref().map(|alias| join(path, alias))));
                 }
             }
-            Kind::List(item)
-            | Kind::FixedList(item, _)
-            | Kind::Set(item)
-            | Kind::FrozenSet(item) => walk(&format!("{prefix}[]"), item, out),
-            Kind::Dict(_, value) => walk(&format!("{prefix}{{}}"), value, out),
-            _ => {}
+            other => {
+                if let Some((step, ty)) = below(other) {
+                    walk(&format!("{path}{step}"), ty, out);
+                }
+            }
         }
     }
     let mut out = Vec::new();
@@ -455,6 +520,15 @@ pub enum LockError {
     /// The lock has no version.
     #[error("the lock holds no version")]
     Empty,
+    /// The lock has no such version.
+    #[error("the lock holds no version {version}")]
+    Unknown {
+        /// The version.
+        version: String,
+    },
+    /// Types within types, so many that the file could not be read again.
+    #[error("the types are nested too deeply to be read from a lock file")]
+    Deep,
     /// Not a version.
     #[error("{text:?} is not a version: numbers joined by dots")]
     Version {

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use ottava_core::schema::{
-    Declaration, Deprecation, Field, FieldDefault, Fingerprint, Kind, Lock, LockError, Record,
-    TimeUnit, Type, Value, Version, deprecations,
+    Declaration, Deprecation, Extra, Field, FieldDefault, Fingerprint, Kind, Lock, LockError,
+    Record, TimeUnit, Type, Value, Version, deprecations, diff,
 };
 
 fn node() -> Record {
@@ -199,4 +199,93 @@ fn fingerprints_are_read_and_refused() {
     }
     let signs = format!("sha256:{}", "+f".repeat(32));
     assert!(signs.parse::<Fingerprint>().is_err());
+}
+
+#[test]
+fn a_check_says_what_a_lock_would_refuse() {
+    let field = |name: &str| Field::new(name, Type::int().nullable()).default_null();
+    let of = |fields: Vec<Field>| {
+        let record = Record::new("N").field(Field::new("id", Type::int()));
+        Declaration::from(fields.into_iter().fold(record, Record::field))
+    };
+    let broken = |lock: &Lock, declaration: &Declaration| {
+        let mut verdicts = lock.check(declaration);
+        let last = verdicts.pop().unwrap();
+        last.broken.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    let mut lock = Lock::new("N", "backward".parse().unwrap());
+    lock.add("1.0", &of(vec![field("a")]), BTreeMap::new()).unwrap();
+    // A new name, and the old one as its alias; without it, both are gone.
+    lock.add("1.1", &of(vec![field("b").alias("a")]), BTreeMap::new()).unwrap();
+    lock.add("1.2", &of(vec![]), BTreeMap::new()).unwrap();
+    let reserved: Vec<_> = lock.reserved().iter().map(|r| r.field.as_str()).collect();
+    assert_eq!(reserved, ["a", "b"]);
+    for fields in [vec![field("a")], vec![field("b")], vec![field("c").alias("a")]] {
+        let declaration = of(fields);
+        assert_eq!(broken(&lock, &declaration).len(), 1);
+        assert!(broken(&lock, &declaration)[0].contains("is reserved"));
+        let refused = lock.add("1.3", &declaration, BTreeMap::new()).unwrap_err();
+        assert!(matches!(refused, LockError::Reserved { .. }), "{refused}");
+    }
+    let mut late = field("c");
+    late.docs.removed_in = Some("1.2".to_owned());
+    assert_eq!(broken(&lock, &of(vec![late])), ["c: was to be removed in version 1.2"]);
+    assert!(broken(&lock, &of(vec![field("c")])).is_empty());
+}
+
+#[test]
+fn deprecations_are_found_inside() {
+    let mut old = Field::new("x", Type::int().nullable()).default_null();
+    old.docs.deprecated_since = Some("1.0".to_owned());
+    old.docs.removed_in = Some("2.0".to_owned());
+    let part = Record::new("Part").field(old);
+    let record = Record::new("N")
+        .field(Field::new("id", Type::int()))
+        .field(Field::new("sub", Type::reference("Part").nullable()).default_null())
+        .field(Field::new("subs", Type::list(Type::reference("Part"))))
+        .field(Field::new("map", Type::dict(Type::str(), Type::reference("Part"))))
+        .field(Field::new("next", Type::reference("N").nullable()).default_null());
+    let declaration = Declaration::new("N", Type::reference("N"))
+        .define("N", record.into())
+        .define("Part", part.into());
+    let paths: Vec<_> = deprecations(&declaration).unwrap().into_iter().map(|d| d.field).collect();
+    assert_eq!(paths, ["map{}.x", "sub.x", "subs[].x"]);
+    let mut lock = Lock::new("N", "backward".parse().unwrap());
+    lock.add("1.0", &declaration, BTreeMap::new()).unwrap();
+    let late = lock.add("2.0", &declaration, BTreeMap::new()).unwrap_err();
+    assert!(matches!(late, LockError::Overdue { .. }), "{late}");
+}
+
+#[test]
+fn what_cannot_be_read_again_is_not_locked() {
+    let nested = |depth: usize| {
+        let ty = (0..depth).fold(Type::int(), |ty, _| Type::list(ty));
+        Declaration::from(Record::new("N").field(Field::new("v", ty)))
+    };
+    let mut lock = Lock::new("N", "backward".parse().unwrap());
+    assert_eq!(lock.add("1.0", &nested(80), BTreeMap::new()).unwrap_err(), LockError::Deep);
+    assert_eq!(lock.versions().len(), 0);
+    lock.add("1.0", &nested(20), BTreeMap::new()).unwrap();
+    assert_eq!(Lock::parse(&lock.to_json()).unwrap(), lock);
+}
+
+#[test]
+fn forbidding_undeclared_fields_is_about_data() {
+    let open = with(|_| {});
+    let closed = with(|r| r.config.extra = Extra::Forbid);
+    assert_ne!(Fingerprint::of(&open), Fingerprint::of(&closed));
+    let more = with(|r| {
+        r.config.extra = Extra::Forbid;
+        r.fields.push(Field::new("more", Type::int().nullable()).default_null());
+    });
+    let one = |old: &Declaration, new: &Declaration| {
+        let changes = diff(old, new);
+        assert_eq!(changes.len(), 1, "{changes:?}");
+        (changes[0].backward, changes[0].forward)
+    };
+    assert_eq!(one(&open, &closed), (false, true));
+    assert_eq!(one(&closed, &open), (true, false));
+    assert_eq!(one(&closed, &more), (true, false), "an old reader refuses the new field");
+    let float = |default: Value| with(|r| r.fields[3].default = FieldDefault::Value(default));
+    assert_eq!(Fingerprint::of(&float(1.into())), Fingerprint::of(&float(1.0.into())));
 }
