@@ -280,7 +280,8 @@ fn choice<'v>(values: impl Iterator<Item = &'v Value>) -> Mapped {
 }
 
 /// Whether the definition called `name` can be reached from itself.
-pub(crate) fn contains_itself(declaration: &Declaration, name: &str) -> bool {
+#[must_use]
+pub fn contains_itself(declaration: &Declaration, name: &str) -> bool {
     let mut seen: Vec<&str> = Vec::new();
     let mut next: Vec<&Type> = declaration.definition(name).into_iter().collect();
     while let Some(ty) = next.pop() {

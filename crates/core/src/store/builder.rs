@@ -338,7 +338,10 @@ impl Builder {
             },
             (Self::Float(b), Value::Float(x)) => b.append_value(*x),
             (Self::Float(b), Value::Int(x)) => b.append_value(*x as f64),
-            (Self::Float32(b), Value::Float(x)) => b.append_value(*x as f32),
+            (Self::Float32(b), Value::Float(x)) => match narrow(*x) {
+                Some(x) => b.append_value(x),
+                None => return false,
+            },
             (Self::Float32(b), Value::Int(x)) => b.append_value(*x as f32),
             (Self::Text(b), Value::Str(x)) => b.append_value(x),
             (Self::Decimal(b), Value::Decimal(x) | Value::Str(x)) => return b.append(x),
@@ -452,6 +455,14 @@ impl Builder {
             }
         })
     }
+}
+
+/// A float of 32 bits, rounded to the nearest; `None` for a finite one beyond its range.
+#[inline]
+#[must_use]
+pub fn narrow(x: f64) -> Option<f32> {
+    let narrow = x as f32;
+    (narrow.is_finite() || !x.is_finite()).then_some(narrow)
 }
 
 fn offsets(lengths: Vec<usize>) -> Result<OffsetBuffer<i32>, ArrowError> {

@@ -60,6 +60,14 @@ impl Checker<'_> {
         self.part(&Part { path, array, present: None, row: &|row| row, nested: false }, ty)
     }
 
+    /// Refuses a null, whatever the declared type says: ids are never null.
+    pub(super) fn never_null(&self, path: &str, array: &ArrayRef) -> Result<(), StoreError> {
+        match first_null(array, None) {
+            Some(row) => Err(StoreError::Null { row, column: path.to_owned() }),
+            None => Ok(()),
+        }
+    }
+
     fn part(&self, part: &Part<'_>, ty: &Type) -> Result<(), StoreError> {
         if !self.nullable(ty)
             && let Some(row) = first_null(part.array, part.present)

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use arrow_array::{ArrayRef, RecordBatch};
+use arrow_schema::DataType;
 
 use super::check::{Checker, arrow_error};
 use super::chunk::{Chunk, locate};
@@ -13,8 +14,10 @@ use super::error::StoreError;
 use super::ids::Ids;
 use super::index::{Clash, OnDuplicate};
 use super::plan::Source;
+use super::show::cut;
 use super::table::{Column, Plan, Retiring, TokenStore};
 use super::text::{self, Change};
+use super::wider::wider;
 use super::workers::Workers;
 
 /// Ids that are hashed in one piece.
@@ -62,6 +65,7 @@ impl TokenStore {
         before: impl FnOnce(&Delta<'_>) -> Result<(), E>,
     ) -> Result<Report, E> {
         let mut staged = self.stage(plan, batches, workers)?;
+        let layouts = self.layouts_with(plan, &staged)?;
         let base = self.next_slot;
         let rows = staged.tags.len();
         let clashes = {
@@ -75,13 +79,32 @@ impl TokenStore {
         let tags = std::mem::take(&mut staged.tags);
         let outcome = self.settle(plan, staged, clashes, rows, on_duplicate, before);
         match outcome {
-            Ok(report) => Ok(report),
+            Ok(report) => {
+                self.layouts = layouts;
+                Ok(report)
+            }
             Err((err, clashes)) => {
                 let tag = |slot: u32| tags[(slot - base) as usize];
                 self.index.undo(base..base + rows as u32, &clashes, on_duplicate, tag);
                 Err(err)
             }
         }
+    }
+
+    /// The layouts of all columns when the batch is in. One that differs from those before widens its column or is refused.
+    fn layouts_with(&self, plan: &Plan, staged: &Staged) -> Result<Vec<DataType>, StoreError> {
+        let mut layouts = self.layouts.clone();
+        layouts.resize(plan.columns.len(), DataType::Null);
+        for chunk in &staged.chunks {
+            for ((at, layout), column) in layouts.iter_mut().enumerate().zip(&plan.columns) {
+                let Some(array) = chunk.raw(at) else { continue };
+                if array.data_type() != layout {
+                    let wider = wider(&column.name, layout, array.data_type());
+                    *layout = wider.map_err(|mismatch| StoreError::Schema(vec![mismatch]))?;
+                }
+            }
+        }
+        Ok(layouts)
     }
 
     /// Everything behind the index. On an error nothing is changed but the index.
@@ -139,7 +162,7 @@ impl TokenStore {
     #[cold]
     fn duplicate(&self, new: &[Arc<Chunk>], clash: Clash, base: u32) -> StoreError {
         let value =
-            locate(new, clash.slot).map_or_else(String::new, |(c, row)| c.id(row).to_string());
+            locate(new, clash.slot).map_or_else(String::new, |(c, row)| cut(c.id(row).to_string()));
         StoreError::Duplicate {
             row: (clash.slot - base) as usize,
             column: self.id.clone(),
@@ -260,6 +283,9 @@ impl TokenStore {
                 let given = batch.column(*at);
                 let stripped = text::changed(declaration, &field.ty, given, Change::Strip);
                 let array = stripped.as_ref().unwrap_or(given);
+                if column == plan.id {
+                    checker.never_null(name, array)?;
+                }
                 checker.column(name, &field.ty, array)?;
                 let cased = text::changed(declaration, &field.ty, array, Change::Case);
                 let array = cased.as_ref().unwrap_or(array);
@@ -273,7 +299,7 @@ impl TokenStore {
             (Some(Source::Child(at, _)), None) => {
                 let array = batch.column(*at);
                 if column == plan.id {
-                    checker.column(name, &crate::schema::Type::str(), array)?;
+                    checker.never_null(name, array)?;
                 }
                 Ok(Some(Converted { array: array.clone(), copied: None }))
             }

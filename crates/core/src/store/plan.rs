@@ -6,7 +6,7 @@ use arrow_schema::{DataType, Field as ArrowField, FieldRef, TimeUnit as ArrowUni
 
 use crate::arrow::{MappingError, contains_itself, to_arrow};
 use crate::schema::{
-    Declaration, Field, FloatWidth, IntWidth, Kind, Record, TimeUnit, Type, Value,
+    Declaration, Extra, Field, FloatWidth, IntWidth, Kind, Record, TimeUnit, Type, Value,
 };
 
 use super::error::Mismatch;
@@ -72,7 +72,8 @@ pub(super) fn is_text(ty: &DataType) -> bool {
     matches!(plain(ty), DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View)
 }
 
-fn is_binary(ty: &DataType) -> bool {
+/// Whether a type is one of the layouts of bytes.
+pub(super) fn is_binary(ty: &DataType) -> bool {
     matches!(
         plain(ty),
         DataType::Binary
@@ -262,13 +263,8 @@ impl<'a> Fit<'a> {
         }
         match data_type(self.declaration, ty) {
             Ok(target @ DataType::Utf8) => Step::Cast(target),
-            Ok(target @ (DataType::Decimal128(p, s) | DataType::Decimal256(p, s)))
-                if target != *found
-                    && s >= scale
-                    && i16::from(p) - i16::from(s) >= i16::from(precision) - i16::from(scale) =>
-            {
-                Step::Cast(target)
-            }
+            // A value with more digits before the point than the column has is found when it is cast.
+            Ok(target) if target != *found => Step::Cast(target),
             _ => Step::Keep,
         }
     }
@@ -347,6 +343,13 @@ impl<'a> Fit<'a> {
         }
         // Undeclared ones are carried, behind the declared.
         for at in (0..found.len()).filter(|at| !used[*at]) {
+            if record.config.extra == Extra::Forbid {
+                self.mismatches.push(Mismatch {
+                    path: format!("{path}.{}", found[at].name()),
+                    expected: "no such field".to_owned(),
+                    found: words::arrow(found[at].data_type()),
+                });
+            }
             sources.push((Arc::clone(&found[at]), Source::Child(at, Step::Keep)));
         }
         let in_place = |(at, (field, source)): (usize, &(FieldRef, Source))| {

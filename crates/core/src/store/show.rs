@@ -19,12 +19,17 @@ pub(super) fn show(array: &ArrayRef, row: usize) -> String {
         return "a value".to_owned();
     };
     let text = formatter.value(row).try_to_string().unwrap_or_else(|_| "a value".to_owned());
-    let text = match text.char_indices().nth(LONGEST) {
-        Some((end, _)) => format!("{}...", &text[..end]),
-        None => text,
-    };
+    let text = cut(text);
     match plain(array.data_type()) {
         DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => format!("{text:?}"),
         _ => text,
+    }
+}
+
+/// A text that is cut where it is long.
+pub(super) fn cut(text: String) -> String {
+    match text.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("{}...", &text[..end]),
+        None => text,
     }
 }

@@ -6,10 +6,7 @@ use std::sync::Arc;
 use arrow_array::{
     Array, ArrayRef, RecordBatch, RecordBatchOptions, new_empty_array, new_null_array,
 };
-use arrow_cast::cast;
-use arrow_schema::{
-    ArrowError, DataType, Field as ArrowField, FieldRef, Fields, Schema, SchemaRef,
-};
+use arrow_schema::{ArrowError, DataType, Field as ArrowField, FieldRef, Schema, SchemaRef};
 use arrow_select::concat::concat;
 use arrow_select::interleave::interleave;
 
@@ -18,9 +15,9 @@ use crate::schema::Declaration;
 use super::check::{arrow_error, takes_null};
 use super::chunk::{Chunk, locate};
 use super::error::StoreError;
-use super::plan::is_text;
 use super::sunk::sunk;
 use super::table::Column;
+use super::wider::widened;
 
 /// The records of a store at one moment.
 #[derive(Clone)]
@@ -28,6 +25,7 @@ pub struct Snapshot {
     id: String,
     declaration: Option<Arc<Declaration>>,
     columns: Vec<Column>,
+    layouts: Vec<DataType>,
     chunks: Vec<Arc<Chunk>>,
 }
 
@@ -45,9 +43,10 @@ impl Snapshot {
         id: String,
         declaration: Option<Arc<Declaration>>,
         columns: Vec<Column>,
+        layouts: Vec<DataType>,
         chunks: Vec<Arc<Chunk>>,
     ) -> Self {
-        Self { id, declaration, columns, chunks }
+        Self { id, declaration, columns, layouts, chunks }
     }
 
     /// The number of records.
@@ -76,13 +75,13 @@ impl Snapshot {
 
     /// The Arrow schema of [`Snapshot::batches`].
     ///
-    /// A column has the layout that all of its chunks have. If they differ, text is `Utf8View`, and other columns have the layout of
-    /// the first chunk.
+    /// A column has the layout that all batches had. If they differ, it has one that holds every value as it is: text is `Utf8View`,
+    /// bytes are `LargeBinary`, lists `LargeList`, and a record has the fields of all.
     #[must_use]
     pub fn schema(&self) -> SchemaRef {
         let field = |(at, column): (usize, &Column)| {
-            let types = self.chunks.iter().filter_map(|chunk| Some(chunk.raw(at)?.data_type()));
-            let ty = common(types).unwrap_or_else(|| column.arrow.data_type().clone());
+            let layout = self.layouts.get(at).filter(|ty| !ty.is_null());
+            let ty = layout.unwrap_or(column.arrow.data_type()).clone();
             let nullable = match &column.field {
                 _ if column.name == self.id => false,
                 Some(field) => takes_null(&field.ty) || column.arrow.is_nullable(),
@@ -114,7 +113,7 @@ impl Snapshot {
             let failed = |err: ArrowError| arrow_error(field.name(), &err);
             let array = match chunk.column(at).map_err(failed)? {
                 Some(array) if array.data_type() == field.data_type() => array,
-                Some(array) => cast(&sunk(&array), field.data_type()).map_err(failed)?,
+                Some(array) => widened(&sunk(&array), field.data_type()).map_err(failed)?,
                 None => new_null_array(field.data_type(), rows),
             };
             columns.push(array);
@@ -141,7 +140,7 @@ impl Snapshot {
             for chunk in &self.chunks {
                 arrays.push(match chunk.raw(at) {
                     Some(array) if array.data_type() == field.data_type() => array.clone(),
-                    Some(array) => cast(&sunk(array), field.data_type()).map_err(failed)?,
+                    Some(array) => widened(&sunk(array), field.data_type()).map_err(failed)?,
                     None => new_null_array(field.data_type(), chunk.all_rows()),
                 });
             }
@@ -187,8 +186,8 @@ impl Snapshot {
         let (schema, batches) = self.batches()?;
         let at = schema.index_of(name).map_err(failed)?;
         let target = canonical(schema.field(at).data_type());
-        let cast = |batch: &RecordBatch| cast(&sunk(batch.column(at)), &target).map_err(failed);
-        let arrays: Vec<ArrayRef> = batches.iter().map(cast).collect::<Result<_, _>>()?;
+        let like = |batch: &RecordBatch| widened(&sunk(batch.column(at)), &target).map_err(failed);
+        let arrays: Vec<ArrayRef> = batches.iter().map(like).collect::<Result<_, _>>()?;
         let arrays: Vec<&dyn Array> = arrays.iter().map(AsRef::as_ref).collect();
         if arrays.is_empty() {
             Ok(new_empty_array(&target))
@@ -198,27 +197,16 @@ impl Snapshot {
     }
 }
 
-/// The layout for chunks of these types; `None` if there are none.
-fn common<'a>(types: impl Iterator<Item = &'a DataType>) -> Option<DataType> {
-    let mut types = types.filter(|ty| !ty.is_null());
-    let first = types.next()?;
-    let mut same = true;
-    for ty in types {
-        same &= ty == first;
-    }
-    if same {
-        return Some(first.clone());
-    }
-    Some(if is_text(first) { DataType::Utf8View } else { first.clone() })
-}
-
 /// The one layout that stands for all layouts of a logical type.
 pub(super) fn canonical(ty: &DataType) -> DataType {
     let item =
         |field: &FieldRef| Arc::new(ArrowField::new("item", canonical(field.data_type()), true));
     match ty {
         DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => DataType::LargeUtf8,
-        DataType::Binary | DataType::LargeBinary | DataType::BinaryView => DataType::LargeBinary,
+        DataType::Binary
+        | DataType::LargeBinary
+        | DataType::BinaryView
+        | DataType::FixedSizeBinary(_) => DataType::LargeBinary,
         DataType::Dictionary(_, values) => canonical(values),
         DataType::RunEndEncoded(_, values) => canonical(values.data_type()),
         DataType::List(field)
@@ -228,7 +216,9 @@ pub(super) fn canonical(ty: &DataType) -> DataType {
         | DataType::FixedSizeList(field, _) => DataType::LargeList(item(field)),
         DataType::Struct(fields) => {
             let field = |f: &FieldRef| ArrowField::new(f.name(), canonical(f.data_type()), true);
-            DataType::Struct(fields.iter().map(field).collect::<Fields>())
+            let mut fields: Vec<ArrowField> = fields.iter().map(field).collect();
+            fields.sort_by(|a, b| a.name().cmp(b.name()));
+            DataType::Struct(fields.into())
         }
         DataType::Map(entries, sorted) => match entries.data_type() {
             DataType::Struct(fields) if fields.len() == 2 => {

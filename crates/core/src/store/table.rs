@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use arrow_array::RecordBatch;
-use arrow_schema::{Field as ArrowField, FieldRef, Schema, SchemaRef};
+use arrow_schema::{DataType, Field as ArrowField, FieldRef, Schema, SchemaRef};
 
 use crate::arrow::from_arrow;
 use crate::schema::{Declaration, Extra, Field, FieldDefault, Record, Value};
@@ -16,9 +16,11 @@ use super::error::{Mismatch, StoreError};
 use super::ids::{Hashing, Id, Ids};
 use super::index::{IdIndex, OnDuplicate};
 use super::ingest::Report;
+use super::paths::brings;
 use super::plan::{Fit, Source, Step, arrow_field, is_text, plain, position, resolve, texts};
 use super::snapshot::{Snapshot, canonical};
 use super::symbols::Symbols;
+use super::wider::{unnamable, wider};
 use super::words;
 use super::workers::Workers;
 
@@ -33,6 +35,8 @@ pub struct TokenStore {
     promise: Promise,
     coordinates: Vec<Coordinates>,
     pub(super) columns: Vec<Column>,
+    /// One layout for each column that holds what is in all of its chunks.
+    pub(super) layouts: Vec<DataType>,
     pub(super) chunks: Vec<Arc<Chunk>>,
     pub(super) index: IdIndex,
     pub(super) hashing: Hashing,
@@ -172,7 +176,8 @@ impl TokenStore {
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
         let declaration = self.declaration.clone();
-        Snapshot::new(self.id.clone(), declaration, self.columns.clone(), self.chunks.clone())
+        let (columns, layouts) = (self.columns.clone(), self.layouts.clone());
+        Snapshot::new(self.id.clone(), declaration, columns, layouts, self.chunks.clone())
     }
 
     /// Whether there is a record with this id.
@@ -293,18 +298,21 @@ impl TokenStore {
         if let Some(twice) = twice(schema) {
             return Err(mismatch(twice, "one column of this name", "several"));
         }
+        if let Some(path) = unnamable(schema.fields()) {
+            return Err(mismatch(&path, "a name without NUL", "one with NUL"));
+        }
+        let declaration = match &self.declaration {
+            Some(declaration) => Arc::clone(declaration),
+            None => Arc::new(declare(schema, &self.id)?),
+        };
         for (name, version) in &self.promise.removed {
-            if schema.field_with_name(name).is_ok() {
+            if brings(&declaration, schema.fields(), name) {
                 return Err(StoreError::Removed {
                     column: name.clone(),
                     removed_in: version.clone(),
                 });
             }
         }
-        let declaration = match &self.declaration {
-            Some(declaration) => Arc::clone(declaration),
-            None => Arc::new(declare(schema, &self.id)?),
-        };
         let mut columns = match &self.declaration {
             Some(_) => self.columns.clone(),
             None => declared_columns(&declaration)?,
@@ -351,11 +359,13 @@ impl TokenStore {
                 } else if !found.data_type().is_null()
                     && canonical(found.data_type()) != canonical(column.arrow.data_type())
                 {
-                    mismatches.push(Mismatch {
-                        path: column.name.clone(),
-                        expected: words::arrow(column.arrow.data_type()),
-                        found: words::arrow(found.data_type()),
-                    });
+                    match wider(&column.name, column.arrow.data_type(), found.data_type()) {
+                        Ok(ty) => {
+                            column.arrow =
+                                Arc::new(column.arrow.as_ref().clone().with_data_type(ty));
+                        }
+                        Err(mismatch) => mismatches.push(mismatch),
+                    }
                 }
             }
             sources.push(at.map(|at| Source::Child(at, Step::Keep)));
@@ -383,7 +393,7 @@ impl TokenStore {
             .iter()
             .map(|coordinates| Ok((coordinates.clone(), coordinates.find(&columns)?)));
         let coordinates = watched.collect::<Result<_, StoreError>>()?;
-        let brought = |r: &&Retiring| schema.field_with_name(&r.column).is_ok();
+        let brought = |r: &&Retiring| brings(&declaration, schema.fields(), &r.column);
         let retiring = self.promise.retiring.iter().filter(brought).cloned().collect();
         let schema = Arc::clone(schema);
         Ok(Arc::new(Plan { schema, columns, sources, id, declaration, retiring, coordinates }))
@@ -400,12 +410,12 @@ impl TokenStore {
         let Some(Source::Child(at, step)) = &mut sources[id] else { return Err(none()) };
         let found = schema.field(*at).data_type();
         if matches!(step, Step::Keep) && is_text(found) && plain(found) != found {
-            *step = Step::Cast(arrow_schema::DataType::Utf8View);
+            *step = Step::Cast(DataType::Utf8View);
         }
         let stored = match step {
             Step::Cast(target) => &*target,
             Step::Keep => found,
-            _ => return Err(mismatch(&self.id, "integers or text", &words::arrow(found))),
+            _ => return Err(mismatch(&self.id, "integers or text", "a column of symbols")),
         };
         if !Ids::accepts(stored) {
             return Err(mismatch(&self.id, "integers or text", &words::arrow(found)));

@@ -6,12 +6,13 @@ use arrow_array::builder::{ListBuilder, StringBuilder};
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Int32Type, UInt32Type};
 use arrow_array::{
-    ArrayRef, DictionaryArray, Float32Array, Int32Array, LargeStringArray, ListArray, StringArray,
-    StringViewArray, TimestampMicrosecondArray, TimestampMillisecondArray,
-    TimestampNanosecondArray,
+    Array, ArrayRef, BinaryArray, Decimal128Array, DictionaryArray, FixedSizeBinaryArray,
+    Float32Array, Int32Array, LargeStringArray, ListArray, StringArray, StringViewArray,
+    StructArray, TimestampMicrosecondArray, TimestampMillisecondArray, TimestampNanosecondArray,
 };
+use arrow_cast::display::array_value_to_string;
 use arrow_schema::{DataType, Field as ArrowField};
-use ottava_core::schema::{Field, FloatWidth, IntWidth, Kind, Record, TimeUnit, Type};
+use ottava_core::schema::{Extra, Field, FloatWidth, IntWidth, Kind, Record, TimeUnit, Type};
 use ottava_core::store::{Id, StoreError, TokenStore};
 
 use super::{batch, column, ints, put, texts};
@@ -154,6 +155,104 @@ fn list_layouts_are_one_logical_type() {
     for other in [large, view] {
         assert_eq!(first.same(&take(other)), Ok(true));
     }
+}
+
+/// A store that takes the batches one after the other, and what it gives out for column `v` as text, row by row.
+fn shown(declared: Type, arrays: &[ArrayRef]) -> Result<Vec<String>, StoreError> {
+    let record =
+        Record::new("n").field(Field::new("id", Type::int())).field(Field::new("v", declared));
+    let mut store = TokenStore::new(Some(record.into()), "id")?;
+    let mut next = 0;
+    for array in arrays {
+        let ids = ints(next..next + array.len() as i64);
+        next += array.len() as i64;
+        put(&mut store, &batch([("id", ids), ("v", array.clone())]))?;
+    }
+    let ids: Vec<_> = (0..next).map(|id| Id::Int(id.into())).collect();
+    let rows = store.rows(&ids)?;
+    let (_, batches) = store.snapshot().batches()?;
+    let text = |array: &ArrayRef, row| array_value_to_string(array, row).unwrap();
+    let whole: Vec<String> = batches
+        .iter()
+        .flat_map(|b| (0..b.num_rows()).map(move |row| text(b.column(1), row)))
+        .collect();
+    let taken: Vec<String> = (0..rows.num_rows()).map(|row| text(rows.column(1), row)).collect();
+    assert_eq!(whole, taken);
+    assert_eq!(store.snapshot().same(&store.snapshot()), Ok(true));
+    Ok(whole)
+}
+
+#[test]
+fn batches_in_different_layouts_keep_every_value() {
+    let lists = |rows: &[&[i32]]| {
+        let rows = rows.iter().map(|row| Some(row.iter().map(|x| Some(*x)).collect::<Vec<_>>()));
+        Arc::new(ListArray::from_iter_primitive::<Int32Type, _, _>(rows)) as ArrayRef
+    };
+    let item = Arc::new(ArrowField::new("element", DataType::Int32, false));
+    let cast = |array: &ArrayRef, ty: DataType| arrow_cast::cast(array, &ty).unwrap();
+    let pairs = cast(&lists(&[&[1, 2]]), DataType::FixedSizeList(item.clone(), 2));
+    let views = cast(&lists(&[&[7]]), DataType::ListView(item.clone()));
+    let large = cast(&lists(&[&[8, 9]]), DataType::LargeList(item));
+    let declared = Type::list(Type::int());
+    let all = [pairs, lists(&[&[3, 4, 5], &[]]), views, large];
+    let expected = ["[1, 2]", "[3, 4, 5]", "[]", "[7]", "[8, 9]"];
+    assert_eq!(shown(declared.clone(), &all).unwrap(), expected);
+    assert_eq!(shown(declared.nullable(), &all).unwrap(), expected);
+
+    let four: ArrayRef = Arc::new(FixedSizeBinaryArray::try_from_iter([b"abcd"].iter()).unwrap());
+    let two: ArrayRef = Arc::new(FixedSizeBinaryArray::try_from_iter([b"ab"].iter()).unwrap());
+    let six: ArrayRef = Arc::new(BinaryArray::from(vec![b"abcdef".as_slice()]));
+    let bytes = shown(Type::bytes(), &[four, six, two]).unwrap();
+    assert_eq!(bytes, ["61626364", "616263646566", "6162"]);
+}
+
+#[test]
+fn what_records_have_beyond_their_declaration_is_carried_by_every_batch() {
+    let record = |parts: Vec<(&str, ArrayRef)>| {
+        let field = |(name, array): &(&str, ArrayRef)| {
+            ArrowField::new(*name, array.data_type().clone(), false)
+        };
+        let fields: Vec<_> = parts.iter().map(field).collect();
+        let columns = parts.into_iter().map(|(_, array)| array).collect();
+        Arc::new(StructArray::new(fields.into(), columns, None)) as ArrayRef
+    };
+    let declared: Type = Record::new("s").field(Field::new("label", Type::str())).into();
+    let plain = record(vec![("label", texts(&[Some("a")]))]);
+    let more = record(vec![("extra", ints([7])), ("label", texts(&[Some("b")]))]);
+    let both = [&plain, &more].map(Clone::clone);
+    assert_eq!(
+        shown(declared.clone(), &both).unwrap(),
+        ["{label: a, extra: }", "{label: b, extra: 7}"]
+    );
+    let turned = [&more, &plain].map(Clone::clone);
+    assert_eq!(
+        shown(declared.clone(), &turned).unwrap(),
+        ["{label: b, extra: 7}", "{label: a, extra: }"]
+    );
+    let other = record(vec![("label", texts(&[Some("c")])), ("extra", texts(&[Some("x")]))]);
+    let err = shown(declared.clone(), &[more.clone(), other]).unwrap_err();
+    assert_eq!(err.to_string(), "column v.extra: expected int64, found utf8");
+    let mut strict = declared;
+    if let Kind::Record(record) = &mut strict.kind {
+        record.config.extra = Extra::Forbid;
+    }
+    let err = shown(strict, &[more]).unwrap_err();
+    assert_eq!(err.to_string(), "column v.extra: expected no such field, found int64");
+}
+
+#[test]
+fn a_decimal_of_another_layout_is_checked_value_by_value() {
+    let mut declared = Type::decimal();
+    declared.rules.max_digits = Some(10);
+    declared.rules.decimal_places = Some(2);
+    let whole = |value: i128| {
+        let array = Decimal128Array::from(vec![value]).with_precision_and_scale(9, 0);
+        Arc::new(array.unwrap()) as ArrayRef
+    };
+    let good = shown(declared.clone().nullable(), &[whole(12_345_678)]).unwrap();
+    assert_eq!(good, ["12345678.00"]);
+    let err = shown(declared.nullable(), &[whole(999_999_999)]).unwrap_err();
+    assert_eq!((err.row(), err.column(), err.value()), (Some(0), Some("v"), Some("999999999")));
 }
 
 #[test]

@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
 use arrow_array::{
-    Array, ArrayRef, BooleanArray, Int64Array, LargeStringArray, NullArray, StringArray,
-    StructArray,
+    Array, ArrayRef, BooleanArray, Float64Array, Int32Array, Int64Array, LargeStringArray,
+    ListArray, NullArray, StringArray, StructArray,
 };
+use arrow_buffer::OffsetBuffer;
 use arrow_cast::display::array_value_to_string;
 use arrow_schema::{DataType, Field as ArrowField};
 use ottava_core::schema::{
@@ -108,6 +109,87 @@ fn a_lock_warns_and_then_refuses() {
         err.to_string(),
         "column old: it was removed in version 1.2 and its name is reserved"
     );
+}
+
+#[test]
+fn a_path_of_a_lock_is_found_under_aliases_and_inside() {
+    let part = Record::new("part")
+        .field(Field::new("x", Type::int().nullable()).alias("ex").default_null())
+        .field(Field::new("y", Type::int().nullable()).default_null());
+    let record = Record::new("n")
+        .field(Field::new("id", Type::int()))
+        .field(Field::new("old", Type::int().nullable()).alias("previous").default_null())
+        .field(Field::new("parts", Type::list(part.into()).nullable()).default_null());
+    let retire = |column: &str| Retiring { column: column.into(), ..Retiring::default() };
+    let promise = Promise {
+        removed: vec![("parts[].gone".into(), "2.0".into())],
+        retiring: ["old", "parts[].x"].map(retire).to_vec(),
+    };
+    let mut store = TokenStore::new(Some(record.into()), "id").unwrap().with_promise(promise);
+    let parts = |name: &str| {
+        let field = ArrowField::new(name, DataType::Int64, true);
+        let items = StructArray::new(vec![field.clone()].into(), vec![ints([1])], None);
+        let item = Arc::new(ArrowField::new("item", DataType::Struct(vec![field].into()), true));
+        let offsets = OffsetBuffer::from_lengths([1]);
+        Arc::new(ListArray::new(item, offsets, Arc::new(items), None)) as ArrayRef
+    };
+    for (at, (name, column, found)) in [
+        ("previous", ints([1]), &["old"][..]),
+        ("old", ints([1]), &["old"]),
+        ("parts", parts("ex"), &["parts[].x"]),
+        ("parts", parts("x"), &["parts[].x"]),
+        ("parts", parts("y"), &[]),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let report = put(&mut store, &batch([("id", ints([at as i64])), (name, column)])).unwrap();
+        let retiring: Vec<_> = report.retiring.iter().map(|r| r.column.as_str()).collect();
+        assert_eq!(retiring, found, "{name}");
+    }
+    let err = put(&mut store, &batch([("id", ints([9])), ("parts", parts("gone"))])).unwrap_err();
+    assert!(matches!(err, StoreError::Removed { ref column, .. } if column == "parts[].gone"));
+}
+
+#[test]
+fn an_id_is_never_null_and_no_name_has_a_nul() {
+    let nullable = Record::new("n")
+        .field(Field::new("id", Type::int().nullable()).default_null())
+        .field(Field::new("v", Type::int().nullable()).default_null());
+    let mut store = TokenStore::new(Some(nullable.into()), "id").unwrap();
+    let null: ArrayRef = Arc::new(Int64Array::from(vec![Some(1), None]));
+    let err = put(&mut store, &batch([("id", null)])).unwrap_err();
+    assert_eq!(err, StoreError::Null { row: 1, column: "id".into() });
+    let err = put(&mut store, &batch([("id", Arc::new(NullArray::new(1)) as ArrayRef)]));
+    assert_eq!(err.unwrap_err(), StoreError::Null { row: 0, column: "id".into() });
+    for names in ["a\0b", "deep"] {
+        let inner = ArrowField::new("a\0b", DataType::Int64, true);
+        let column: ArrayRef = match names {
+            "deep" => Arc::new(StructArray::new(vec![inner].into(), vec![ints([1])], None)),
+            _ => ints([1]),
+        };
+        let err = put(&mut store, &batch([("id", ints([1])), (names, column)])).unwrap_err();
+        assert!(err.to_string().contains("expected a name without NUL"), "{err}");
+    }
+    put(&mut store, &batch([("id", ints([1]))])).unwrap();
+    assert!(store.snapshot().batches().is_ok());
+}
+
+#[test]
+fn a_carried_column_widens_without_loss() {
+    let mut store = store();
+    let carry = |id, column: ArrayRef| {
+        batch([("id", ints([id])), ("kind", texts(&[Some("code")])), ("n", column)])
+    };
+    put(&mut store, &carry(1, Arc::new(Int32Array::from(vec![5])))).unwrap();
+    put(&mut store, &carry(2, ints([i64::MAX]))).unwrap();
+    let shown: Vec<_> = column(&store.snapshot(), "n")
+        .iter()
+        .map(|array| array_value_to_string(array, 0).unwrap())
+        .collect();
+    assert_eq!(shown, ["5", "9223372036854775807"]);
+    let err = put(&mut store, &carry(3, Arc::new(Float64Array::from(vec![0.5])))).unwrap_err();
+    assert_eq!(err.to_string(), "column n: expected int64, found float64");
 }
 
 #[test]
