@@ -2,9 +2,10 @@
 //!
 //! A change is *backward* compatible if a reader of the new declaration understands data written under the old one, and *forward*
 //! compatible if a reader of the old one understands data written under the new one. The rules are those of the Confluent schema registry
-//! ("Schema Evolution and Compatibility") for Avro, with three differences: symbols of an enum may only be appended, whatever the
+//! ("Schema Evolution and Compatibility") for Avro, with these differences: symbols of an enum may only be appended, whatever the
 //! mode; a promotion must be exact, so `int64` to `float64` is none; rules (`ge`, `max_length`, ...) count as in its JSON Schema checker,
-//! where a loosened rule is backward and a tightened one forward compatible.
+//! where a loosened rule is backward and a tightened one forward compatible, and a bound of another kind is neither; another alias is
+//! neither; a declaration that forbids undeclared fields does not understand new ones.
 
 use std::cmp::Ordering;
 use std::fmt;

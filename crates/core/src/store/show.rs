@@ -1,6 +1,9 @@
 //! One value of an array as text, for error messages.
 
+use arrow_array::cast::AsArray;
+use arrow_array::types::Int64Type;
 use arrow_array::{Array, ArrayRef};
+use arrow_cast::cast;
 use arrow_cast::display::{ArrayFormatter, FormatOptions};
 use arrow_schema::DataType;
 
@@ -18,7 +21,13 @@ pub(super) fn show(array: &ArrayRef, row: usize) -> String {
     let Ok(formatter) = ArrayFormatter::try_new(array, &options) else {
         return "a value".to_owned();
     };
-    let text = formatter.value(row).try_to_string().unwrap_or_else(|_| "a value".to_owned());
+    // A time that no calendar has is a number of its unit.
+    let number = || {
+        let number = cast(&array.slice(row, 1), &DataType::Int64).ok()?;
+        Some(number.as_primitive_opt::<Int64Type>()?.value(0).to_string())
+    };
+    let text = formatter.value(row).try_to_string().ok().or_else(number);
+    let text = text.unwrap_or_else(|| "a value".to_owned());
     let text = cut(text);
     match plain(array.data_type()) {
         DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => format!("{text:?}"),

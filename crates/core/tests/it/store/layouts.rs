@@ -130,7 +130,8 @@ fn instants_keep_their_unit_and_zone() {
     assert_eq!(err.to_string(), "column t: expected timestamp[us], found timestamp[ns]");
     let late: ArrayRef = Arc::new(TimestampMillisecondArray::from(vec![i64::MAX]));
     let err = put(&mut moment(us, false, None), &row(late)).unwrap_err();
-    assert_eq!((err.row(), err.column()), (Some(0), Some("t")));
+    let value = i64::MAX.to_string();
+    assert_eq!((err.row(), err.column(), err.value()), (Some(0), Some("t"), Some(&*value)));
 }
 
 #[test]
