@@ -6,7 +6,7 @@ use arrow_array::RecordBatch;
 use arrow_schema::{DataType, Field as ArrowField, FieldRef, Schema, SchemaRef};
 
 use crate::arrow::from_arrow;
-use crate::schema::{Declaration, Extra, Field, FieldDefault, Record, Value};
+use crate::schema::{Declaration, Extra, Field, FieldDefault, Kind, Record, Type, Value};
 
 use super::check::RuleCheck;
 use super::chunk::{Chunk, locate};
@@ -435,6 +435,7 @@ fn declare(schema: &Schema, id: &str) -> Result<Declaration, StoreError> {
         let Ok(declared) = from_arrow("record", &one) else { continue };
         for field in declared.record().map(|r| r.fields.clone()).unwrap_or_default() {
             let mut field = field;
+            optional(&mut field.ty);
             if field.name == id {
                 field.ty.nullable = false;
             } else if field.ty.nullable {
@@ -444,6 +445,26 @@ fn declare(schema: &Schema, id: &str) -> Result<Declaration, StoreError> {
         }
     }
     Ok(record.into())
+}
+
+/// What may be null in the records inside of a type may also be missing.
+fn optional(ty: &mut Type) {
+    match &mut ty.kind {
+        Kind::List(item)
+        | Kind::Set(item)
+        | Kind::FrozenSet(item)
+        | Kind::FixedList(item, _)
+        | Kind::Dict(_, item) => optional(item),
+        Kind::Record(record) => {
+            for field in &mut record.fields {
+                optional(&mut field.ty);
+                if field.ty.nullable {
+                    field.default = FieldDefault::Value(Value::Null);
+                }
+            }
+        }
+        _ => {}
+    }
 }
 
 fn declared_columns(declaration: &Declaration) -> Result<Vec<Column>, StoreError> {
