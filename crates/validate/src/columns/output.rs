@@ -309,7 +309,13 @@ impl Output for ColumnOutput {
     fn float(&mut self, at: usize, value: f64) -> Checked<Self::Value> {
         match self.data(at) {
             Some(Data::F64(values)) => values.push(value),
-            Some(Data::F32(values)) => values.push(value as f32),
+            Some(Data::F32(values)) => {
+                let narrow = value as f32;
+                if narrow.is_infinite() && value.is_finite() {
+                    return self.refuse(Code::Custom, "message", "float does not fit its column");
+                }
+                values.push(narrow);
+            }
             // Where the declaration says "integer" in JSON Schema's sense, it may be written with a point.
             Some(Data::I64(values)) if value.fract() == 0.0 && value.abs() < 9e15 => {
                 values.push(value as i64);
@@ -399,6 +405,13 @@ impl Output for ColumnOutput {
 
     fn time(&mut self, at: usize, value: Time) -> Checked<Self::Value> {
         match self.data(at) {
+            Some(Data::Time(..)) if value.offset.is_some() => {
+                return self.refuse(
+                    Code::Custom,
+                    "message",
+                    "time with an offset does not fit its column",
+                );
+            }
             Some(Data::Time(values, scale)) => {
                 match scaled(value.micros_since_midnight().into(), *scale) {
                     Some(value) => values.push(value),

@@ -518,7 +518,11 @@ impl<I: Input, O: Output> Run<'_, I, O> {
 fn rounded(width: FloatWidth, float: f64) -> f64 {
     match width {
         FloatWidth::F64 => float,
-        FloatWidth::F32 => f64::from(float as f32),
+        FloatWidth::F32 => match f64::from(float as f32) {
+            // One beyond the range is no infinity; a column of 32 bits refuses it.
+            narrow if narrow.is_infinite() => float,
+            narrow => narrow,
+        },
     }
 }
 
