@@ -9,17 +9,18 @@ import pickle
 import threading
 import tracemalloc
 from pathlib import Path
-from typing import Any
+from typing import Any, Optional
 
 import duckdb
 import msgspec
 import numpy as np
+import ottava
 import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pytest
 from nodes import Node, fresh, rows
-from ottava.errors import DuplicateIdError, IngestError, SchemaMismatchError
+from ottava.errors import ArgumentError, DuplicateIdError, IngestError, SchemaMismatchError
 from ottava.ingest import Schema, TokenStore
 
 
@@ -585,3 +586,69 @@ def test_msgpack_that_claims_a_gigabyte_and_has_a_few_bytes(claim: bytes) -> Non
         finally:
             tracemalloc.stop()
         assert len(store) == 0 and peak < 1 << 24
+
+
+def test_what_is_no_row_is_said_in_the_words_of_the_package() -> None:
+    class Defaults(ottava.Model):
+        id: int = 0
+        x: Optional[int] = None
+
+    for schema in (Node, None):
+        for rows_given in ([{"id": 1, 5: 1}], [{"id": 1, "\ud800": 1}], msgspec.msgpack.encode([{"id": 1, 5: 1}]), '{"id": 1, "a\\u0000b": 2}'):
+            store = TokenStore(schema)
+            with pytest.raises(IngestError):
+                store.ingest_nodes_msgspec(rows_given if schema is None else _with_kind(rows_given))
+            assert len(store) == 0
+    store = TokenStore(Defaults)
+    store.ingest_nodes_msgspec([{}])
+    assert store.to_pyarrow().to_pylist() == [{"id": 0, "x": None}]
+    for threads in (0, -1):
+        with pytest.raises(ArgumentError, match="threads"):
+            store.ingest_nodes_msgspec([], threads=threads)
+        with pytest.raises(ArgumentError, match="threads"):
+            store.ingest_nodes_arrow(pa.table({"id": [1]}), threads=threads)
+    for columns in (pd.DataFrame({"id": [1]}), pl.DataFrame({"id": [1]}), np.arange(3), pa.table({"id": [1]})):
+        with pytest.raises(TypeError, match="ingest_nodes_arrow"):
+            store.ingest_nodes_msgspec(columns)
+    store.ingest_nodes_msgspec('\ufeff{"id": 7,\r"y": 2}\r\n')
+    assert 7 in store
+    empty = TokenStore()
+    for nothing in ([], "", "[]"):
+        assert empty.ingest_nodes_msgspec(nothing).rows == 0
+    with pytest.raises(IngestError, match="NaN"):
+        empty.ingest_nodes_msgspec('{"id": 1, "x": NaN}')
+    words = TokenStore()
+    words.ingest_nodes_msgspec([{"id": "x" * 1000}])
+    with pytest.raises(DuplicateIdError) as caught:
+        words.ingest_nodes_msgspec([{"id": "x" * 1000}])
+    assert len(str(caught.value)) < 200
+
+    class Changing(list):  # type: ignore[type-arg]
+        pass
+
+    rows_given: Any = Changing({"id": i} for i in range(100))
+
+    class Shrinks:
+        @property
+        def id(self) -> int:
+            rows_given.clear()
+            return 1
+
+    rows_given[0] = Shrinks()
+    with pytest.raises(IngestError, match="changed while it was read"):
+        TokenStore(Defaults).ingest_nodes_msgspec(rows_given)
+
+
+def _with_kind(given: Any) -> Any:
+    """The rows with what `Node` requires."""
+    if isinstance(given, list):
+        return [{"kind": "code", "version": 1, **row} for row in given]
+    return given if isinstance(given, bytes) else given.replace("{", '{"kind": "code", "version": 1, ', 1)
+
+
+def test_a_carried_integer_may_have_64_bits_without_a_sign() -> None:
+    stores = [fresh(), fresh()]
+    row = {**rows([1])[0], "big": 2**63}
+    stores[0].ingest_nodes_msgspec([row])
+    stores[1].ingest_nodes_arrow(pa.Table.from_pylist([row], schema=pa.Table.from_pylist([row | {"big": 0}]).schema.set(len(row) - 1, pa.field("big", pa.uint64()))))
+    assert stores[0].equals(stores[1])

@@ -6,14 +6,18 @@ import datetime as dt
 import decimal
 import io
 import json
-from typing import Any
+import uuid
+from types import SimpleNamespace
+from typing import Any, Literal, Optional, Union
 
 import hypothesis.strategies as st
 import msgspec
+import ottava
 import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings
 from nodes import Node, rows
+from ottava import Field
 from ottava.errors import IngestError
 from ottava.ingest import Schema, TokenStore
 
@@ -199,6 +203,224 @@ def _image(store: TokenStore) -> bytes:
     with pa.ipc.new_stream(sink, table.schema) as writer:
         writer.write_table(table)
     return sink.getvalue()
+
+
+class Inner(ottava.Model):
+    label: str
+
+
+class Outer(ottava.Model):
+    id: int
+    sub: Optional[Inner] = None
+    subs: list[Inner] = []
+    by: dict[str, Inner] = {}
+
+
+CARRIED: list[dict[str, Any]] = [
+    {"id": 1, "sub": {"label": "a"}, "subs": [], "by": {}},
+    {"id": 2, "sub": {"label": "b", "n": 7, "deep": {"x": [1, 2]}}, "subs": [{"label": "c", "n": 1}, {"label": "d"}], "by": {}},
+    {"id": 3, "sub": None, "subs": [{"label": "e"}], "by": {"k": {"label": "f", "note": "g"}}, "more": {"a": 1}},
+]
+
+
+def _as(row: Any, make: Any) -> Any:
+    """The row with an object in the place of every record that is declared."""
+    parts = {name: _as(value, make) if name == "sub" and value else value for name, value in row.items()}
+    parts |= {name: [_as(item, make) for item in value] for name, value in row.items() if name == "subs"}
+    parts |= {name: {key: _as(item, make) for key, item in value.items()} for name, value in row.items() if name == "by"}
+    return make(parts)
+
+
+def _struct(parts: dict[str, Any]) -> Any:
+    return msgspec.defstruct("Row", [(name, Any) for name in parts])(**parts)
+
+
+class _Slotted:
+    __slots__ = ("id", "sub", "subs", "by", "label", "n", "deep", "note", "more", "x", "a")
+
+    def __init__(self, parts: dict[str, Any]) -> None:
+        for name, value in parts.items():
+            setattr(self, name, value)
+
+
+class _Open(ottava.Model):
+    model_config = ottava.ConfigDict(extra="allow")
+
+
+@pytest.mark.parametrize("make", [dict, _struct, _Slotted, lambda parts: SimpleNamespace(**parts), lambda parts: _Open(**parts)])
+def test_what_is_not_declared_is_carried_from_rows_of_every_kind(make: Any) -> None:
+    expected = TokenStore(Outer)
+    expected.ingest_nodes_msgspec(CARRIED)
+    store = TokenStore(Outer)
+    store.ingest_nodes_msgspec([_as(row, make) for row in CARRIED])
+    assert store.equals(expected) and expected.equals(store)
+
+
+def test_what_is_not_declared_is_carried_by_every_way() -> None:
+    lines = "\n".join(map(json.dumps, CARRIED))
+    schema = pa.schema([
+        ("id", pa.int64()),
+        ("sub", pa.struct([("label", pa.string()), ("n", pa.int64()), ("deep", pa.struct([("x", pa.list_(pa.int64()))]))])),
+        ("subs", pa.list_(pa.struct([("n", pa.int64()), ("label", pa.string())]))),
+        ("by", pa.map_(pa.string(), pa.struct([("label", pa.string()), ("note", pa.string())]))),
+        ("more", pa.struct([("a", pa.int64())])),
+    ])
+    table = pa.Table.from_pylist([row | {"by": list(row["by"].items())} for row in CARRIED], schema=schema)
+    expected = TokenStore(Outer)
+    expected.ingest_nodes_arrow(table)
+    rows = expected.to_pyarrow().to_pylist(maps_as_pydicts="strict")
+    assert rows[1]["sub"] == CARRIED[1]["sub"] and rows[0]["sub"] == {"label": "a", "n": None, "deep": None}
+    assert rows[2]["by"] == CARRIED[2]["by"] and rows[2]["more"] == {"a": 1}
+    for source in (CARRIED, lines, json.dumps(CARRIED), msgspec.msgpack.encode(CARRIED)):
+        store = TokenStore(Outer)
+        store.ingest_nodes_msgspec(source)
+        assert store.equals(expected) and expected.equals(store)
+    # One batch for each row, in either order: what is carried is carried by all.
+    for order in (CARRIED, CARRIED[::-1]):
+        for ways in ((0, 1, 2), (2, 0, 1), (1, 2, 0)):
+            store = TokenStore(Outer)
+            for row, way in zip(order, ways):
+                if way == 2:
+                    store.ingest_nodes_arrow(table.slice(row["id"] - 1, 1))
+                else:
+                    store.ingest_nodes_msgspec([row] if way else json.dumps(row))
+            found = sorted(store.to_pyarrow().to_pylist(maps_as_pydicts="strict"), key=lambda row: row["id"])
+            assert [_without_nulls(row) for row in found] == [_without_nulls(row) for row in rows]
+
+
+def _without_nulls(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _without_nulls(item) for name, item in value.items() if item is not None}
+    return [_without_nulls(item) for item in value] if isinstance(value, list) else value
+
+
+class Closed(ottava.Model):
+    model_config = ottava.ConfigDict(extra="forbid")
+    label: str
+
+
+class Strict(ottava.Model):
+    model_config = ottava.ConfigDict(extra="forbid")
+    id: int
+    sub: Optional[Closed] = None
+
+
+def test_records_that_forbid_more_refuse_it_by_every_way() -> None:
+    more = {"id": 1, "sub": {"label": "a", "extra": 1}}
+    for row, path in ((more, "sub.extra"), ({"id": 1, "extra": 1}, "extra")):
+        struct = msgspec.defstruct("Row", [(name, Any) for name in row])(**row)
+        for take, data in (
+            ("ingest_nodes_msgspec", [row]),
+            ("ingest_nodes_msgspec", [struct]),
+            ("ingest_nodes_msgspec", json.dumps(row)),
+            ("ingest_nodes_arrow", pa.Table.from_pylist([row])),
+        ):
+            store = TokenStore(Strict)
+            with pytest.raises(IngestError) as caught:
+                getattr(store, take)(data)
+            assert path in str(caught.value) and len(store) == 0
+
+
+def test_a_schemaless_store_widens_what_is_in_records() -> None:
+    store = TokenStore()
+    store.ingest_nodes_msgspec([{"id": 1, "n": {"a": 1}, "l": [], "c": {"a": 1}}])
+    store.ingest_nodes_msgspec([{"id": 2, "n": {"a": 1, "b": 2}, "l": [], "c": {"a": 1, "b": "x"}}])
+    store.ingest_nodes_msgspec('{"id": 3, "n": {"c": true}}')
+    assert store.to_pyarrow()["n"].to_pylist() == [
+        {"a": 1, "b": None, "c": None}, {"a": 1, "b": 2, "c": None}, {"a": None, "b": None, "c": True},
+    ]
+
+
+LAYOUTS: list[tuple[pa.DataType, list[pa.DataType], Any]] = [
+    (pa.list_(pa.float64()), [pa.list_(pa.float64(), 2), pa.large_list(pa.float64()), pa.list_view(pa.float64())], [1.0, 2.0]),
+    (pa.binary(), [pa.binary(4), pa.large_binary(), pa.binary_view()], b"abcd"),
+    (pa.string(), [pa.large_string(), pa.string_view(), pa.dictionary(pa.int8(), pa.string())], "text"),
+    (pa.list_(pa.string()), [pa.list_(pa.large_string(), 1), pa.large_list(pa.string_view())], ["a"]),
+    (pa.map_(pa.string(), pa.string()), [pa.map_(pa.large_string(), pa.string())], [("k", "v")]),
+    (pa.struct([("s", pa.string())]), [pa.struct([("s", pa.large_string())]), pa.struct([("s", pa.string()), ("t", pa.int8())])], {"s": "x"}),
+]
+
+
+@pytest.mark.parametrize(("declared", "layouts", "value"), LAYOUTS, ids=lambda given: str(given)[:20])
+@pytest.mark.parametrize("nullable_column", [True, False])
+def test_batches_in_different_layouts_keep_every_value(
+    declared: pa.DataType, layouts: list[pa.DataType], value: Any, nullable_column: bool
+) -> None:
+    schema = pa.schema([pa.field("id", pa.int64(), nullable=False), pa.field("v", declared, nullable=nullable_column)])
+    longer: Any = {list: [9.0, 8.0, 7.0], bytes: b"longer than four", str: "longer than twelve bytes", dict: {"s": "y"}}[type(value)]
+    if pa.types.is_map(declared):
+        longer = [("k", "v"), ("l", "w")]
+    elif isinstance(value, list) and value == ["a"]:
+        longer = ["a", "b", "c"]
+    for order in (layouts, layouts[::-1]):
+        # A carried column is not declared, and widens in the same way.
+        for store in (TokenStore(Schema.from_arrow(schema)), TokenStore(schema.remove(1))):
+            given = []
+            for at, layout in enumerate([*order, declared]):
+                store.ingest_nodes_arrow(pa.table({"id": [2 * at], "v": pa.array([value], layout)}))
+                given.append(value)
+                if layout == declared or not pa.types.is_map(declared):
+                    rows_value = dict(longer) if pa.types.is_map(declared) else longer
+                    if store.schema and "v" in store.schema.fields:
+                        store.ingest_nodes_msgspec([{"id": 2 * at + 1, "v": rows_value}])
+                        given.append(longer)
+            found = [_without_nulls(item) for item in store.to_pyarrow()["v"].to_pylist()]
+            assert found == given
+            again = TokenStore(store.schema)
+            again.ingest_nodes_arrow(store)
+            assert again.equals(store) and store.equals(again)
+
+
+def test_an_id_is_never_null_by_any_way() -> None:
+    class Maybe(ottava.Model):
+        id: Optional[int] = None
+
+    for schema in (Maybe, pa.schema([("id", pa.int64())])):
+        store = TokenStore(schema)
+        for take, data in (
+            ("ingest_nodes_msgspec", [{"id": None}]),
+            ("ingest_nodes_msgspec", [{}]),
+            ("ingest_nodes_msgspec", '{"id": null}'),
+            ("ingest_nodes_arrow", pa.table({"id": pa.array([None], pa.int64())})),
+            ("ingest_nodes_arrow", pa.table({"id": pa.nulls(1)})),
+        ):
+            with pytest.raises(IngestError) as caught:
+                getattr(store, take)(data)
+            assert (caught.value.row, caught.value.column) == (0, "id")
+        assert 0 not in store and store.to_pyarrow().num_rows == 0
+
+
+class Kinds(ottava.Model):
+    id: int
+    day: Optional[dt.date] = None
+    when: Optional[dt.datetime] = None
+    time: Optional[dt.time] = None
+    span: Optional[dt.timedelta] = None
+    key: Optional[uuid.UUID] = None
+    amount: Optional[decimal.Decimal] = Field(None, max_digits=12, decimal_places=3)
+    kind: Optional[Literal["a", "b"]] = None
+    either: Optional[Union[int, str]] = None
+    by: dict[str, int] = {}
+
+
+def test_kinds_that_json_has_no_word_for_are_equal_by_every_way() -> None:
+    listed: list[dict[str, Any]] = [
+        {
+            "id": 1, "day": dt.date(2024, 2, 29), "when": dt.datetime(2024, 1, 1, 12, tzinfo=dt.timezone.utc), "time": dt.time(1, 2, 3, 4),
+            "span": dt.timedelta(days=-1, microseconds=5), "key": uuid.UUID(int=7), "amount": decimal.Decimal("12.5"), "kind": "b",
+            "either": "x", "by": {"k": 1, "l": 2},
+        },
+        {"id": 2, "either": 3},
+    ]
+    texts = [{name: value if isinstance(value, (int, str, dict)) else str(value) for name, value in row.items()} for row in listed]
+    texts[0]["span"] = listed[0]["span"].total_seconds()
+    stores = [TokenStore(Kinds) for _ in range(4)]
+    stores[0].ingest_nodes_msgspec(listed)
+    stores[1].ingest_nodes_msgspec("\n".join(map(json.dumps, texts)))
+    stores[2].ingest_nodes_msgspec([Kinds(**row) for row in listed])
+    stores[3].ingest_nodes_arrow(stores[0])
+    for store in stores[1:]:
+        assert store.equals(stores[0]) and stores[0].equals(store), store.to_pyarrow().to_pylist()
 
 
 def test_dictionaries_with_unused_and_repeated_values() -> None:

@@ -67,7 +67,8 @@ class TokenStore(_native.TokenStore):
 
         `rows` is a sequence of msgspec Structs, models, dictionaries or objects with attributes; or bytes or text of JSON (an array of
         records, or one record), NDJSON or msgpack (an array of maps); or the `Path` of such a file. `format` says which if it cannot be seen from
-        the first byte.
+        the first byte. What rows and the records inside of them have beyond the schema is carried: keys, fields of Structs and models, slots,
+        and attributes of objects; not names with an underscore in front.
 
         Python objects must have their declared types, as in msgspec. JSON is checked by the validator, on all threads and without Python
         objects. `on_duplicate` says what becomes of a row whose id is there already: `"error"` refuses the batch, `"skip"` keeps the
@@ -82,19 +83,23 @@ class TokenStore(_native.TokenStore):
         if isinstance(rows, str):
             rows = rows.encode()
         if isinstance(rows, (bytes, bytearray, memoryview)):
-            data = bytes(rows)
+            data = bytes(rows).removeprefix(b"\xef\xbb\xbf")  # a byte order mark, which is no part of the text
             kind = _format(data) if format == "auto" else format
             if kind == "msgpack":
-                return self._done(self._ingest_rows(_from_msgpack(data), on_duplicate, threads))
+                return self._done(self._ingest_rows(_from_msgpack(data), on_duplicate, _threads(threads)))
             if kind not in ("json", "ndjson"):
                 raise ArgumentError(f"format: expected auto, json, ndjson or msgpack, got {format!r}")
-            return self._done(self._ingest_json(data, kind == "json", _from_ndjson, on_duplicate, threads))
+            return self._done(self._ingest_json(data, kind == "json", _from_ndjson, on_duplicate, _threads(threads)))
+        if hasattr(rows, "__arrow_c_stream__") or getattr(rows, "dtype", object) != object:
+            raise TypeError(
+                f"rows: expected a sequence of rows, got {type(rows).__name__}, which has columns; ingest_nodes_arrow takes tables"
+            )
         if isinstance(rows, Mapping) or not isinstance(rows, Iterable):
             raise TypeError(
                 f"rows: expected a sequence of rows, or JSON, NDJSON or msgpack as bytes, got {type(rows).__name__}"
             )
         listed = rows if isinstance(rows, list) else list(rows)
-        return self._done(self._ingest_rows(listed, on_duplicate, threads))
+        return self._done(self._ingest_rows(listed, on_duplicate, _threads(threads)))
 
     def ingest_nodes_arrow(
         self, data: object, *, on_duplicate: OnDuplicate = "error", threads: int | None = None
@@ -108,7 +113,7 @@ class TokenStore(_native.TokenStore):
 
         `SchemaMismatchError` where the columns do not fit, before any row is looked at; `IngestError` where a row or the stream is refused.
         """
-        return self._done(super().ingest_nodes_arrow(data, on_duplicate=on_duplicate, threads=threads))
+        return self._done(super().ingest_nodes_arrow(data, on_duplicate=on_duplicate, threads=_threads(threads)))
 
     def _done(self, report: IngestReport) -> IngestReport:
         for column, since, removed_in in report.deprecated:
@@ -167,6 +172,12 @@ class TokenStore(_native.TokenStore):
         return frame
 
 
+def _threads(threads: int | None) -> int | None:
+    if threads is not None and threads < 1:
+        raise ArgumentError(f"threads: expected 1 or more, or None for all, got {threads}")
+    return threads
+
+
 def _format(data: bytes) -> str:
     """What a document is, by its first byte that is no white space."""
     first = data.lstrip()[:1]
@@ -197,15 +208,20 @@ def _from_msgpack(data: bytes) -> list[Any]:
 
 def _from_ndjson(data: bytes) -> list[Any]:
     rows = []
-    for number, line in enumerate(line for line in data.splitlines() if line.strip()):
+    # A carriage return alone is white space and ends no line.
+    for number, line in enumerate(line for line in data.split(b"\n") if line.strip()):
         try:
-            row = json.loads(line)
+            row = json.loads(line, parse_constant=_no_number)
         except ValueError as err:
             raise IngestError(f"row {number}: not JSON: {err}", number) from err
         if not isinstance(row, dict):
             raise IngestError(f"row {number}: expected an object, found {type(row).__name__}", number)
         rows.append(row)
     return rows
+
+
+def _no_number(name: str) -> Any:
+    raise ValueError(f"{name} is no JSON")
 
 
 def _to_json(value: object) -> str:

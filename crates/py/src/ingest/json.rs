@@ -4,7 +4,8 @@ use std::borrow::Cow;
 
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
-use ottava_core::schema::{Config, Declaration, Extra, Kind, Record};
+use ottava_core::arrow::contains_itself;
+use ottava_core::schema::{Config, Declaration, Extra, Kind, Record, Type};
 use ottava_validate::{BatchOptions, Code, Schema};
 use pyo3::prelude::*;
 use serde_json::value::RawValue;
@@ -51,6 +52,45 @@ pub(super) fn with_extra(declaration: &Declaration, extra: Extra) -> Declaration
     out
 }
 
+/// A declaration whose records, down to those that have columns of their own inside, forbid undeclared fields, so that one is noticed.
+pub(super) fn closed(declaration: &Declaration) -> Declaration {
+    let mut out = declaration.clone();
+    if let Some(record) = declaration.record() {
+        let mut record = record.clone();
+        for field in &mut record.fields {
+            field.ty = closed_type(declaration, &field.ty);
+        }
+        out.root = record.into();
+    }
+    with_extra(&out, Extra::Forbid)
+}
+
+fn closed_type(declaration: &Declaration, ty: &Type) -> Type {
+    let mut out = ty.clone();
+    match &mut out.kind {
+        Kind::Ref(name) if !contains_itself(declaration, name) => {
+            if let Some(definition) = declaration.definition(name) {
+                let mut closed = closed_type(declaration, definition);
+                closed.nullable |= ty.nullable;
+                return closed;
+            }
+        }
+        Kind::List(item)
+        | Kind::Set(item)
+        | Kind::FrozenSet(item)
+        | Kind::FixedList(item, _)
+        | Kind::Dict(_, item) => **item = closed_type(declaration, item),
+        Kind::Record(record) => {
+            record.config.extra = Extra::Forbid;
+            for field in &mut record.fields {
+                field.ty = closed_type(declaration, &field.ty);
+            }
+        }
+        _ => {}
+    }
+    out
+}
+
 /// Reads NDJSON, with the threads of the current pool.
 pub(super) fn ndjson(schema: &Schema, text: &[u8], carry: bool) -> Result<Read, Refused> {
     let options = BatchOptions { max_issues: 1, ..BatchOptions::default() };
@@ -59,7 +99,8 @@ pub(super) fn ndjson(schema: &Schema, text: &[u8], carry: bool) -> Result<Read, 
     let Some(first) = read.issues.list.first() else {
         return Ok(Read::Batches(read.schema, read.batches));
     };
-    if carry && first.issue.code == Code::ExtraForbidden {
+    // Inside of records more may be carried even if the rows themselves may have no more.
+    if first.issue.code == Code::ExtraForbidden && (carry || first.issue.loc.len() > 1) {
         return Ok(Read::Undeclared);
     }
     let column = first.issue.loc.iter().map(ToString::to_string).collect::<Vec<_>>().join(".");

@@ -12,10 +12,12 @@ use arrow_array::{Array, ArrayRef};
 use arrow_cast::cast;
 use arrow_schema::{DataType, TimeUnit};
 use ottava_core::schema::{
-    Date, DateTime, Declaration, Duration, Field, Record, Time, Type, Value,
+    Date, DateTime, Declaration, Duration, Field, FieldDefault, Record, Time, Type, Value,
 };
 use ottava_core::store::{Broken, RuleCheck};
 use ottava_validate::Schema;
+
+use crate::model::without_host;
 
 /// Runs the validator over the values of a column.
 #[derive(Default)]
@@ -40,6 +42,8 @@ impl RuleCheck for Validator {
                 let mut one: Declaration =
                     Record::new("").field(Field::new("v", ty.clone())).into();
                 one.definitions.clone_from(&declaration.definitions);
+                // Values of a column have been through a model's own code, if there is any.
+                without_host(&mut one, &FieldDefault::Required);
                 let schema = Schema::compile(one).map_err(|err| refuse(0, &err.to_string()))?;
                 compiled.push((key, schema));
                 compiled.len() - 1

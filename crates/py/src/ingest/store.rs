@@ -13,7 +13,7 @@ use ottava_core::store::{
 };
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyDict, PyInt, PyList, PyString, PyType};
+use pyo3::types::{PyBytes, PyInt, PyList, PyString, PyType};
 use rayon::prelude::*;
 
 use super::code::Code;
@@ -181,14 +181,48 @@ impl TokenStore {
     ) -> PyResult<IngestReport> {
         let read = gate::attached(py, || rows::read(declaration, made.unwrap_or(rows)))??;
         let extra = match made {
-            Some(_) => undeclared(declaration, rows)?,
+            Some(_) => {
+                nothing_inside(py, declaration, rows)?;
+                undeclared(declaration, rows)?
+            }
             None => read.extra,
         };
         let batch = append(read.batch, extras(&extra, rows)?)?;
         let schema = batch.schema();
-        let report = self.take_in(py, &schema, &[batch], options, made.is_some())?;
+        // Also what a model's code has made is held against the rules: an instance may have been changed since.
+        let mut report = self.take_in(py, &schema, &[batch], options, false)?;
+        only_brought(declaration, rows, &mut report)?;
         Ok(IngestReport::new(report, start.elapsed().as_secs_f64()))
     }
+}
+
+/// Refuses what a model's code would drop: undeclared fields of the records inside of rows, which its instances do not have.
+fn nothing_inside(
+    py: Python<'_>,
+    declaration: &Declaration,
+    rows: &Bound<'_, PyList>,
+) -> PyResult<()> {
+    let wide = infer::extended(declaration, rows)?;
+    let Some(more) = diff(declaration, &wide).into_iter().next() else { return Ok(()) };
+    let text = format!(
+        "column {}: it is not declared, and a model with Python code carries no undeclared fields inside of records",
+        more.path
+    );
+    Err(INGEST.new_err(py, (text, None::<usize>, Some(more.path), None::<String>)))
+}
+
+/// Leaves those columns on their way out in a report that rows bring: a batch of rows has a column for every declared field.
+fn only_brought(
+    declaration: &Declaration,
+    rows: &Bound<'_, PyList>,
+    report: &mut Report,
+) -> PyResult<()> {
+    for retiring in std::mem::take(&mut report.retiring) {
+        if infer::brings(declaration, rows, &retiring.column)? {
+            report.retiring.push(retiring);
+        }
+    }
+    Ok(())
 }
 
 /// The work of a batch on a pool.
@@ -223,6 +257,10 @@ impl TokenStore {
         };
         if let (None, Some(latest)) = (&declaration, lock.as_ref().and_then(|lock| lock.latest())) {
             declaration = Some(latest.schema.clone());
+        }
+        if let (None, Some(_)) = (&declaration, &lock) {
+            let (version, changes) = ("(none)".to_owned(), "the lock holds no version".to_owned());
+            return Err(store_error(py, &StoreError::NotLocked { version, changes }));
         }
         let rules = Arc::new(Validator::default());
         let promise = match (&lock, &declaration) {
@@ -270,6 +308,9 @@ impl TokenStore {
         let on_duplicate = self::on_duplicate(py, on_duplicate)?;
         let declaration = match self.declaration() {
             Some(declaration) => declaration,
+            None if rows.is_empty() => {
+                return Ok(IngestReport::new(Report::default(), start.elapsed().as_secs_f64()));
+            }
             None => infer::declaration(rows, &self.id)?,
         };
         let instances = self.code.as_ref().map(|code| code.instances(rows)).transpose()?;
@@ -308,7 +349,7 @@ impl TokenStore {
             let parts = (Some(&made), &as_rows()?);
             return self.take_rows(py, &declaration, parts, (on_duplicate, threads), start);
         }
-        let [strict, ignoring] = self.compiled(py, &declaration)?;
+        let [strict, ignoring] = self.compiled(&declaration)?;
         let pool = threads::pool(py, threads)?;
         let carry = declaration.record().is_none_or(|record| record.config.extra != Extra::Forbid);
         let read = |schema: &ottava_validate::Schema, carry| {
@@ -318,10 +359,20 @@ impl TokenStore {
         let (schema, batches) = match read(strict, carry)? {
             json::Read::Batches(schema, batches) => (schema, batches),
             json::Read::Undeclared => {
-                let json::Read::Batches(_, batches) = read(ignoring, false)? else {
+                let rows = as_rows()?;
+                let wide = infer::extended(&declaration, &rows)?;
+                let wide = match wide == declaration {
+                    true => None,
+                    false => Some(compile(match carry {
+                        true => json::with_extra(&wide, Extra::Ignore),
+                        false => wide,
+                    })?),
+                };
+                let json::Read::Batches(_, batches) =
+                    read(wide.as_ref().unwrap_or(ignoring), false)?
+                else {
                     return Err(INGEST.new_err(py, ("undeclared keys cannot be read",)));
                 };
-                let rows = as_rows()?;
                 let columns = extras(&undeclared(&declaration, &rows)?, &rows)?;
                 let mut out: Vec<RecordBatch> = Vec::new();
                 let mut start = 0;
@@ -341,7 +392,10 @@ impl TokenStore {
         if batches.is_empty() {
             return Ok(IngestReport::new(Report::default(), start.elapsed().as_secs_f64()));
         }
-        let report = self.take_in(py, &schema, &batches, (on_duplicate, threads), true)?;
+        let mut report = self.take_in(py, &schema, &batches, (on_duplicate, threads), true)?;
+        if !report.retiring.is_empty() {
+            only_brought(&declaration, &as_rows()?, &mut report)?;
+        }
         Ok(IngestReport::new(report, start.elapsed().as_secs_f64()))
     }
 
@@ -472,23 +526,21 @@ impl TokenStore {
 }
 
 impl TokenStore {
-    fn compiled(
-        &self,
-        py: Python<'_>,
-        declaration: &Declaration,
-    ) -> PyResult<&[ottava_validate::Schema; 2]> {
+    fn compiled(&self, declaration: &Declaration) -> PyResult<&[ottava_validate::Schema; 2]> {
         if let Some(compiled) = self.compiled.get() {
             return Ok(compiled);
         }
-        let compile = |extra| {
-            let mut declaration = json::with_extra(declaration, extra);
-            without_host(&mut declaration, &FieldDefault::Required);
-            ottava_validate::Schema::compile(declaration)
-                .map_err(|err| INGEST.new_err(py, (err.to_string(),)))
-        };
-        let both = [compile(Extra::Forbid)?, compile(Extra::Ignore)?];
+        let ignoring = json::with_extra(declaration, Extra::Ignore);
+        let both = [compile(json::closed(declaration))?, compile(ignoring)?];
         Ok(self.compiled.get_or_init(|| both))
     }
+}
+
+/// A validator without a host: what a model's code would do is no part of it.
+fn compile(mut declaration: Declaration) -> PyResult<ottava_validate::Schema> {
+    without_host(&mut declaration, &FieldDefault::Required);
+    ottava_validate::Schema::compile(declaration)
+        .map_err(|err| Python::attach(|py| INGEST.new_err(py, (err.to_string(),))))
 }
 
 /// The declaration of a `Schema`, of a model class, or of something with `__arrow_c_schema__`.
@@ -510,14 +562,12 @@ fn schema_of(object: &Bound<'_, PyAny>) -> PyResult<Declaration> {
     )))
 }
 
-/// Undeclared keys of rows, in order of first appearance.
+/// Undeclared keys and attributes of rows, in order of first appearance.
 fn undeclared(declaration: &Declaration, rows: &Bound<'_, PyList>) -> PyResult<Vec<String>> {
     let fields = declaration.record().map(|record| &record.fields[..]).unwrap_or_default();
     let mut extra: Vec<String> = Vec::new();
     for row in rows.iter() {
-        let Ok(row) = row.cast::<PyDict>() else { continue };
-        for key in row.keys() {
-            let key: String = key.extract()?;
+        for key in rows::names(&row)? {
             let known = fields.iter().any(|f| f.name == key || f.alias.as_ref() == Some(&key));
             if !known && !extra.contains(&key) {
                 extra.push(key);
@@ -529,15 +579,16 @@ fn undeclared(declaration: &Declaration, rows: &Bound<'_, PyList>) -> PyResult<V
 
 /// The columns of undeclared keys.
 fn extras(names: &[String], rows: &Bound<'_, PyList>) -> PyResult<Vec<(String, ArrayRef)>> {
-    let read = |name: &String| {
-        let ty = infer::extra(rows, name)?;
+    let mut columns = Vec::with_capacity(names.len());
+    for name in names {
+        let Some(ty) = infer::extra(rows, name)? else { continue };
         let column = match ty.kind {
             Kind::Null => rows::nothing(rows.len()),
             _ => rows::read_extra(&ty, name, rows)?,
         };
-        Ok((name.clone(), column))
-    };
-    names.iter().map(read).collect()
+        columns.push((name.clone(), column));
+    }
+    Ok(columns)
 }
 
 /// The batch with more columns behind its own.

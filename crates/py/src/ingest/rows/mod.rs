@@ -17,9 +17,12 @@ use ottava_core::store::Builder;
 use pyo3::prelude::*;
 use pyo3::types::{PyList, PyString};
 
-use self::access::{Access, get};
+use self::access::Access;
+pub(super) use self::access::{get, names, unset};
 use self::bad::Bad;
 use self::values::{Parts, Values};
+use super::infer;
+use crate::error::INGEST;
 
 /// Rows between two looks at signals.
 const ROWS: usize = 4096;
@@ -32,18 +35,23 @@ pub(super) struct Read {
 
 /// Reads rows into the declared columns.
 pub(super) fn read(declaration: &Declaration, rows: &Bound<'_, PyList>) -> PyResult<Read> {
-    let py = rows.py();
+    read_as(declaration, rows, false)
+}
+
+/// `extended`: the declaration has everything that is in the records inside.
+fn read_as(declaration: &Declaration, rows: &Bound<'_, PyList>, extended: bool) -> PyResult<Read> {
+    let (py, count) = (rows.py(), rows.len());
     let fields = declaration.record().map(|record| &record.fields[..]).unwrap_or_default();
     let mut columns: Vec<Builder> =
         fields.iter().map(|f| Builder::new(declaration, &f.ty, rows.len())).collect();
     let mut parts: Vec<Parts<'_>> = columns.iter().map(|column| Parts::of(py, column)).collect();
     let mut access = Access::new(py, fields);
     let mut values = Values::new(py)?;
-    for at in 0..rows.len() {
+    for at in 0..count {
         if at % ROWS == ROWS - 1 {
             py.check_signals()?;
         }
-        let row = rows.get_item(at)?;
+        let row = rows.get_item(at).map_err(|_| changed(py))?;
         access
             .each(&row, |column, value| {
                 let done = match value {
@@ -53,6 +61,13 @@ pub(super) fn read(declaration: &Declaration, rows: &Bound<'_, PyList>) -> PyRes
                 done.map_err(|bad| bad.within(&fields[column].name))
             })
             .map_err(|bad| bad.raise(py, at))?;
+    }
+    if rows.len() != count {
+        return Err(changed(py));
+    }
+    if !extended && parts.iter().any(Parts::met_undeclared) {
+        // What records inside have beyond their declaration is carried in them.
+        return read_as(&infer::extended(declaration, rows)?, rows, true);
     }
     let arrays: Vec<ArrayRef> = columns
         .into_iter()
@@ -66,6 +81,11 @@ pub(super) fn read(declaration: &Declaration, rows: &Bound<'_, PyList>) -> PyRes
     Ok(Read { batch: batch.map_err(super::arrow_error)?, extra: access.into_undeclared() })
 }
 
+#[cold]
+fn changed(py: Python<'_>) -> PyErr {
+    INGEST.new_err(py, ("the list of rows changed while it was read",))
+}
+
 /// One column of undeclared keys; a row without it has a null.
 pub(super) fn read_extra(ty: &Type, name: &str, rows: &Bound<'_, PyList>) -> PyResult<ArrayRef> {
     let py = rows.py();
@@ -74,8 +94,10 @@ pub(super) fn read_extra(ty: &Type, name: &str, rows: &Bound<'_, PyList>) -> PyR
     let mut column = Builder::new(&declaration, ty, rows.len());
     let mut parts = Parts::of(py, &column);
     let mut values = Values::new(py)?;
+    let unset = unset(py);
     for (at, row) in rows.iter().enumerate() {
-        let done = match get(&row, &key)? {
+        let given = get(&row, &key)?;
+        let done = match given.filter(|value| !unset.as_ref().is_some_and(|u| u.is(value))) {
             Some(value) => values.push(&mut parts, &mut column, &value),
             None => {
                 column.append_null();

@@ -1,11 +1,11 @@
 //! Python objects into growing columns.
 
-use ottava_core::store::Builder;
+use ottava_core::store::{Builder, narrow};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{
     PyBool, PyByteArray, PyBytes, PyDate, PyDateTime, PyDelta, PyDict, PyFloat, PyFrozenSet, PyInt,
-    PyList, PyMapping, PySet, PyString, PyTime, PyTuple,
+    PyList, PyMapping, PySet, PyString, PyTime, PyTuple, PyTzInfoAccess,
 };
 
 use super::access::Access;
@@ -36,6 +36,12 @@ impl<'py> Parts<'py> {
             },
             _ => Self { access: None, parts: Vec::new() },
         }
+    }
+
+    /// Whether a record somewhere inside had a key or an attribute that is not declared.
+    pub(super) fn met_undeclared(&self) -> bool {
+        self.access.as_ref().is_some_and(Access::met_undeclared)
+            || self.parts.iter().any(Self::met_undeclared)
     }
 }
 
@@ -72,7 +78,9 @@ impl<'py> Values<'py> {
                 None => return Err(Bad::value("int", value)),
             },
             Builder::Float(b) => b.append_value(float(value)?),
-            Builder::Float32(b) => b.append_value(float(value)? as f32),
+            Builder::Float32(b) => b.append_value(
+                narrow(float(value)?).ok_or_else(|| Bad::value("a float of 32 bits", value))?,
+            ),
             Builder::Text(b) => match value.cast::<PyString>() {
                 Ok(text) => match text.to_str() {
                     Ok(text) => b.append_value(text),
@@ -174,7 +182,11 @@ impl<'py> Values<'py> {
             Builder::Time(b) => {
                 let time = calendar::parsed(value, "time")?;
                 let time = time.as_ref().and_then(|time| time.cast::<PyTime>().ok());
-                let time = calendar::time(time.ok_or_else(|| bad("time"))?);
+                let time = time.ok_or_else(|| bad("time"))?;
+                if time.get_tzinfo().is_some() {
+                    return Err(bad("a naive time: columns of times have no offset"));
+                }
+                let time = calendar::time(time);
                 if !b.append(time.micros_since_midnight().into()) {
                     return Err(bad("time"));
                 }
