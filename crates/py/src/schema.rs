@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use arrow_schema::{DataType, Schema as ArrowSchema};
 use ottava_core::arrow::{from_arrow, to_arrow};
 use ottava_core::schema::{
-    Change, Declaration, FieldDefault, Fingerprint, Lock, LockError, Value, canonical_json, diff,
+    Change, Declaration, FieldDefault, Fingerprint, Lock, LockError, Value, Version,
+    canonical_json, diff,
 };
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
@@ -236,11 +237,15 @@ impl SchemaLock {
     #[pyo3(signature = (version=None))]
     fn schema(&self, py: Python<'_>, version: Option<&str>) -> PyResult<Schema> {
         let lock = self.get();
-        let found = match version {
-            None => lock.latest(),
-            Some(version) => lock.versions().iter().find(|v| v.version.as_str() == version),
+        let (found, none) = match version {
+            None => (lock.latest(), LockError::Empty),
+            Some(text) => {
+                let wanted: Version = text.parse().map_err(|err| lock_error(py, &err))?;
+                let found = lock.versions().iter().find(|v| v.version == wanted);
+                (found, LockError::Unknown { version: text.to_owned() })
+            }
         };
-        let locked = found.ok_or_else(|| lock_error(py, &LockError::Empty))?;
+        let locked = found.ok_or_else(|| lock_error(py, &none))?;
         let mut declaration = locked.schema.clone();
         declaration.name = lock.name;
         Ok(Schema::new(Arc::new(declaration)))

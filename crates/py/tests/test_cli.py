@@ -64,13 +64,35 @@ def test_lock_check_diff(folder: Path) -> None:
     assert run(folder, "schema", "lock", "shapes:Node", "1.1", "--mode", "forward")[0] == 0
 
 
+def test_a_check_fails_where_locking_would(folder: Path) -> None:
+    for version, line in (("1.0", "    a: int = 0\n"), ("1.1", "")):
+        (folder / "shapes.py").write_text(MODEL + line)
+        assert run(folder, "schema", "lock", "shapes:Node", version)[0] == 0
+    (folder / "shapes.py").write_text(MODEL + '    a: str = ""\n')
+    code, document = run_json(folder, "schema", "check", "shapes:Node")
+    assert code == 1 and [c["change"] for c in document["versions"][-1]["broken"]] == ["name_reserved"]
+    code, document = run_json(folder, "schema", "lock", "shapes:Node", "1.2")
+    assert code == 1 and "reserved" in document["error"]
+    (folder / "shapes.py").write_text(MODEL.replace("Node", "Edge"))
+    code, document = run_json(folder, "schema", "lock", "shapes:Edge", "1.2", "--lock", "node.schema.lock")
+    assert code == 2 and "the lock of Node, not of Edge" in document["error"]
+
+
 def test_wrong_input_is_exit_code_2(folder: Path) -> None:
+    (folder / "syntax.py").write_text("class")
+    (folder / "raises.py").write_text("raise RuntimeError('no')")
+    (folder / "exits.py").write_text("raise SystemExit(0)")
     for arguments in (
         ("schema", "lock", "shapes:Nothing", "1.0"),
         ("schema", "lock", "nowhere:Node", "1.0"),
         ("schema", "lock", "shapes", "1.0"),
         ("schema", "lock", "shapes:MODEL", "1.0"),
         ("schema", "lock", "shapes:Node", "1.0", "--mode", "sideways"),
+        ("schema", "lock", "shapes:Node", "bad"),
+        ("schema", "lock", ".shapes:Node", "1.0"),
+        ("schema", "lock", "syntax:Node", "1.0"),
+        ("schema", "lock", "raises:Node", "1.0"),
+        ("schema", "lock", "exits:Node", "1.0"),
         ("doctor", "ingest", "missing.ndjson"),
     ):
         code, document = run_json(folder, *arguments)
@@ -100,5 +122,15 @@ def test_the_doctor_measures_both_ways(folder: Path) -> None:
     assert (code, document["triggered"], document["rows"]) == (1, True, 100)
     code, out, _ = run(folder, *arguments, "--total", "1000000000000")
     assert code == 1 and "the trigger is met" in out
-    pa.parquet.write_table(pa.table({"id": range(100)}), folder / "nodes.parquet")
-    assert run_json(folder, "doctor", "ingest", "nodes.parquet")[0] == 0
+    (folder / "nodes.json").write_text(json.dumps(rows, indent=1))
+    code, document = run_json(folder, "doctor", "ingest", "nodes.json", "--schema", "shapes:Node", "--rows", "20")
+    assert (code, document["rows"], document["total"]) == (0, 20, 500)
+    maps = pa.array([[("a", 1)]] * 100, pa.map_(pa.string(), pa.int64()))
+    x = pa.array([float("nan")] * 100)
+    pa.parquet.write_table(pa.table({"id": range(100), "x": x, "by": maps}), folder / "nodes.parquet")
+    (folder / "maps.py").write_text("import ottava\nclass Node(ottava.Model):\n    id: int\n    x: float\n    by: dict[str, int]\n")
+    for schema in ((), ("--schema", "maps:Node")):
+        code, document = run_json(folder, "doctor", "ingest", "nodes.parquet", *schema)
+        assert code == 0 and set(document["seconds"]) == {"flexible, Python objects", "Arrow"}
+    for wrong in ("0", "-1"):
+        assert run(folder, "doctor", "ingest", "nodes.ndjson", "--rows", wrong)[0] == 2

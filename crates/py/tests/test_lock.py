@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from pathlib import Path
 from typing import Any, Literal, Optional
 
@@ -136,6 +137,84 @@ def test_a_deprecated_column_warns_and_is_then_refused(tmp_path: Path) -> None:
     store.ingest_nodes_arrow(pa.table({"id": [2], "kind": ["code"]}))
     with pytest.raises(LockError, match="to be removed in version 2.0"):
         schema.lock("2.0", path)
+
+
+class Part(ottava.Model):
+    x: Optional[int] = Field(None, deprecated_since="1.0", removed_in="2.0")
+    y: Optional[int] = None
+
+
+class Whole(ottava.Model):
+    id: int
+    old: Optional[int] = Field(None, alias="previous", deprecated_since="1.0", removed_in="2.0")
+    sub: Optional[Part] = None
+    subs: list[Part] = []
+
+
+class Less(ottava.Model):
+    y: Optional[int] = None
+
+
+class Later(ottava.Model):
+    id: int
+    sub: Optional[Less] = None
+    subs: list[Less] = []
+
+
+def test_only_what_a_batch_brings_is_warned_of(tmp_path: Path) -> None:
+    path = tmp_path / "whole.schema.lock"
+    Whole.__schema__.lock("1.0", path)
+    cases: list[tuple[dict[str, Any], set[str]]] = [
+        ({}, set()),
+        ({"old": 1}, {"old"}),
+        ({"previous": 1}, {"old"}),
+        ({"sub": {"y": 1}, "subs": [{"y": 1}]}, set()),
+        ({"sub": {"x": 1}, "subs": [{"y": 1}, {"x": None}]}, {"sub.x", "subs[].x"}),
+    ]
+    for number, (row, expected) in enumerate(cases):
+        for way, make in enumerate((lambda row: [row], json.dumps, lambda row: pa.Table.from_pylist([row]))):
+            store = TokenStore(Whole, lock=path)
+            data = make({"id": number, **row})
+            with warnings.catch_warnings(record=True) as caught:
+                warnings.simplefilter("always")
+                store.ingest_nodes_arrow(data) if way == 2 else store.ingest_nodes_msgspec(data)
+            assert {str(w.message).split()[1] for w in caught} == expected, (row, way)
+    with pytest.raises(LockError, match="to be removed in version 2.0"):
+        Whole.__schema__.lock("2.0", path)
+
+    _add(path, Later.__schema__)
+    store = TokenStore(Later, lock=path)
+    for row in ({"sub": {"x": 1}}, {"subs": [{"x": 1}]}, {"old": 1}, {"previous": 1}):
+        for take, data in (
+            (store.ingest_nodes_msgspec, [{"id": 1, **row}]),
+            (store.ingest_nodes_msgspec, json.dumps({"id": 1, **row})),
+            (store.ingest_nodes_arrow, pa.Table.from_pylist([{"id": 1, **row}])),
+        ):
+            with pytest.raises(SchemaMismatchError, match="removed in version 2.0"):
+                take(data)
+    store.ingest_nodes_msgspec([{"id": 1, "sub": {"y": 1}}])
+
+
+def _add(path: Path, schema: Schema) -> None:
+    """Locks a schema under another name of its record."""
+    lock = SchemaLock.parse(path.read_text())
+    lock.add("2.0", schema)
+    path.write_text(lock.to_json())
+
+
+def test_a_lock_without_versions_promises_nothing_and_is_refused() -> None:
+    for schema in (None, Node):
+        with pytest.raises(IngestError, match="holds no version|not the locked version"):
+            TokenStore(schema, lock=SchemaLock("Node"))
+
+
+def test_the_lock_of_another_record_is_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "node.schema.lock"
+    Node.__schema__.lock("1.0", path)
+    with pytest.raises(LockError, match="the lock of Node, not of Other"):
+        changed("Other", **BASE).lock("1.1", path)
+    with pytest.raises(LockError, match="no version 9.9"):
+        SchemaLock.parse(path.read_text()).schema("9.9")
 
 
 def test_a_store_takes_its_schema_from_the_lock(tmp_path: Path) -> None:

@@ -55,6 +55,8 @@ def lock(
     target = default_path(schema) if path is None else Path(path)
     if target.exists():
         found = read(target)
+        if found.name != schema.name:
+            raise LockError(f"{target} is the lock of {found.name}, not of {schema.name}")
         if mode is not None:
             found.set_mode(mode)
     else:

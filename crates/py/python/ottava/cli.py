@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import re
 import sys
 from pathlib import Path
 from typing import Annotated, Any, NoReturn, Optional
@@ -64,8 +65,8 @@ def _load(target: str) -> Schema:
         found: Any = importlib.import_module(module_name)
         for part in name.split("."):
             found = getattr(found, part)
-    except (ImportError, AttributeError) as err:
-        raise ValueError(f"cannot load {target}: {err}") from err
+    except (Exception, SystemExit) as err:  # whatever a module does while it is imported is no answer of this command
+        raise ValueError(f"cannot load {target}: {type(err).__name__}: {err}") from err
     found = getattr(found, "__schema__", found)
     if not isinstance(found, Schema):
         raise ValueError(f"{target} is a {type(found).__name__}, neither a model nor a Schema")
@@ -146,6 +147,8 @@ def make_lock(
     as_json: AsJson = False,
 ) -> None:
     """Lock a schema as a new version. Exit code 1 if the rules of the lock refuse it; the file is then as it was."""
+    if not re.fullmatch(r"[0-9]+(\.[0-9]+)*", version):
+        _fail(f"{version!r} is not a version: numbers joined by dots", as_json)
     try:
         schema = _load(target)
         path = lock or default_path(schema)
@@ -154,6 +157,8 @@ def make_lock(
             found.set_mode(mode)
     except (OttavaError, ValueError, OSError) as err:
         _fail(str(err), as_json)
+    if found.name != schema.name:
+        _fail(f"{path} is the lock of {found.name}, not of {schema.name}", as_json)
     try:
         found.add(version, schema)
     except LockError as err:
@@ -174,11 +179,11 @@ def make_lock(
 
 @doctor_app.command("ingest")
 def doctor_ingest(
-    file: Annotated[Path, typer.Argument(help="NDJSON, or an Arrow or Parquet file.")],
+    file: Annotated[Path, typer.Argument(help="NDJSON or a JSON array, or an Arrow or Parquet file.")],
     target: Annotated[Optional[str], typer.Option("--schema", help="package.module:Name of the records' model.")] = None,
     id: Annotated[str, typer.Option(help="The id column.")] = "id",
     limit: Annotated[float, typer.Option(help="Seconds that an ingestion may take.")] = 30.0,
-    rows: Annotated[Optional[int], typer.Option(help="Measure the first rows alone, and extrapolate.")] = None,
+    rows: Annotated[Optional[int], typer.Option(min=1, help="Measure the first rows alone, and extrapolate.")] = None,
     total: Annotated[Optional[int], typer.Option(help="Rows of the whole workload, if the file is a sample.")] = None,
     as_json: AsJson = False,
 ) -> None:

@@ -23,9 +23,9 @@ def measure(
     rows: int | None = None,
     total: int | None = None,
 ) -> dict[str, Any]:
-    """Time the ways of ingestion on the rows of a file: NDJSON, Arrow IPC (`.arrow`, `.feather`, `.ipc`) or Parquet.
+    """Time the ways of ingestion on the rows of a file: NDJSON, a JSON array, Arrow IPC (`.arrow`, `.feather`, `.ipc`) or Parquet.
 
-    The flexible way is timed from Python objects and from NDJSON bytes, the Arrow way from a table in memory; reading the file is not counted.
+    The flexible way is timed from Python objects and, unless values such as NaN have no JSON, from NDJSON bytes, the Arrow way from a table in memory; reading the file is not counted.
     `rows` measures the first rows alone. `total` is the size of the whole workload (by default the rows of the file), to which seconds are
     extrapolated; the trigger is met where the flexible way then takes more than `limit` seconds.
 
@@ -35,16 +35,29 @@ def measure(
 
     import pyarrow as pa
 
+    if rows is not None and rows < 1:
+        raise ValueError(f"rows: expected 1 or more, got {rows}")
     source = Path(path)
+    text: bytes | None
     if source.suffix in (".arrow", ".feather", ".ipc", ".parquet"):
         table = _read_table(source)
         available = table.num_rows
-        listed = table.slice(0, rows).to_pylist()
-        text = b"\n".join(json.dumps(row, default=str).encode() for row in listed)
+        listed = table.slice(0, rows).to_pylist(maps_as_pydicts="strict")
+        try:
+            text = b"\n".join(json.dumps(row, default=str, allow_nan=False).encode() for row in listed)
+        except ValueError:  # NaN and infinity are no JSON
+            text = None
     else:
         with source.open("rb") as file:
-            lines = [line for line in islice(file, rows) if line.strip()]
-            available = len(lines) + sum(1 for line in file if line.strip())
+            start = next((byte for byte in iter(lambda: file.read(1), b"") if not byte.isspace()), b"")
+            file.seek(0)
+            if start == b"[":
+                whole_array = json.load(file)
+                lines = [json.dumps(row).encode() + b"\n" for row in whole_array[:rows]]
+                available = len(whole_array)
+            else:
+                lines = [line for line in islice(file, rows) if line.strip()]
+                available = len(lines) + sum(1 for line in file if line.strip())
         text = b"".join(lines)
         listed = [json.loads(line) for line in lines]
     if not listed:
@@ -57,11 +70,12 @@ def measure(
         return perf_counter() - start, store
 
     seconds: dict[str, float] = {}
-    seconds["flexible, NDJSON"], first = timed(lambda store: store.ingest_nodes_msgspec(text, format="ndjson"))
-    seconds["flexible, Python objects"], _ = timed(
-        lambda store: store.ingest_nodes_msgspec(listed if schema is None else _plain(first, listed))
-    )
-    table = pa.table(first)
+    first = None
+    if text is not None:
+        seconds["flexible, NDJSON"], first = timed(lambda store: store.ingest_nodes_msgspec(text, format="ndjson"))
+    plain = listed if schema is None or first is None else _plain(first, listed)
+    seconds["flexible, Python objects"], again = timed(lambda store: store.ingest_nodes_msgspec(plain))
+    table = pa.table(again if first is None else first)
     seconds["Arrow"], _ = timed(lambda store: store.ingest_nodes_arrow(table))
     whole = total or available
     extrapolated = {name: value * whole / len(listed) for name, value in seconds.items()}
