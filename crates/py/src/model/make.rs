@@ -162,6 +162,8 @@ pub(crate) fn uuid(py: Python<'_>, value: u128) -> PyResult<Object> {
 
 /// Makes CPython's datetime functions usable.
 pub(crate) fn import_datetime(py: Python<'_>) -> PyResult<()> {
+    // The macro would turn what a signal handler raises during the import into an `ImportError`.
+    py.import("datetime")?;
     // SAFETY: the interpreter is attached.
     unsafe {
         ffi::PyDateTime_IMPORT();
