@@ -153,14 +153,18 @@ class StreamError(OttavaError, OSError):
         super().__init__(errno, message)
 
 
+def _place(fd: int | None) -> str:
+    return "a stream of the event loop" if fd is None else f"fd {fd}"
+
+
 class StreamReadError(StreamError):
     """A reader could not be read: closed, the wrong end of a pipe, a directory, an I/O error.
 
-    `fd` is the descriptor and `bytes` what had been taken from it before.
+    `fd` is the descriptor (`None` for a stream of an event loop) and `bytes` what had been taken from it before.
     """
 
-    def __init__(self, errno: int, fd: int, bytes: int) -> None:
-        super().__init__(errno, f"cannot read from fd {fd} after {bytes} bytes: {os.strerror(errno)}")
+    def __init__(self, errno: int, fd: int | None, bytes: int) -> None:
+        super().__init__(errno, f"cannot read from {_place(fd)} after {bytes} bytes: {os.strerror(errno)}")
         self.fd = fd
         self.bytes = bytes
 
@@ -171,11 +175,11 @@ class StreamReadError(StreamError):
 class StreamWriteError(StreamError):
     """A writer could not be written, for another reason than that its other end is gone.
 
-    `fd` is the descriptor and `bytes` what it had accepted before.
+    `fd` is the descriptor (`None` for a stream of an event loop) and `bytes` what it had accepted before.
     """
 
-    def __init__(self, errno: int, fd: int, bytes: int) -> None:
-        super().__init__(errno, f"cannot write to fd {fd} after {bytes} bytes: {os.strerror(errno)}")
+    def __init__(self, errno: int, fd: int | None, bytes: int) -> None:
+        super().__init__(errno, f"cannot write to {_place(fd)} after {bytes} bytes: {os.strerror(errno)}")
         self.fd = fd
         self.bytes = bytes
 
@@ -184,10 +188,13 @@ class StreamWriteError(StreamError):
 
 
 class StreamLimitError(OttavaError, ValueError):
-    """A stream holds more than the caller accepts: `limit` bytes from the descriptor `fd`."""
+    """A stream holds more than the caller accepts: `limit` bytes from the descriptor `fd`.
 
-    def __init__(self, fd: int, limit: int, message: str | None = None) -> None:
-        super().__init__(message or f"fd {fd} holds more than the limit of {limit} bytes")
+    `fd` is `None` for a stream of an event loop.
+    """
+
+    def __init__(self, fd: int | None, limit: int, message: str | None = None) -> None:
+        super().__init__(message or f"{_place(fd)} holds more than the limit of {limit} bytes")
         self.fd = fd
         self.limit = limit
 
@@ -198,8 +205,8 @@ class StreamLimitError(OttavaError, ValueError):
 class LineTooLongError(StreamLimitError):
     """The line with the zero-based number `line` is longer than `limit` bytes."""
 
-    def __init__(self, fd: int, line: int, limit: int) -> None:
-        super().__init__(fd, limit, f"line {line} of fd {fd} is longer than the limit of {limit} bytes")
+    def __init__(self, fd: int | None, line: int, limit: int) -> None:
+        super().__init__(fd, limit, f"line {line} of {_place(fd)} is longer than the limit of {limit} bytes")
         self.line = line
 
     def __reduce__(self) -> tuple[object, ...]:
@@ -214,8 +221,8 @@ class PipelineError(OttavaError):
     """A stage of a pipeline failed; `report` is the whole `PipelineReport`, captured output included."""
 
     def __init__(self, report: PipelineReport) -> None:
-        failed = [stage for stage in report.stages if stage.returncode]
-        words = ", ".join(f"stage {report.stages.index(s)} ({s.command[0]}) with {s.returncode}" for s in failed)
+        failed = [(index, report.stages[index]) for index in report.failed]
+        words = ", ".join(f"stage {index} ({stage.command[0]}) with {stage.returncode}" for index, stage in failed)
         super().__init__(f"the pipeline failed: {words}")
         self.report = report
 

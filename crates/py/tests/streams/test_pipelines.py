@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import os
+import pty
 import random
 import signal
 import subprocess
@@ -12,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from watching import SOON, eventually
+from watching import SOON, children, eventually
 
 from ottava import streams
-from ottava.errors import PipelineError, StreamLimitError, StreamOptionError
+from ottava.errors import PipelineError, StreamLimitError, StreamOptionError, StreamReadError, StreamWriteError
 
 TEXT = "".join(f"{random.Random(i).randrange(10_000)} line\n" for i in range(20_000)).encode()
 PYTHON = [sys.executable, "-c"]
@@ -113,6 +115,15 @@ def test_check(backend: str) -> None:
         streams.pipeline_sync(commands, check=True)
 
 
+def test_only_what_failed_is_named(backend: str) -> None:
+    # The first only lost its reader.
+    commands = [["yes"], ["head", "-1"], ["sh", "-c", "cat; exit 3"], ["sh", "-c", "cat; exit 4"]]
+    with pytest.raises(PipelineError) as caught:
+        streams.pipeline_sync(commands, check=True)
+    assert str(caught.value) == "the pipeline failed: stage 2 (sh) with 3, stage 3 (sh) with 4"
+    assert caught.value.report.failed == (2, 3)
+
+
 def test_a_program_that_does_not_exist(backend: str) -> None:
     with pytest.raises(FileNotFoundError):
         streams.pipeline_sync([["yes"], ["cat"], ["no-such-program"]], observe=True)
@@ -124,9 +135,108 @@ def test_bad_commands(backend: str, commands: Any) -> None:
         streams.pipeline_sync(commands)
 
 
-def test_bad_hops(backend: str) -> None:
-    with pytest.raises(StreamOptionError, match="hop 1 is not between 0 and 0"):
-        streams.pipeline_sync([["cat"], ["cat"]], observe=[1])
+BAD: list[tuple[dict[str, Any], str]] = [
+    ({"observe": [1]}, "observe has hop 1, not between 0 and 0"),
+    ({"observe": [0, -1]}, "observe has hop -1, not between 0 and 0"),
+    ({"observe": 1}, "observe is 1, neither a truth value nor a collection of hops"),
+    ({"observe": "0"}, "observe is '0', neither a truth value nor a collection of hops"),
+    ({"observe": ["0"]}, "observe has '0', which is no number of a hop"),
+    ({"tee": {2: []}}, "tee has hop 2, not between 0 and 0"),
+    ({"tee": 5}, "tee is 5, not a mapping from numbers of hops"),
+    ({"tee": {0: 5}}, r"tee\[0\] is 5, not a sequence of writers"),
+    ({"limit": {-1: 5}}, "limit has hop -1, not between 0 and 0"),
+    ({"limit": [5]}, r"limit is \[5\], not a mapping from numbers of hops"),
+    ({"timeout": "5"}, "timeout is '5', not a number of seconds"),
+    ({"timeout": float("nan")}, "timeout is nan, not a number of seconds"),
+    ({"encoding": "klingon"}, "encoding is 'klingon'"),
+    ({"encoding": "hex"}, "encoding is 'hex', which is not one of text"),
+    ({"encoding": "utf-8", "errors": "shrug"}, "errors 'shrug'"),
+    ({"stdin": subprocess.PIPE}, "stdin is -1, which is no file descriptor"),
+    ({"stdout": subprocess.PIPE}, "stdout is -1, which is no file descriptor"),
+    ({"stdout": subprocess.DEVNULL}, "stdout is -3, which is no file descriptor"),
+    ({"stderr": subprocess.STDOUT}, "stderr is -2, which is no file descriptor"),
+]
+
+
+@pytest.mark.parametrize("kind", ["sync", "asyncio"])
+@pytest.mark.parametrize(("options", "message"), BAD)
+def test_bad_options(backend: str, options: dict[str, Any], message: str, kind: str) -> None:
+    with pytest.raises(StreamOptionError, match=message):
+        if kind == "sync":
+            streams.pipeline_sync([["sleep", "1000"], ["cat"]], **options)
+        else:
+            asyncio.run(_pipeline([["sleep", "1000"], ["cat"]], **options))
+    assert not children()
+
+
+async def _pipeline(*arguments: Any, **options: Any) -> streams.PipelineReport:
+    return await streams.pipeline(*arguments, **options)
+
+
+def test_one_command_has_no_hops(backend: str) -> None:
+    with pytest.raises(StreamOptionError, match="observe has hop 0, and one command has none"):
+        streams.pipeline_sync([["cat"]], observe=[0])
+
+
+def test_bad_descriptors(backend: str, pipes: Any) -> None:
+    read, write = pipes.pipe()
+    for bad in (4000, 1 << 31, 1 << 40, write):
+        with pytest.raises(StreamReadError, match=f"cannot read from fd {bad} after 0 bytes: Bad file descriptor"):
+            streams.pipeline_sync([["cat"]], stdin=bad)
+    for role in ("stdout", "stderr"):
+        for bad in (4000, 1 << 31, 1 << 40, read):
+            with pytest.raises(StreamWriteError, match=f"cannot write to fd {bad} after 0 bytes: Bad file descriptor"):
+                streams.pipeline_sync([["cat"]], **{role: bad})
+    assert not children()
+
+
+def test_a_stage_reads_the_terminal(backend: str) -> None:
+    script = """
+import sys
+from ottava import streams
+print("ready", flush=True)
+print("got", streams.pipeline_sync([["head", "-1"], ["cat"]], stdin=sys.stdin, timeout=60).stdout, flush=True)
+"""
+    process, terminal = pty.fork()
+    if process == 0:  # pragma: no cover - another process
+        os.execv(sys.executable, [*PYTHON, script])
+    out, typed = b"", False
+    try:
+        while b"got b'typed\\n'" not in out:
+            out += os.read(terminal, 1000)
+            if not typed and b"ready" in out:
+                typed = os.write(terminal, b"typed\n") > 0
+    finally:
+        os.close(terminal)
+        os.kill(process, signal.SIGKILL)
+        os.waitpid(process, 0)
+
+
+def test_why_a_hop_is_as_it_is(backend: str, pipes: Any) -> None:
+    _, write = pipes.pipe()
+    report = streams.pipeline_sync([["true"]] * 5, observe=[1], tee={2: [write]}, limit={3: 5})
+    assert [hop.why for hop in report.hops] == ["nobody observes it", "observe", "tee", "limit"]
+    assert [hop.pump is None for hop in report.hops] == [True, False, False, False]
+
+
+def test_the_loop_has_turns_while_stages_start(backend: str) -> None:
+    async def work() -> int:
+        turns = 0
+
+        async def count() -> None:
+            nonlocal turns
+            while True:
+                await asyncio.sleep(0)
+                turns += 1
+
+        counting = asyncio.ensure_future(count())
+        with pytest.raises(FileNotFoundError):
+            await streams.pipeline([*[["true"]] * 40, ["no-such-program"]], observe=True)
+        counting.cancel()
+        return turns
+
+    # All of them start in no time only if they take no more than one turn of 5 ms together.
+    assert asyncio.run(work()) > 0
 
 
 def test_capture_limit(backend: str) -> None:
@@ -183,8 +293,6 @@ def test_nothing_to_read(backend: str) -> None:
 
 
 def test_a_storm_of_processes(backend: str) -> None:
-    import asyncio
-
     async def storm() -> int:
         done = 0
         for _ in range(10):

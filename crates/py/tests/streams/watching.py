@@ -41,6 +41,17 @@ def open_descriptors() -> dict[str, str]:
     return found
 
 
+def children() -> list[str]:
+    """Numbers of the processes that any thread of this one has started and not yet waited for."""
+    found: list[str] = []
+    for task in os.listdir("/proc/self/task"):
+        try:
+            found += Path(f"/proc/self/task/{task}/children").read_text().split()
+        except (FileNotFoundError, ProcessLookupError):
+            pass
+    return found
+
+
 def stream_threads() -> list[str]:
     names = [Path(f"/proc/self/task/{task}/comm") for task in os.listdir("/proc/self/task")]
     found = []

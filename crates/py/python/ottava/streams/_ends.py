@@ -30,26 +30,54 @@ def descriptor(end: FileLike, role: str) -> int:
         if isinstance(end, bool):
             raise StreamOptionError(f"{role} is {end!r}, which has no file descriptor")
         return end
-    # A buffered writer may still hold bytes, and a seekable buffered reader may have read ahead.
-    if isinstance(end, (io.BufferedWriter, io.BufferedRandom, io.TextIOWrapper)) and end.writable():
-        end.flush()
-    if isinstance(end, (io.BufferedReader, io.BufferedRandom)) and end.readable() and end.seekable():
-        here = end.tell()
-        # A seek within the buffer would leave the descriptor where it is.
-        end.seek(0, os.SEEK_END)
-        end.seek(here)
     try:
+        # A named temporary file keeps the real one inside.
+        _settle(getattr(end, "file", end), role)
         fd = end.fileno()
     except (AttributeError, io.UnsupportedOperation):
         raise StreamOptionError(f"{role} is {end!r}, which has no file descriptor") from None
+    except ValueError as error:
+        if not getattr(end, "closed", False):
+            raise
+        raise StreamOptionError(f"{role} is {end!r}, which is closed") from error
     if not isinstance(fd, int):
         raise StreamOptionError(f"{role} has the file descriptor {fd!r}, not an integer")
     return fd
 
 
+def _settle(file: object, role: str) -> None:
+    """Brings the descriptor of a file of Python to where the file itself is."""
+    # A buffered writer may still hold bytes, and a seekable buffered reader may have read ahead.
+    if isinstance(file, (io.BufferedWriter, io.BufferedRandom, io.TextIOWrapper)) and file.writable():
+        file.flush()
+    if not isinstance(file, (io.BufferedReader, io.BufferedRandom, io.TextIOWrapper)):
+        return
+    if not (file.readable() and file.seekable()):
+        return
+    try:
+        here = file.tell()
+    except OSError as error:
+        if isinstance(file, io.TextIOWrapper):
+            # It is in the middle of a `for` loop over its lines.
+            raise StreamOptionError(f"{role} is {file!r}, which cannot tell where it is: {error}") from None
+        raise
+    if here >> 64:
+        raise StreamOptionError(f"{role} is {file!r}, which is in the middle of a character or of a line ending")
+    ahead = os.lseek(file.fileno(), 0, os.SEEK_CUR)
+    if ahead != here:
+        # A seek within the buffer would leave the descriptor where it is. Files of procfs know no end to seek to.
+        file.seek(ahead + 1)
+        file.seek(here)
+
+
 def descriptors(ends: Sequence[FileLike], role: str) -> list[int]:
     """The descriptors behind `ends`."""
-    return [descriptor(end, f"{role}[{index}]") for index, end in enumerate(ends)]
+    try:
+        return [descriptor(end, f"{role}[{index}]") for index, end in enumerate(ends)]
+    except TypeError:
+        if hasattr(ends, "__iter__"):
+            raise
+        raise StreamOptionError(f"{role} is {ends!r}, not a sequence of writers") from None
 
 
 def close(end: FileLike) -> None:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from ottava.streams._reports import Consumed, LineBlob, LinesReport, PumpReport
 
-__all__ = ["Backend", "Job", "LineJob", "LineSettings", "Settings"]
+__all__ = ["Backend", "Job", "LineJob", "LineSettings", "Settings", "check_encoding"]
 
 Result_co = TypeVar("Result_co", covariant=True)
 
@@ -55,7 +55,9 @@ class LineSettings:
         _check("buffer_size", self.buffer_size, 1, MAX_BUFFER)
         _check("pipe_size", self.pipe_size, 0, MAX_PIPE)
         _check("max_line", self.max_line, 0, sys.maxsize)
-        _check_encoding(self.encoding, self.errors)
+        if _check_lines_encoding(self.encoding, self.errors) == "utf-8":
+            # The fast path of both backends goes by this name.
+            object.__setattr__(self, "encoding", "utf-8")
 
 
 def _check(option: str, value: object, least: int, most: int) -> None:
@@ -65,15 +67,32 @@ def _check(option: str, value: object, least: int, most: int) -> None:
         raise StreamOptionError(f"{option} is {value}, not between {least} and {most}")
 
 
-def _check_encoding(encoding: str, errors: str) -> None:
-    """Lines are split before they are decoded, so the encoding must write their endings as ASCII does."""
+def check_encoding(encoding: str, errors: str) -> str:
+    """Python's own name of the encoding, which must be one of text. So must be the error handler."""
+    for option, value in (("encoding", encoding), ("errors", errors)):
+        if not isinstance(value, str):
+            raise StreamOptionError(f"{option} is {value!r}, not a string")
     try:
-        name = codecs.lookup(encoding).name
+        codec = codecs.lookup(encoding)
         codecs.lookup_error(errors)
-    except LookupError as error:
-        raise StreamOptionError(str(error)) from None
-    if name.startswith(("utf-7", "iso2022", "hz")) or "\r\n".encode(name) != b"\r\n":
+    except (LookupError, ValueError) as error:
+        # A zero character is a ValueError.
+        raise StreamOptionError(f"encoding is {encoding!r} with errors {errors!r}: {error}") from None
+    if not getattr(codec, "_is_text_encoding", True):
+        raise StreamOptionError(f"encoding is {encoding!r}, which is not one of text")
+    return codec.name
+
+
+def _check_lines_encoding(encoding: str, errors: str) -> str:
+    """Lines are split before they are decoded, so the encoding must write their endings as ASCII does."""
+    name = check_encoding(encoding, errors)
+    try:
+        ascii_endings = "\r\n".encode(name) == b"\r\n"
+    except UnicodeError:
+        ascii_endings = False
+    if name.startswith(("utf-7", "iso2022", "hz")) or not ascii_endings:
         raise StreamOptionError(f"encoding is {encoding!r}, whose line endings are not those of ASCII")
+    return name
 
 
 class Job(Protocol[Result_co]):

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import signal
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from ottava import _native
 from ottava.streams._reports import Consumed, LineBlob, LinesReport, PumpReport, Refusal, SinkReport
+from ottava.streams._signals import sigpipe_blocked
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
     from typing import Any
 
     from ottava.streams._job import LineSettings, Settings
@@ -21,23 +20,6 @@ if not hasattr(_native, "stream_pump"):  # pragma: no cover - Windows
     raise ImportError("the native module has no streams on this system")
 
 Result = TypeVar("Result")
-
-
-@contextmanager
-def sigpipe_blocked() -> Iterator[None]:
-    """Keeps SIGPIPE from what happens in here and from threads started in here, where its default is to kill."""
-    sigpipe = getattr(signal, "SIGPIPE", None)
-    if sigpipe is None or signal.getsignal(sigpipe) is not signal.SIG_DFL:
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, [sigpipe])
-    try:
-        yield
-    finally:
-        # A short transfer is over by now, in this very thread; what it has raised must not be let through.
-        if sigpipe in signal.sigpending() and sigpipe not in before:
-            signal.sigwait([sigpipe])
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def sinks(raw: Sequence[tuple[int, int | None, float]]) -> tuple[SinkReport, ...]:
