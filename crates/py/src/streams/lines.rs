@@ -15,7 +15,7 @@ use ottava_streams::{
     Cancel, LineBatch, LineBuffer, LineOptions, LineSink, LinesReport, PumpOptions, Signal,
     StreamError, lines, lines_tee,
 };
-use pyo3::exceptions::PyStopIteration;
+use pyo3::exceptions::{PyStopIteration, PyUnicodeDecodeError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList, PyString};
 
@@ -136,6 +136,11 @@ impl StreamLines {
             let lines = batch.spans().iter().map(|&(start, end)| &text[start..end]);
             return Ok(PyList::new(py, lines)?.into_any());
         }
+        if self.encoding != "utf-8"
+            && let Some(lines) = self.decode_all(py, batch)?
+        {
+            return Ok(lines);
+        }
         let mut lines = Vec::with_capacity(batch.spans().len());
         for line in batch.iter() {
             match self.decode(py, line) {
@@ -148,6 +153,28 @@ impl StreamLines {
             }
         }
         Ok(PyList::new(py, lines)?.into_any())
+    }
+
+    /// All lines by one call of Python's own codec; none if one of them cannot be decoded, or holds what becomes a line ending.
+    fn decode_all<'py>(
+        &self,
+        py: Python<'py>,
+        batch: &LineBuffer,
+    ) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let mut joined = Vec::with_capacity(batch.data().len());
+        for (index, line) in batch.iter().enumerate() {
+            if index > 0 {
+                joined.push(b'\n');
+            }
+            joined.extend_from_slice(line);
+        }
+        let text = match PyBytes::new(py, &joined).call_method1("decode", (&self.encoding,)) {
+            Ok(text) => text,
+            Err(err) if err.is_instance_of::<PyUnicodeDecodeError>(py) => return Ok(None),
+            Err(err) => return Err(err),
+        };
+        let lines = text.call_method1("split", ("\n",))?;
+        Ok((lines.len()? == batch.spans().len()).then_some(lines))
     }
 
     /// One line through Python's own codec, so that every error handler does what it does there.

@@ -334,13 +334,20 @@ class _Job(Generic[Result]):
             transfer.switch.close()
             raise
         self._thread = threading.Thread(target=self._run, args=(work,), name="ottava-stream", daemon=True)
+        self._begun = threading.Lock()
         try:
             self._thread.start()
         except BaseException:
-            self._close_descriptors()
+            # Ctrl-C may come while the thread is on its way, or at work: it is that, or this, that begins.
+            if self._begun.acquire(blocking=False):
+                self._close_descriptors()
+            else:
+                self.close()
             raise
 
     def _run(self, work: Callable[[_Transfer], Result]) -> None:
+        if not self._begun.acquire(blocking=False):
+            return
         _block_sigpipe()
         try:
             self._outcome = work(self._transfer)
@@ -448,6 +455,8 @@ class _LineJob:
         self._settings = settings
         self._batches: deque[bytes] = deque()
         self._room = threading.Condition()
+        self._open = threading.RLock()
+        """Held by whoever uses the wake-up, or closes it."""
         self._end: LinesReport | BaseException | None = None
         self._lines = 0
         self._error: BaseException | None = None
@@ -493,12 +502,14 @@ class _LineJob:
             raise self._error
         lines = self._take()
         if lines is None:
-            # Cleared before the second look: what arrives after it sets the wake-up again.
-            self._ready.clear()
-            lines = self._take()
-        if lines is None and seconds > 0:
-            self._ready.wait(seconds)
-            lines = self._take()
+            with self._open:
+                if not self._closed:
+                    # Cleared before the second look: what arrives after it sets the wake-up again.
+                    self._ready.clear()
+                    lines = self._take()
+                    if lines is None and seconds > 0:
+                        self._ready.wait(seconds)
+            lines = lines or self._take()
         if lines is None:
             return None
         if self._settings.blob:
@@ -526,13 +537,15 @@ class _LineJob:
         return replace(self._end, lines=self._lines) if isinstance(self._end, LinesReport) else None
 
     def close(self) -> None:
-        if not self._closed:
-            self._transfer.cancel()
-            with self._room:
-                self._room.notify_all()
-            self._job.close()
-            self._ready.close()
-            self._closed = True
+        # Whoever waits for a batch has the end of the wait.
+        self._transfer.cancelled = True
+        with self._room:
+            self._room.notify_all()
+        with self._open:
+            if not self._closed:
+                self._job.close()
+                self._ready.close()
+                self._closed = True
 
 
 class _Python:
