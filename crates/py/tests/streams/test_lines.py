@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import codecs
 import io
 import itertools
 import os
 import subprocess
 import sys
+import threading
 import time
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -94,10 +98,51 @@ def test_encodings_that_contain_ascii(backend: str, pipes: Any, encoding: str) -
     assert gather(pipes.feed(data), encoding=encoding) == ["one", "two"]
 
 
-@pytest.mark.parametrize("encoding", ["utf-16", "utf-32-le", "utf-7", "iso2022_jp", "klingon"])
-def test_encodings_that_do_not(backend: str, pipes: Any, encoding: str) -> None:
-    with pytest.raises(StreamOptionError):
+@pytest.mark.parametrize(
+    "encoding", ["utf-16", "utf-32-le", "utf-7", "iso2022_jp", "klingon", "hex", "undefined", "a\0b", None, 3]
+)
+def test_encodings_that_do_not(backend: str, pipes: Any, encoding: Any) -> None:
+    with pytest.raises(StreamOptionError, match="encoding"):
         streams.lines_sync(pipes.feed(b"x"), encoding=encoding)
+
+
+@pytest.mark.parametrize("errors", ["shrug", "a\0b", None])
+def test_error_handlers_that_do_not_exist(backend: str, pipes: Any, errors: Any) -> None:
+    with pytest.raises(StreamOptionError, match="errors"):
+        streams.lines_sync(pipes.feed(b"x"), errors=errors)
+
+
+@pytest.mark.parametrize("encoding", ["UTF-8", "latin-1", "cp1252", "ascii", "gb18030", "shift_jis", "raw_unicode_escape"])
+@pytest.mark.parametrize("errors", [*HANDLERS, "surrogatepass", "test-newline", "test-swallow"])
+def test_every_line_is_decoded_by_itself(backend: str, pipes: Any, encoding: str, errors: str) -> None:
+    # What a codec or an error handler makes of a line neither ends it nor takes its ending.
+    codecs.register_error("test-newline", lambda error: ("\n", error.end))
+    codecs.register_error("test-swallow", lambda error: ("", error.end + 1))
+    data = b"a\xffb\n\x81\n\x810\r\nend \xe2\x82\n\\u000a\r\\u\n\n\x8f\xa2\xc3\xa9\nlast\xc3"
+    raw = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n")
+    for size in (3, 1000):
+        got: list[str] = []
+        failure: Exception | None = None
+        try:
+            for batch in streams.lines_sync(pipes.feed(data), encoding=encoding, errors=errors, buffer_size=size):
+                got += batch
+        except (UnicodeDecodeError, IndexError) as error:
+            failure = error
+        wanted: list[str] = []
+        try:
+            for line in raw:
+                wanted.append(line.decode(encoding, errors))
+        except (UnicodeDecodeError, IndexError) as error:
+            assert type(failure) is type(error)
+            assert str(failure) == str(error)
+        else:
+            assert failure is None
+        assert got == wanted
+
+
+def test_text_of_one_byte_per_character(backend: str, pipes: Any) -> None:
+    text = "é\r\nüß\n\n" * 30_000
+    assert gather(pipes.feed(text.encode("latin-1")), encoding="ISO-8859-1") == universal(text.encode())
 
 
 @pytest.mark.parametrize("blob", [False, True])
@@ -143,11 +188,91 @@ def test_report(backend: str, pipes: Any) -> None:
     assert (lines.report.lines, lines.report.bytes) == (3, 9)
     with pytest.raises(StopIteration):
         next(lines)
+    assert (lines.report.way, [refusal.way for refusal in lines.report.refused]) == ("read/write", ["splice"])
+
+
+def test_no_report_without_an_end(backend: str, pipes: Any) -> None:
+    lines = streams.lines_sync(pipes.feed(b"a\n\xff\nb\n"))
+    with pytest.raises(UnicodeDecodeError):
+        list(lines)
+    assert lines.report is None
+
+
+def test_closed_while_another_thread_waits(backend: str, pipes: Any) -> None:
+    for _ in range(20):
+        read, _write = pipes.pipe()
+        lines = streams.lines_sync(read)
+        came: list[Any] = []
+
+        def wait(lines: Any = lines, came: list[Any] = came) -> None:
+            try:
+                came.append(next(lines))
+            except BaseException as error:
+                came.append(type(error))
+
+        thread = threading.Thread(target=wait)
+        thread.start()
+        time.sleep(0.002)
+        lines.close()
+        thread.join(SOON)
+        assert came == [StopIteration]
+
+
+def test_errors_are_those_of_the_other_backend(pipes: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    directory = pipes.own(os.open(tmp_path, os.O_RDONLY))
+    read, write = pipes.pipe()
+    data = tmp_path / "data"
+    data.write_bytes(b"one\ntwo \xff\nthree is longer\n")
+    source = pipes.own(os.open(data, os.O_RDONLY))
+
+    def lines(**options: Any) -> Any:
+        os.lseek(source, 0, os.SEEK_SET)
+        return gather(options.pop("reader", source), **options)
+
+    operations: list[Callable[[], object]] = [
+        *(lambda fd=fd, call=call: call(fd) for fd in (-1, 4000, directory, write) for call in (gather, streams.count_lines_sync)),
+        *(lambda fd=fd: lines(tee=[fd]) for fd in (-1, 4000, directory, read, source)),
+        lambda: lines(),
+        lambda: lines(encoding="ascii"),
+        lambda: lines(max_line=10, errors="replace"),
+        lambda: lines(max_line=2),
+        *(lambda options=options: lines(**options) for options in BAD_OPTIONS),
+        lambda: streams.count_lines_sync(read, timeout=0.01),
+        lambda: streams.count_lines_sync(source, pipe_size=-1),
+        lambda: streams.count_lines_sync(source, buffer_size=0),
+    ]
+    outcomes = []
+    for backend in ("rust", "python"):
+        monkeypatch.setenv("OTTAVA_STREAM_BACKEND", backend)
+        outcome: list[tuple[type, str]] = []
+        for operation in operations:
+            with pytest.raises(Exception, match=".") as caught:
+                operation()
+            outcome.append((caught.type, str(caught.value)))
+        outcomes.append(outcome)
+    assert outcomes[0] == outcomes[1]
+
+
+BAD_OPTIONS: list[dict[str, Any]] = [
+    {"max_line": -1},
+    {"max_line": "1"},
+    {"buffer_size": 0},
+    {"buffer_size": 1 << 40},
+    {"pipe_size": -1},
+    {"pipe_size": 1 << 31},
+    {"errors": "shrug"},
+    {"errors": "a\0b"},
+    {"encoding": "hex"},
+    {"encoding": None},
+    {"tee": 5},
+    {"tee": [object()]},
+    {"reader": object()},
+]
 
 
 def test_one_at_a_time(backend: str, pipes: Any) -> None:
     got: list[str] = []
-    report = streams.each_line_sync(pipes.feed(b"a\nb\n"), got.append)
+    report = streams.each_line_sync(pipes.feed(b"a\nb\n"), got.append, buffer_size=1, pipe_size=0)
     assert (got, report.lines) == (["a", "b"], 2)
 
     def fail(line: str) -> None:

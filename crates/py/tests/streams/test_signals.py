@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 from collections.abc import Callable
 from typing import Any
 
 import pytest
-from watching import SOON, eventually, open_descriptors, stream_threads
+from watching import SOON, children, eventually, open_descriptors, stream_threads
 
 from ottava import streams
 
@@ -75,6 +77,69 @@ def test_interrupted_pipeline(backend: str, pipes: Any) -> None:
         streams.pipeline_sync([["yes"], ["cat"], ["sleep", "1000"]], observe=True)
 
 
+@pytest.mark.parametrize("kind", ["sync", "asyncio"])
+@pytest.mark.parametrize("stages", [1, 2, 5])
+def test_interrupted_while_a_pipeline_starts(
+    backend: str, monkeypatch: pytest.MonkeyPatch, stages: int, kind: str
+) -> None:
+    started = 0
+    real = subprocess.Popen
+
+    def popen(*arguments: Any, **options: Any) -> Any:
+        nonlocal started
+        started += 1
+        process = real(*arguments, **options)
+        if started == stages:
+            # The process is there, and who asked for it has not yet heard of it.
+            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(signal.SIGINT)
+        return process
+
+    monkeypatch.setattr(subprocess, "Popen", popen)
+    before = signal.getsignal(signal.SIGINT)
+    commands = [["sleep", "1000"]] * 64
+    with pytest.raises(KeyboardInterrupt):
+        if kind == "sync":
+            streams.pipeline_sync(commands, observe=True)
+        else:
+            asyncio.run(_pipeline(commands))
+    assert signal.getsignal(signal.SIGINT) is before
+    assert kind == "asyncio" or started == stages
+    assert not children()
+
+
+async def _pipeline(commands: list[list[str]]) -> None:
+    await streams.pipeline(commands, observe=True)
+
+
+def test_interrupted_while_a_thread_starts(backend: str, pipes: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Interrupt(BaseException):
+        pass
+
+    start = threading.Thread.start
+
+    def interrupted(thread: threading.Thread) -> None:
+        start(thread)
+        if thread.name == "ottava-stream":
+            raise Interrupt
+
+    read, write = pipes.pipe()
+    _, target = pipes.pipe()
+    monkeypatch.setattr(threading.Thread, "start", interrupted)
+    for _ in range(5):
+        # Threads of native code start without it.
+        with pytest.raises((Interrupt, TimeoutError)):
+            streams.pump_sync(read, target, timeout=0.01)
+        with pytest.raises((Interrupt, TimeoutError)):
+            streams.count_lines_sync(read, timeout=0.01)
+    # No thread is left that would close these once more.
+    others = [pipes.own(os.dup(read)) for _ in range(8)]
+    os.write(write, b"x")
+    assert not stream_threads()
+    for other in others:
+        os.fstat(other)
+
+
 def test_handlers_run_and_the_pump_goes_on(backend: str, pipes: Any) -> None:
     calls: list[int] = []
     before = signal.signal(signal.SIGUSR1, lambda number, frame: calls.append(number))
@@ -119,6 +184,61 @@ def test_sigpipe_is_epipe_even_where_it_kills(backend: str, in_kernel: bool) -> 
         backend,
     )
     assert (done.returncode, done.stdout) == (0, "writer-gone\n"), done.stderr
+
+
+def test_sigpipe_is_epipe_in_an_event_loop(backend: str) -> None:
+    done = run(
+        """
+        import asyncio, os, signal
+        from ottava import streams
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+
+        class Reader:
+            async def receive_some(self, most):
+                return b"bytes"
+
+        async def main():
+            target, sink = os.pipe()
+            os.close(target)
+            print((await streams.pump(Reader(), sink)).ending)
+            print((await streams.pump(Reader(), sink, tee=[sink])).ending)
+            lines = streams.lines(Reader(), tee=[sink], max_line=100)
+            try:
+                await lines.__anext__()
+            except ValueError as error:
+                print(error)
+
+        asyncio.run(main())
+        print(signal.pthread_sigmask(signal.SIG_BLOCK, []))
+        """,
+        backend,
+    )
+    lines = ["writer-gone", "writer-gone", "line 0 of a stream of the event loop is longer than the limit of 100 bytes", "set()"]
+    assert (done.returncode, done.stdout.splitlines()) == (0, lines), done.stderr
+
+
+def test_an_interrupt_while_the_native_module_loads() -> None:
+    done = run(
+        """
+        import sys
+        import ottava.streams as streams
+
+        class Interrupt:
+            def find_spec(self, name, path=None, target=None):
+                if name == "datetime":
+                    raise KeyboardInterrupt
+
+        import numpy
+        sys.modules.pop("datetime", None)
+        sys.meta_path.insert(0, Interrupt())
+        try:
+            print(streams.backend_name())
+        except KeyboardInterrupt:
+            print("interrupted")
+        """,
+        "auto",
+    )
+    assert done.stdout == "interrupted\n", done.stderr
 
 
 def test_ctrl_c_ends_the_program(backend: str) -> None:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import os
+import select
 import time
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, Protocol, Union
@@ -16,14 +18,15 @@ from ottava.errors import StreamError, StreamOptionError, StreamReadError, Strea
 from ottava.streams._descriptors import GONE, Inlet, Outlet
 from ottava.streams._ends import FileLike, close, descriptor
 from ottava.streams._reports import PumpReport, Refusal, SinkReport
-from ottava.streams._run import PROGRESS, readable, writable
+from ottava.streams._run import PROGRESS, Turns, readable, unless_readable, writable
+from ottava.streams._signals import sigpipe_blocked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from ottava.streams._job import Settings
 
-__all__ = ["AsyncReader", "AsyncWriter", "Reading", "Writing", "close_end", "has_descriptor", "pump_streams"]
+__all__ = ["IN_LOOP", "AsyncReader", "AsyncWriter", "Reading", "Writing", "close_end", "has_descriptor", "pump_streams"]
 
 
 class TrioReader(Protocol):
@@ -57,6 +60,11 @@ class AnyioWriter(Protocol):
 AsyncReader = Union[FileLike, asyncio.StreamReader, TrioReader, AnyioReader]
 AsyncWriter = Union[FileLike, asyncio.StreamWriter, TrioWriter, AnyioWriter]
 
+BROKEN = {"BrokenResourceError": errno.ECONNRESET, "ClosedResourceError": errno.EBADF}
+"""What trio and anyio raise where a stream was cut off or closed, and what a descriptor would say of it."""
+
+IN_LOOP = Refusal("splice", "one end is a stream of the event loop")
+
 
 def has_descriptor(end: object) -> bool:
     """Whether `end` is a descriptor or stands for one, rather than a stream of an event loop."""
@@ -88,12 +96,14 @@ class Reading:
     def __init__(self, reader: AsyncReader) -> None:
         self.bytes = 0
         self.blocked = 0.0
-        self.number = -1
+        self.number: int | None = None
         self._reader: Any = reader
         self._inlet: Inlet | None = None
+        self._turns = Turns()
         if has_descriptor(reader):
             self.number = descriptor(reader, "reader")  # type: ignore[arg-type]
             try:
+                os.fstat(self.number)
                 self._inlet = Inlet(self.number)
             except OSError as error:
                 raise self._error(error) from None
@@ -105,12 +115,19 @@ class Reading:
 
     async def read(self, size: int) -> bytes:
         """At most `size` bytes; empty at the end."""
+        await self._turns.give_way()
         start = time.perf_counter()
         try:
             chunk = await self._read(size)
         except OSError as error:
             raise self._error(error) from error
-        self.blocked += time.perf_counter() - start
+        except Exception as error:
+            number = BROKEN.get(type(error).__name__)
+            if number is None:
+                raise
+            raise StreamReadError(number, self.number, self.bytes) from error
+        finally:
+            self.blocked += time.perf_counter() - start
         self.bytes += len(chunk)
         return chunk
 
@@ -138,8 +155,9 @@ class Reading:
 
     def close(self) -> None:
         """Lets go of what was made here; the caller's reader stays open."""
-        if self._inlet is not None:
-            self._inlet.close()
+        inlet, self._inlet = self._inlet, None
+        if inlet is not None:
+            inlet.close()
 
 
 class Writing:
@@ -149,12 +167,13 @@ class Writing:
         self.given = 0
         self.gone: int | None = None
         self.blocked = 0.0
-        self.number = -1
+        self.number: int | None = None
         self._writer: Any = writer
         self._outlet: Outlet | None = None
         if has_descriptor(writer):
             self.number = descriptor(writer, role)  # type: ignore[arg-type]
             try:
+                os.fstat(self.number)
                 self._outlet = Outlet(self.number)
             except OSError as error:
                 raise self.error(error.errno or errno.EIO) from None
@@ -174,7 +193,7 @@ class Writing:
             if self.gone not in GONE:
                 raise self.error(self.gone) from error
         except Exception as error:
-            if type(error).__name__ not in ("BrokenResourceError", "ClosedResourceError"):
+            if type(error).__name__ not in BROKEN:
                 raise
             self.gone = errno.EPIPE
         finally:
@@ -193,7 +212,8 @@ class Writing:
             rest = memoryview(chunk)
             while rest:
                 try:
-                    n = self._outlet.write(rest)
+                    with sigpipe_blocked():
+                        n = self._outlet.write(rest)
                 except BlockingIOError:
                     await writable(self._outlet.fd)
                 else:
@@ -211,12 +231,61 @@ class Writing:
             await self._writer.send(chunk)
         self.given += len(chunk)
 
+    def note(self, events: int) -> bool:
+        """Takes a look at what a poll said of the descriptor; whether the other end is gone, which was not known."""
+        if self.gone is not None or self._outlet is None or not self._outlet.is_gone(events):
+            return False
+        self.gone = errno.EPIPE
+        return True
+
+    def fileno(self) -> int | None:
+        """The descriptor that is written to, if there is one."""
+        return None if self._outlet is None else self._outlet.fd
+
     def close(self) -> None:
-        if self._outlet is not None:
-            self._outlet.close()
+        outlet, self._outlet = self._outlet, None
+        if outlet is not None:
+            outlet.close()
 
     def report(self) -> SinkReport:
         return SinkReport(self.given, self.gone, self.blocked)
+
+
+class _Deaths:
+    """Notices while the reader is quiet that the other end of a descriptor among the writers is gone. Only on Linux."""
+
+    def __init__(self, sinks: Sequence[Writing]) -> None:
+        self._sinks: dict[int, Writing] = {}
+        self._epoll = select.epoll() if hasattr(select, "epoll") else None
+        for sink in sinks:
+            fd = sink.fileno()
+            if self._epoll is not None and fd is not None:
+                try:
+                    # No event is asked for: errors and hang-ups come unasked.
+                    self._epoll.register(fd, 0)
+                except PermissionError:
+                    # Files cannot be polled, and have no other end.
+                    continue
+                self._sinks[fd] = sink
+
+    async def read(self, source: Reading, size: int) -> bytes | None:
+        """The next chunk; none if a writer died before there was one."""
+        while self._epoll is not None and self._sinks:
+            chunk = await unless_readable(self._epoll.fileno(), source.read(size))
+            if chunk is not None:
+                return chunk
+            died = False
+            for fd, events in self._epoll.poll(0):
+                # Its event stays; it would keep the reader from its turn.
+                self._epoll.unregister(fd)
+                died |= self._sinks.pop(fd).note(events)
+            if died:
+                return None
+        return await source.read(size)
+
+    def close(self) -> None:
+        if self._epoll is not None:
+            self._epoll.close()
 
 
 async def pump_streams(
@@ -224,17 +293,23 @@ async def pump_streams(
     writers: Sequence[AsyncWriter],
     settings: Settings,
     on_progress: Callable[[int], object] | None = None,
-    tap: Callable[[bytes], object] | None = None,
+    tap: Callable[[bytes, int | None], object] | None = None,
 ) -> PumpReport:
-    """Copies `reader` to `writers` chunk by chunk in the event loop; the contract is that of `ottava.streams.pump`."""
+    """Copies `reader` to `writers` chunk by chunk in the event loop; the contract is that of `ottava.streams.pump`.
+
+    `tap` sees every chunk and the reader's descriptor; all writers are those of a tee then.
+    """
     started = time.perf_counter()
     with ExitStack() as stack:
         source = Reading(reader)
         stack.callback(source.close)
         sinks = []
         for index, writer in enumerate(writers):
-            sinks.append(Writing(writer, f"tee[{index - 1}]" if index else "writer"))
+            place = index if tap is not None else index - 1
+            sinks.append(Writing(writer, f"tee[{place}]" if place >= 0 else "writer"))
             stack.callback(sinks[-1].close)
+        deaths = _Deaths(sinks)
+        stack.callback(deaths.close)
         tolerant = tap is not None or len(sinks) > 1
         failure: StreamError | None = None
         discarded = 0
@@ -247,12 +322,14 @@ async def pump_streams(
                 ending = "writer-gone"
                 break
             room = settings.buffer_size if settings.limit is None else settings.limit - source.bytes
-            chunk = await source.read(min(settings.buffer_size, room))
+            chunk = await deaths.read(source, min(settings.buffer_size, room))
+            if chunk is None:
+                continue
             if not chunk:
                 ending = "eof"
                 break
             if tap is not None:
-                tap(chunk)
+                tap(chunk, source.number)
             most = 0
             for sink in sinks:
                 if sink.gone is not None:
@@ -271,9 +348,8 @@ async def pump_streams(
                 on_progress(source.bytes)
         if on_progress is not None:
             on_progress(source.bytes)
-        refusal = Refusal("splice", "one end is a stream of the event loop")
         reports = tuple(sink.report() for sink in sinks)
         elapsed = time.perf_counter() - started
         return PumpReport(
-            source.bytes, discarded, ending, "event loop", (refusal,), source.blocked, elapsed, reports  # type: ignore[arg-type]
+            source.bytes, discarded, ending, "event loop", (IN_LOOP,), source.blocked, elapsed, reports  # type: ignore[arg-type]
         )

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import time
 from inspect import isawaitable
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, cast, overload
 
-from ottava.errors import InternalError
+from ottava.errors import InternalError, StreamError
 from ottava.streams import _run, _split
-from ottava.streams._asyncio import AsyncReader, AsyncWriter, Reading, Writing, has_descriptor
+from ottava.streams._asyncio import IN_LOOP, AsyncReader, AsyncWriter, Reading, Writing, has_descriptor
 from ottava.streams._backend import backend
 from ottava.streams._ends import FileLike, descriptor, descriptors
 from ottava.streams._job import LineSettings
@@ -38,6 +40,11 @@ class _Batches:
         """What was done, once the end was reached."""
         return self._report
 
+    def _fail(self, error: BaseException) -> None:
+        if isinstance(error, (StopIteration, StopAsyncIteration)):
+            self._report = self._job.report()
+        self._end()
+
     def _end(self) -> None:
         self._closed = True
         self._job.close()
@@ -62,9 +69,11 @@ class Lines(_Batches, Generic[Batch]):
             # Short waits: Python's signal handlers run between them.
             while (batch := self._job.next(_run.TICK)) is None:
                 pass
-        except BaseException:
-            self._report = self._job.report()
-            self._end()
+        except BaseException as error:
+            if self._closed and isinstance(error, StreamError) and error.errno == errno.ECANCELED:
+                # Closed by another thread meanwhile.
+                raise StopIteration from None
+            self._fail(error)
             raise
         return batch  # type: ignore[return-value]
 
@@ -82,12 +91,18 @@ class Lines(_Batches, Generic[Batch]):
 class AsyncLines(_Batches, Generic[Batch]):
     """Batches of lines for an `async for` loop. Close it, use it in an `async with`, or read it to the end."""
 
+    def __init__(self, job: LineJob | StreamLineJob) -> None:
+        super().__init__(job)
+        self._turns = _run.Turns()
+
     def __aiter__(self) -> AsyncIterator[Batch]:
         return self
 
     async def __anext__(self) -> Batch:
         if self._closed:
             raise StopAsyncIteration
+        # A cancellation loses nothing, here or below: the next call goes on from there.
+        await self._turns.give_way()
         job = self._job
         try:
             batch: Any
@@ -96,9 +111,8 @@ class AsyncLines(_Batches, Generic[Batch]):
             else:
                 while (batch := job.next(0)) is None:
                     await _run.readable(job.fileno())
-        except BaseException as error:
-            self._report = job.report()
-            self._end()
+        except Exception as error:
+            self._fail(error)
             if isinstance(error, StopIteration):
                 raise StopAsyncIteration from None
             raise
@@ -146,9 +160,14 @@ class StreamLineJob:
                 self._elapsed = time.perf_counter() - self._started
                 raise StopAsyncIteration
             chunk = await self._reading.read(self._settings.buffer_size)
+            try:
+                for sink in self._sinks:
+                    await sink.offer(chunk)
+            except BaseException:
+                # Which of the writers have it, and how much of it, is not known any more.
+                self._error = StreamError(errno.ECANCELED, f"cancelled after {self._reading.bytes} bytes")
+                raise
             self._ended = not chunk
-            for sink in self._sinks:
-                await sink.offer(chunk)
             lines = self._splitter.push(chunk) if chunk else self._splitter.finish()
             batch: list[str] | LineBlob = []
             if lines and self._settings.blob:
@@ -166,7 +185,9 @@ class StreamLineJob:
         if not self._ended:
             return None
         sinks = tuple(sink.report() for sink in self._sinks)
-        return LinesReport(self._lines, self._reading.bytes, self._reading.blocked, self._elapsed, sinks)
+        return LinesReport(
+            self._lines, self._reading.bytes, self._reading.blocked, self._elapsed, sinks, "event loop", (IN_LOOP,)
+        )
 
     def close(self) -> None:
         """Lets go of the reader, which stays open."""
@@ -265,7 +286,11 @@ def lines(
     buffer_size: int = 256 << 10,
     pipe_size: int = 1 << 20,
 ) -> AsyncLines[list[str]] | AsyncLines[LineBlob]:
-    """As `lines_sync`, for `async for batch in lines(reader)`; with streams of the event loop as `pump` takes them."""
+    """As `lines_sync`, for `async for batch in lines(reader)`; with streams of the event loop as `pump` takes them.
+
+    A cancellation of the wait for a batch loses nothing: the next one takes up where it was, unless bytes were on their
+    way to a stream in `tee`, where it raises `StreamError`. Close what you do not read on.
+    """
     settings = LineSettings(encoding, errors, blob, max_line, buffer_size, pipe_size)
     if not all(map(has_descriptor, (reader, *tee))):
         return AsyncLines(StreamLineJob(reader, tee, settings))
@@ -281,12 +306,23 @@ def each_line_sync(
     errors: str = "strict",
     max_line: int = 64 << 20,
     tee: Sequence[FileLike] = (),
+    buffer_size: int = 256 << 10,
+    pipe_size: int = 1 << 20,
 ) -> LinesReport:
     """Calls `on_line` with each line of `reader`, one at a time. What it raises ends the reading.
 
-    A call per line costs as much as the line itself: where speed matters, take batches from `lines_sync`.
+    A call per line costs as much as the line itself: where speed matters, take batches from `lines_sync`, whose arguments
+    these are.
     """
-    with lines_sync(reader, encoding=encoding, errors=errors, max_line=max_line, tee=tee) as batches:
+    with lines_sync(
+        reader,
+        encoding=encoding,
+        errors=errors,
+        max_line=max_line,
+        tee=tee,
+        buffer_size=buffer_size,
+        pipe_size=pipe_size,
+    ) as batches:
         for batch in batches:
             for line in batch:
                 on_line(line)
@@ -301,14 +337,33 @@ async def each_line(
     errors: str = "strict",
     max_line: int = 64 << 20,
     tee: Sequence[AsyncWriter] = (),
+    buffer_size: int = 256 << 10,
+    pipe_size: int = 1 << 20,
 ) -> LinesReport:
-    """As `each_line_sync`, to be awaited; a coroutine that `on_line` returns is awaited before the next line."""
-    async with lines(reader, encoding=encoding, errors=errors, max_line=max_line, tee=tee) as batches:
+    """As `each_line_sync`, to be awaited; a coroutine that `on_line` returns is awaited before the next line.
+
+    Others in the event loop have their turns between the lines, and a cancellation is heard there.
+    """
+    turns = _run.Turns()
+    # As many lines without a look at the clock, which costs as much as a line, as take less than a turn.
+    stride = 1
+    async with lines(
+        reader,
+        encoding=encoding,
+        errors=errors,
+        max_line=max_line,
+        tee=tee,
+        buffer_size=buffer_size,
+        pipe_size=pipe_size,
+    ) as batches:
         async for batch in batches:
-            for line in batch:
-                result = on_line(line)
-                if isawaitable(result):
-                    await result
+            rest = iter(batch)
+            while some := list(islice(rest, stride)):
+                for line in some:
+                    result = on_line(line)
+                    if isawaitable(result):
+                        await result
+                stride = 1 if await turns.give_way() else min(2 * stride, 1024)
     return _ended(batches.report)
 
 

@@ -60,6 +60,9 @@ class PumpReport:
         return self.sinks[0].blocked if self.sinks else 0.0
 
 
+WANTED = Refusal("splice", "the bytes are wanted here")
+
+
 @dataclass(frozen=True)
 class Consumed(Generic[Payload]):
     """Everything a reader had to give, and how it went."""
@@ -74,6 +77,10 @@ class Consumed(Generic[Payload]):
     """Seconds in all."""
     sinks: tuple[SinkReport, ...]
     """One per writer of `tee`."""
+    way: str = "read/write"
+    """How the bytes travelled: "read/write" or "event loop"."""
+    refused: tuple[Refusal, ...] = (WANTED,)
+    """Faster ways that were not taken."""
 
 
 @dataclass(frozen=True)
@@ -90,6 +97,10 @@ class LinesReport:
     """Seconds in all."""
     sinks: tuple[SinkReport, ...]
     """One per writer of `tee`."""
+    way: str = "read/write"
+    """How the bytes travelled: "read/write" or "event loop"."""
+    refused: tuple[Refusal, ...] = (WANTED,)
+    """Faster ways that were not taken."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,11 +9,11 @@ import time
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Coroutine
 
     from ottava.streams._job import Job
 
-__all__ = ["TICK", "readable", "run", "run_async", "running_trio", "sleep", "writable"]
+__all__ = ["TICK", "Turns", "readable", "run", "run_async", "running_trio", "sleep", "unless_readable", "writable"]
 
 Result = TypeVar("Result")
 
@@ -22,6 +22,9 @@ TICK = 0.02
 
 PROGRESS = 0.05
 """Least seconds between two calls of a progress callback."""
+
+TURN = 0.005
+"""Seconds for which a task whose bytes never keep it waiting has the event loop to itself."""
 
 
 class _Watch:
@@ -111,6 +114,60 @@ async def checkpoint() -> None:
         import trio
 
         await trio.lowlevel.checkpoint()
+
+
+class Turns:
+    """Gives way to others in the event loop now and then, where nothing else makes a task wait."""
+
+    def __init__(self) -> None:
+        self._since = time.monotonic()
+
+    async def give_way(self) -> bool:
+        """Lets others run, and a cancellation in, if none had a turn for a while; whether that was so."""
+        if time.monotonic() - self._since < TURN:
+            return False
+        await sleep(0)
+        self._since = time.monotonic()
+        return True
+
+
+async def unless_readable(fd: int, work: Coroutine[Any, Any, Result]) -> Result | None:
+    """What `work` gives; none, and `work` is cancelled, if `fd` is readable before it is done."""
+    if running_trio():
+        return await _unless_readable_in_trio(fd, work)
+    task = asyncio.ensure_future(work)
+    stop = add_watcher(asyncio.get_running_loop(), fd, task.cancel)
+    try:
+        await asyncio.wait([task])
+    finally:
+        stop()
+        if not task.done():
+            task.cancel()
+            await asyncio.wait([task])
+    return None if task.cancelled() else task.result()
+
+
+async def _unless_readable_in_trio(fd: int, work: Coroutine[Any, Any, Result]) -> Result | None:
+    import trio
+
+    result: Result | None = None
+    failure: Exception | None = None
+    async with trio.open_nursery() as nursery:
+
+        async def watch() -> None:
+            await trio.lowlevel.wait_readable(fd)
+            nursery.cancel_scope.cancel()
+
+        nursery.start_soon(watch)
+        try:
+            result = await work
+        except Exception as error:
+            # Raised below: a nursery would wrap it in a group.
+            failure = error
+        nursery.cancel_scope.cancel()
+    if failure is not None:
+        raise failure
+    return result
 
 
 async def sleep(seconds: float) -> None:

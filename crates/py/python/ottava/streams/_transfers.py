@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import codecs
+from contextlib import suppress
 from typing import TYPE_CHECKING, cast, overload
 
 from ottava.errors import StreamLimitError
@@ -10,7 +10,7 @@ from ottava.streams import _run
 from ottava.streams._asyncio import AsyncReader, AsyncWriter, close_end, has_descriptor, pump_streams
 from ottava.streams._backend import backend
 from ottava.streams._ends import FileLike, close, descriptor, descriptors
-from ottava.streams._job import Settings
+from ottava.streams._job import Settings, check_encoding
 from ottava.streams._reports import Consumed, LinesReport, PumpReport
 
 if TYPE_CHECKING:
@@ -40,8 +40,9 @@ def pump_sync(
     closed (through its own `close` if it has one), so that its producer learns of it, unless `drain` asks to read the rest
     and drop it. With `tee`, a writer that is gone or fails is reported, and the others go on until none is left.
 
-    Descriptors keep their mode and stay open, but for that case and `close_writer`, which closes `writer` at the end. Files
-    of Python that buffer what they read must not have been read from before, unless they can seek.
+    Descriptors keep their mode and stay open, but for that case and `close_writer`, which closes `writer` at the end, also if
+    that is an exception. A file of Python that was read from gives what comes next, text files included, if it can seek;
+    what others (a pipe) have buffered cannot be seen and is lost: do not read from them before.
 
     `limit`: stops after this many bytes. `on_progress` is called with the bytes so far, at most twenty times a second, and
     at the end. `timeout`: seconds until `TimeoutError`. `buffer_size`: bytes of the buffer where the kernel cannot move the
@@ -53,14 +54,19 @@ def pump_sync(
 
     Raises `StreamReadError`, `StreamWriteError`, `StreamError`, `StreamOptionError`, `TimeoutError`.
     """
-    settings = Settings(buffer_size, pipe_size, drain, limit, allow_aliasing, in_kernel)
     try:
+        settings = Settings(buffer_size, pipe_size, drain, limit, allow_aliasing, in_kernel)
         writers = [descriptor(writer, "writer"), *descriptors(tee, "tee")]
         job = backend().pump(descriptor(reader, "reader"), writers, settings)
         report = _run.run(job, on_progress, timeout)
-    finally:
+    except BaseException:
         if close_writer:
-            close(writer)
+            # What ended the pump says more than what the close might say.
+            with suppress(OSError):
+                close(writer)
+        raise
+    if close_writer:
+        close(writer)
     if report.ending == "writer-gone":
         close(reader)
     return report
@@ -88,8 +94,8 @@ async def pump(
 
     A cancellation ends the pump at once.
     """
-    settings = Settings(buffer_size, pipe_size, drain, limit, allow_aliasing, in_kernel)
     try:
+        settings = Settings(buffer_size, pipe_size, drain, limit, allow_aliasing, in_kernel)
         if all(map(has_descriptor, (reader, writer, *tee))):
             writers = [
                 descriptor(cast("FileLike", writer), "writer"),
@@ -99,9 +105,13 @@ async def pump(
             report = await _run.run_async(job, on_progress)
         else:
             report = await pump_streams(reader, (writer, *tee), settings, on_progress)
-    finally:
+    except BaseException:
         if close_writer:
-            await close_end(writer)
+            with suppress(OSError):
+                await close_end(writer)
+        raise
+    if close_writer:
+        await close_end(writer)
     if report.ending == "writer-gone":
         await close_end(reader)
     return report
@@ -151,7 +161,8 @@ def consume_sync(
 ) -> Consumed[str] | Consumed[bytes]:
     """Reads `reader` to its end: text, or bytes with `encoding=None`.
 
-    Bytes are decoded as `bytes.decode(encoding, errors)` does. `limit` is the most bytes that are accepted; one more is
+    Bytes are decoded as `bytes.decode(encoding, errors)` does; an encoding or error handler that does not exist is refused
+    before anything is read. `limit` is the most bytes that are accepted; one more is
     an error, since a part would pass for the whole. Every one of `tee` gets every byte; one that is gone or fails is
     reported, and the reading goes on. `reader` stays open. The other arguments are those of `pump_sync`.
 
@@ -204,31 +215,34 @@ async def consume(
 ) -> Consumed[str] | Consumed[bytes]:
     """As `consume_sync`, to be awaited; with streams of the event loop as `pump` takes them."""
     settings = Settings(buffer_size, pipe_size, limit=limit)
+    errors_in_utf8 = _errors_in_utf8(encoding, errors)
     if all(map(has_descriptor, (reader, *tee))):
         writers = descriptors(cast("Sequence[FileLike]", tee), "tee")
         fd = descriptor(cast("FileLike", reader), "reader")
-        job = backend().consume(fd, writers, settings, _errors_in_utf8(encoding, errors))
+        job = backend().consume(fd, writers, settings, errors_in_utf8)
         return _decoded(await _run.run_async(job, on_progress), encoding, errors)
     chunks: list[bytes] = []
     count = 0
 
-    def tap(chunk: bytes) -> None:
+    def tap(chunk: bytes, fd: int | None) -> None:
         nonlocal count
         count += len(chunk)
         if limit is not None and count > limit:
-            raise StreamLimitError(descriptor(reader, "reader") if isinstance(reader, int) else -1, limit)
+            raise StreamLimitError(fd, limit)
         chunks.append(chunk)
 
     open_ended = Settings(buffer_size, pipe_size, drain=True)
     report = await pump_streams(reader, tee, open_ended, on_progress, tap)
     data = b"".join(chunks)
-    consumed = Consumed(data, len(data), report.read_blocked, report.elapsed, report.sinks)
+    consumed = Consumed(
+        data, len(data), report.read_blocked, report.elapsed, report.sinks, report.way, report.refused
+    )
     return _decoded(consumed, encoding, errors)
 
 
 def _errors_in_utf8(encoding: str | None, errors: str) -> str | None:
     """The error handler, if the encoding is UTF-8, which a backend may decode by itself."""
-    return errors if encoding is not None and codecs.lookup(encoding).name == "utf-8" else None
+    return errors if encoding is not None and check_encoding(encoding, errors) == "utf-8" else None
 
 
 def _decoded(
@@ -237,7 +251,15 @@ def _decoded(
     if encoding is None or not isinstance(consumed.data, bytes):
         return consumed
     text = consumed.data.decode(encoding, errors)
-    return Consumed(text, consumed.bytes, consumed.read_blocked, consumed.elapsed, consumed.sinks)
+    return Consumed(
+        text,
+        consumed.bytes,
+        consumed.read_blocked,
+        consumed.elapsed,
+        consumed.sinks,
+        consumed.way,
+        consumed.refused,
+    )
 
 
 def count_lines_sync(
