@@ -7,6 +7,7 @@ import os
 import random
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from corpus import CORPUS, HANDLERS
 from watching import PEAK
 
 from ottava import streams
-from ottava.errors import StreamLimitError, StreamReadError
+from ottava.errors import StreamLimitError, StreamOptionError, StreamReadError
 
 PAYLOAD = random.Random(8).randbytes(3_000_000)
 
@@ -79,11 +80,17 @@ def test_garbage(backend: str, pipes: Any, errors: str) -> None:
     assert consumed.data == garbage.decode("utf-8", errors)
 
 
-def test_unknown_names(backend: str, pipes: Any) -> None:
-    with pytest.raises(LookupError):
-        streams.consume_sync(pipes.feed(b"x"), "klingon")
-    with pytest.raises(LookupError):
-        streams.consume_sync(pipes.feed(b"\xff"), "utf-8", "shrug")
+@pytest.mark.parametrize(
+    ("encoding", "errors"),
+    [("klingon", "strict"), ("hex", "strict"), ("utf-8", "shrug"), ("utf-8", "a\0b"), ("a\0b", "strict"), (3, "strict")],
+)
+def test_unknown_names(backend: str, pipes: Any, encoding: Any, errors: str) -> None:
+    read, write = pipes.pipe()
+    os.write(write, b"x")
+    with pytest.raises(StreamOptionError):
+        streams.consume_sync(read, encoding, errors)
+    # Nothing was read before that was found out.
+    assert os.read(read, 10) == b"x"
 
 
 @pytest.mark.parametrize("tee", [False, True])
@@ -147,3 +154,47 @@ print((peak() - before) / size)
     run = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True)
     # A second copy would make it 2. How close it comes to 1 is measured by `cargo xtask bench streams`.
     assert 0.9 < float(run.stdout) < 1.5
+
+
+@pytest.mark.parametrize("opened", ["binary", "both ways", "text", "text with its own endings", "temporary", "procfs"])
+@pytest.mark.parametrize("lines", [0, 1, 2])
+def test_a_file_that_was_read_from(backend: str, tmp_path: Path, opened: str, lines: int) -> None:
+    data = "one é\r\ntwo\nthree\n".encode()
+    path = Path("/proc/self/limits") if opened == "procfs" else tmp_path / "data"
+    if opened == "procfs":
+        data = path.read_bytes()
+    else:
+        path.write_bytes(data)
+    file: Any
+    if opened == "temporary":
+        file = tempfile.NamedTemporaryFile("w+b")
+        file.write(data)
+        file.seek(0)
+    elif opened == "both ways":
+        file = open(path, "r+b")
+    elif opened.startswith("text"):
+        file = open(path, encoding="utf-8", newline="" if "endings" in opened else None)
+    else:
+        file = open(path, "rb")
+    with file:
+        for _ in range(lines):
+            file.readline()
+        assert streams.consume_sync(file, None).data == b"".join(data.splitlines(keepends=True)[lines:])
+        # The file has no other idea of where it is.
+        assert not file.read()
+
+
+def test_a_file_that_cannot_tell_where_it_is(backend: str, tmp_path: Path) -> None:
+    (tmp_path / "data").write_bytes(b"one\ntwo\n")
+    with open(tmp_path / "data") as file:
+        for _ in file:
+            with pytest.raises(StreamOptionError, match="reader is .*cannot tell where it is"):
+                streams.consume_sync(file)
+    with pytest.raises(StreamOptionError, match="reader is .* which is closed"):
+        streams.consume_sync(file)
+
+
+def test_report(backend: str, pipes: Any) -> None:
+    for encoding in ("utf-8", None, "latin-1"):
+        consumed: Any = streams.consume_sync(pipes.feed(b"x"), encoding)
+        assert (consumed.way, [refusal.way for refusal in consumed.refused]) == ("read/write", ["splice"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import os
 import pty
@@ -9,6 +10,7 @@ import random
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 import tty
@@ -281,6 +283,34 @@ def test_directory(backend: str, pipes: Any, tmp_path: Path) -> None:
     with pytest.raises(StreamReadError) as caught:
         streams.pump_sync(directory, write)
     assert caught.value.errno == errno.EISDIR
+
+
+def test_the_writer_is_closed_whatever_happens(backend: str, pipes: Any) -> None:
+    read, _ = pipes.pipe()
+    # That a descriptor cannot be closed says less than that it cannot be written.
+    with pytest.raises(StreamWriteError):
+        streams.pump_sync(read, 4_000, close_writer=True)
+    for close in (
+        lambda write: streams.pump_sync(read, write, close_writer=True, buffer_size=0),
+        lambda write: asyncio.run(_pump(read, write, close_writer=True, buffer_size=0)),
+        lambda write: streams.pump_sync(-1, write, close_writer=True),
+    ):
+        target, write = os.pipe()
+        pipes.own(target)
+        with pytest.raises((StreamOptionError, StreamReadError)):
+            close(write)
+        assert os.read(target, 1) == b""
+
+
+async def _pump(*ends: Any, **options: Any) -> Any:
+    return await streams.pump(*ends, **options)
+
+
+def test_what_a_named_temporary_file_holds_comes_first(backend: str, pipes: Any) -> None:
+    with tempfile.NamedTemporaryFile("w+") as file:
+        file.write("head ")
+        streams.pump_sync(pipes.feed(b"tail"), file)
+        assert Path(file.name).read_bytes() == b"head tail"
 
 
 @pytest.mark.parametrize("size", [0, -1, 1 << 40, (64 << 20) + 1, True, 1.5, "64"])
