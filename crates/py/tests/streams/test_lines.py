@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -218,7 +219,7 @@ def test_closed_while_another_thread_waits(backend: str, pipes: Any) -> None:
         assert came == [StopIteration]
 
 
-def test_errors_are_those_of_the_other_backend(pipes: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_errors_of_python_and_native_code_are_the_same(pipes: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     directory = pipes.own(os.open(tmp_path, os.O_RDONLY))
     read, write = pipes.pipe()
     data = tmp_path / "data"
@@ -230,7 +231,8 @@ def test_errors_are_those_of_the_other_backend(pipes: Any, monkeypatch: pytest.M
         return gather(options.pop("reader", source), **options)
 
     operations: list[Callable[[], object]] = [
-        *(lambda fd=fd, call=call: call(fd) for fd in (-1, 4000, directory, write) for call in (gather, streams.count_lines_sync)),
+        *(partial(gather, fd) for fd in (-1, 4000, directory, write)),
+        *(partial(streams.count_lines_sync, fd) for fd in (-1, 4000, directory, write)),
         *(lambda fd=fd: lines(tee=[fd]) for fd in (-1, 4000, directory, read, source)),
         lambda: lines(),
         lambda: lines(encoding="ascii"),

@@ -357,7 +357,8 @@ def _usable(end: FileLike, role: str, read: bool) -> int:
         raise StreamOptionError(f"{role} is {end!r}, which is no file descriptor")
     try:
         os.fstat(fd)
-        usable = fcntl is None or fcntl.fcntl(fd, fcntl.F_GETFL) & os.O_ACCMODE != (os.O_WRONLY if read else os.O_RDONLY)
+        unusable = os.O_WRONLY if read else os.O_RDONLY
+        usable = fcntl is None or fcntl.fcntl(fd, fcntl.F_GETFL) & os.O_ACCMODE != unusable
     except (OSError, OverflowError):
         usable = False
     if not usable:
@@ -405,14 +406,14 @@ def pipeline_sync(
     `limit`. An observed hop is pumped and counted.
 
     `stdin`: bytes, a file, or `None` for nothing. `stdout`, `stderr`: `CAPTURE`, a file, or `None`, which drops the
-    last stage's output but leaves diagnostics where ours go; the numbers of `subprocess` (`PIPE`) are refused. What is captured is text if `encoding` is given, and may have
-    `capture_limit` bytes at most. `check` raises `PipelineError` unless the report is `ok`. `timeout`: seconds until
-    `TimeoutError`. `pipe_size`: capacity of the pipes in bytes.
+    last stage's output but leaves diagnostics where ours go; the numbers of `subprocess` (`PIPE`) are refused. What is
+    captured is text if `encoding` is given, and may have `capture_limit` bytes at most. `check` raises `PipelineError`
+    unless the report is `ok`. `timeout`: seconds until `TimeoutError`. `pipe_size`: capacity of the pipes in bytes.
 
     Each stage has a process group of its own, but for one whose input is a terminal: it stays in ours, since a terminal is
     read by the group in its foreground alone. On a timeout or any other exception all stages are killed, with whatever else
-    is in their groups, and reaped; a process that left its group (`setsid`, a daemon) or that was started by a stage in
-    ours is not found and goes on.
+    is in their groups, and reaped; a process that left its group (`setsid`, a daemon), or that was started by a stage in
+    ours, is not found and goes on.
 
     Raises `OSError` if a program cannot be started, `StreamReadError` and `StreamWriteError` if `stdin`, `stdout` or `stderr`
     cannot be used, `StreamOptionError`, `StreamLimitError`, `PipelineError`, `TimeoutError`.

@@ -143,7 +143,8 @@ async def unless_readable(fd: int, work: Coroutine[Any, Any, Result]) -> Result 
         stop()
         if not task.done():
             task.cancel()
-            await asyncio.wait([task])
+            # Whatever it still comes to is of no interest.
+            await asyncio.gather(task, return_exceptions=True)
     return None if task.cancelled() else task.result()
 
 

@@ -12,6 +12,13 @@ if TYPE_CHECKING:
 
 __all__ = ["handlers_later", "sigpipe_blocked"]
 
+RAISING = tuple(
+    getattr(signal, name)
+    for name in ("SIGINT", "SIGTERM", "SIGALRM", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2", "SIGVTALRM", "SIGPROF")
+    if hasattr(signal, name)
+)
+"""Signals whose handlers programs have raise exceptions. To look at all there are would take as long as to start a process."""
+
 
 @contextmanager
 def sigpipe_blocked() -> Iterator[None]:
@@ -53,7 +60,7 @@ def handlers_later() -> Iterator[None]:
 
     with ExitStack() as stack:
         stack.callback(deliver)
-        for number in signal.valid_signals():
+        for number in RAISING:
             handler = signal.getsignal(number)
             # Neither the default nor ignoring is a callable, nor is a handler that is not Python's.
             if callable(handler):

@@ -90,7 +90,9 @@ async def pump(
 
     Either end, and every one of `tee`, may also be a stream of the event loop: asyncio's `StreamReader` and
     `StreamWriter`, a trio stream, an anyio byte stream. The bytes then pass through the event loop, those that such a
-    reader has buffered already first of all.
+    reader has buffered already first of all. On Linux a descriptor among the writers whose other end goes is noticed also
+    while the reader is quiet; a stream only when it is written to. A stream of asyncio writes by itself, and is not kept from
+    SIGPIPE where a program gave that its default back.
 
     A cancellation ends the pump at once.
     """
