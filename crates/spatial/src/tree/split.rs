@@ -14,8 +14,11 @@ pub(super) const PARALLEL_FROM: usize = 1 << 14;
 /// The most points that are cut without moving them.
 const NEAR: usize = 1 << 15;
 
-/// How many points say along which axis many are cut.
+/// How many points say along which axis more of them are cut: it is a choice, not a bound, and what some say is as good.
 const SOME: usize = 1 << 12;
+
+/// The same where points are looked up by their rows.
+const FEW: usize = 1 << 8;
 
 /// How many misplaced entries are looked for on each side before they are swapped.
 const BATCH: usize = 128;
@@ -61,7 +64,6 @@ impl Split<'_> {
             return self.fill_near(entries, &mut words, leaves, capacity);
         }
         let (left, capacity) = halves(entries.len(), capacity);
-        // The axis is a choice, not a bound: what some points say is as good, and much quicker.
         let some = self.widest(entries.iter().step_by(entries.len() / SOME));
         if let Some(axis) = some.or_else(|| self.widest(entries.iter())) {
             cut(entries, keys, axis, left);
@@ -86,7 +88,9 @@ impl Split<'_> {
         }
         let (left, capacity) = halves(words.len(), capacity);
         let at = |word: u64| &entries[word as u32 as usize];
-        if let Some(axis) = self.widest(words.iter().map(|&word| at(word))) {
+        let points = words.iter().map(|&word| at(word));
+        let some = self.widest(points.clone().step_by((words.len() / FEW).max(1)));
+        if let Some(axis) = some.or_else(|| self.widest(points)) {
             for word in &mut *words {
                 let key = ordered(at(*word), axis) as u32 ^ (1 << 31);
                 *word = u64::from(key) << 32 | u64::from(*word as u32);
