@@ -37,6 +37,10 @@ impl Check {
         if self.fields > MAX_FIELDS {
             return Err(bad("is one field too many"));
         }
+        // Nor could such a name be handed on through the Arrow C data interface.
+        if name.contains('\0') {
+            return Err(bad("has a null character in its name"));
+        }
         for child in field.children().into_iter().flatten() {
             self.field(&child)?;
         }
@@ -93,7 +97,9 @@ fn type_fault(field: &ipc::Field<'_>) -> Option<&'static str> {
                     | (64, TimeUnit::MICROSECOND | TimeUnit::NANOSECOND)
             )
         }),
-        Type::Timestamp => field.type_as_timestamp().is_some_and(|t| is_unit(t.unit())),
+        Type::Timestamp => field.type_as_timestamp().is_some_and(|t| {
+            is_unit(t.unit()) && t.timezone().is_none_or(|zone| !zone.contains('\0'))
+        }),
         Type::Duration => field.type_as_duration().is_some_and(|d| is_unit(d.unit())),
         Type::Interval => field.type_as_interval().is_some_and(|interval| {
             matches!(

@@ -44,6 +44,19 @@ fn good_files_are_read_as_arrow_reads_them() {
 }
 
 #[test]
+fn names_that_no_c_string_can_hold_are_refused() {
+    let zone = DataType::Timestamp(arrow_schema::TimeUnit::Second, Some("U\0C".into()));
+    let inner = DataType::Struct(vec![Field::new("a\0b", DataType::Int8, true)].into());
+    for (name, data_type, at) in
+        [("a\0b", DataType::Int8, "a\\0b"), ("outer", inner, "a\\0b"), ("zone", zone, "zone")]
+    {
+        let schema = schema_of(vec![Field::new(name, data_type, true)]);
+        let (place, reason) = refused(&file(&[RecordBatch::new_empty(schema)]));
+        assert_eq!(place, format!("schema, field \"{at}\""), "{reason}");
+    }
+}
+
+#[test]
 fn every_truncation_is_refused() {
     let bytes = file(&[tokens(5)]);
     for length in 0..bytes.len() {
