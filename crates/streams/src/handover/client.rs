@@ -17,9 +17,9 @@ use super::address::Address;
 use super::bell::Bell;
 use super::check::Limits;
 use super::error::{Attempt, HandoverError};
-use super::fingerprint::{ANY, fingerprint};
+use super::fingerprint::{ANY, difference, fingerprint};
 use super::frame::{Carrier, Frame, VERSION};
-use super::link::{Link, Received, readable, wait};
+use super::link::{Link, Received, after, readable, wait};
 use super::listener::{connect, watch_process};
 use super::memory::{Mapping, copy_file};
 use super::place::{open_file, open_private};
@@ -103,6 +103,7 @@ impl ClientOptions {
 pub struct Client {
     connection: Arc<Connection>,
     intake: Mutex<Intake>,
+    process: Option<OwnedFd>,
     options: ClientOptions,
     closed: AtomicBool,
     wake: Bell,
@@ -120,7 +121,6 @@ pub(super) struct Connection {
 #[derive(Debug)]
 struct Intake {
     directory: Option<OwnedFd>,
-    process: Option<OwnedFd>,
     memories: HashMap<u32, Arc<Mapping>>,
     schema: [u8; 32],
     seen: Option<SchemaRef>,
@@ -142,7 +142,7 @@ impl Client {
         token: &Token,
         options: ClientOptions,
     ) -> Result<Self, HandoverError> {
-        let deadline = Instant::now() + options.deadline;
+        let deadline = after(Instant::now(), options.deadline);
         let link = connect(address, deadline)?;
         let nonce = random()?;
         let expected = options.schema.as_ref().map_or(ANY, |schema| fingerprint(schema));
@@ -176,7 +176,6 @@ impl Client {
         };
         let intake = Intake {
             directory,
-            process: matches!(address, Address::Unix(_)).then(|| watch_process(&link)).flatten(),
             memories: HashMap::new(),
             schema: if expected == ANY { schema } else { expected },
             seen: None,
@@ -185,11 +184,13 @@ impl Client {
             ended: false,
             broken: false,
         };
+        let process = matches!(address, Address::Unix(_)).then(|| watch_process(&link)).flatten();
         let connection =
             Connection { link, owner: getpid(), slots: slots as usize, held: Mutex::default() };
         Ok(Self {
             connection: Arc::new(connection),
             intake: Mutex::new(intake),
+            process,
             options,
             closed: AtomicBool::new(false),
             wake: Bell::new().attempt("make an event")?,
@@ -201,19 +202,23 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// [`HandoverError::WouldBlock`], [`HandoverError::Timeout`], [`HandoverError::Closed`], and
-    /// [`HandoverError::PeerGone`] if the producer went away without a word. What a hostile producer can cause
+    /// [`HandoverError::WouldBlock`], [`HandoverError::Timeout`], [`HandoverError::Closed`] (also in a forked child, as the tables
+    /// are its parent's), and [`HandoverError::PeerGone`] if the producer went away without a word. What a hostile producer can cause
     /// ([`HandoverError::Protocol`], [`HandoverError::Malformed`], [`HandoverError::NotSealed`],
     /// [`HandoverError::TooLarge`], [`HandoverError::Schema`]) also ends the connection, and the table at hand is not
     /// acknowledged.
     pub fn recv(&self, timeout: Option<Duration>) -> Result<Option<Table>, HandoverError> {
         let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
         let mut dead = false;
+        if self.connection.is_forked() {
+            return Err(HandoverError::Closed);
+        }
         loop {
+            let mut intake = lock(&self.intake);
+            // Looked at with the lock held, so that nothing is taken after the goodbye.
             if self.closed.load(Ordering::Acquire) {
                 return Err(HandoverError::Closed);
             }
-            let mut intake = lock(&self.intake);
             if intake.ended {
                 return Ok(None);
             }
@@ -234,17 +239,18 @@ impl Client {
                     return Err(err);
                 }
             }
-            let until =
-                self.connection.link.partial_since().map(|since| since + self.options.deadline);
+            let partial = self.connection.link.partial_since();
+            let until = partial.map(|since| after(since, self.options.deadline));
             let awake = self.options.awake > Duration::ZERO
                 && intake.idle.get_or_insert_with(Instant::now).elapsed() < self.options.awake;
-            let process = match awake {
-                true => Ok(None),
-                false => intake.process.as_ref().map(|p| p.try_clone()).transpose(),
-            };
             drop(intake);
             let what = "no table has arrived";
             if timeout == Some(Duration::ZERO) {
+                // What it sent before it died is read first.
+                dead = self.is_producer_dead()?;
+                if dead {
+                    continue;
+                }
                 return Err(HandoverError::WouldBlock { what });
             }
             if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
@@ -254,34 +260,51 @@ impl Client {
                 std::thread::yield_now();
                 continue;
             }
-            let process = process.attempt("duplicate a descriptor")?;
             let mut fds = vec![readable(self.connection.link.fd()), readable(self.wake.fd())];
-            fds.extend(process.iter().map(|process| readable(process.as_fd())));
+            fds.extend(self.process.iter().map(|process| readable(process.as_fd())));
             wait(&mut fds, [deadline, until].into_iter().flatten().min())?;
             // What it sent before it died is read first.
             dead = fds.get(2).is_some_and(|fd| !fd.revents().is_empty());
         }
     }
 
-    /// A descriptor that is readable when a table or the end may have arrived; for event loops.
+    /// A descriptor that is readable when a table or the end may have arrived; for event loops, which look at
+    /// [`Client::process_fd`], too.
     #[must_use]
     pub fn fd(&self) -> BorrowedFd<'_> {
         self.connection.link.fd()
     }
 
-    /// Tables received whose slots this process still holds.
+    /// A descriptor that becomes readable when the process of the producer ends, which its socket does not say as long as a forked
+    /// child of it has that. `None` where the system has no such thing, and over TCP.
+    #[must_use]
+    pub fn process_fd(&self) -> Option<BorrowedFd<'_>> {
+        self.process.as_ref().map(AsFd::as_fd)
+    }
+
+    /// Tables received whose slots this process still holds; none in a forked child.
     #[must_use]
     pub fn held(&self) -> usize {
-        lock(&self.connection.held).len()
+        if self.connection.is_forked() { 0 } else { lock(&self.connection.held).len() }
     }
 
     /// Takes no more tables and wakes who waits for one. Tables at hand stay valid and are acknowledged when they are let
-    /// go of; tables that were not received never are.
+    /// go of; tables that were not received never are. In a forked child, it changes nothing for the parent.
     pub fn close(&self) {
-        if !self.closed.swap(true, Ordering::AcqRel) {
-            let _ = self.connection.link.post(&Frame::Goodbye);
-            self.wake.ring();
+        if self.closed.swap(true, Ordering::AcqRel) || self.connection.is_forked() {
+            return;
         }
+        // Who waits has not got the lock; who takes a table has it until that counts as held.
+        self.wake.ring();
+        let _intake = lock(&self.intake);
+        self.connection.leave();
+    }
+
+    fn is_producer_dead(&self) -> Result<bool, HandoverError> {
+        let Some(process) = &self.process else { return Ok(false) };
+        let mut fds = [readable(process.as_fd())];
+        wait(&mut fds, Some(Instant::now()))?;
+        Ok(!fds[0].revents().is_empty())
     }
 
     /// What the socket has: a table, or nothing, or the end, which sets `ended`.
@@ -342,7 +365,10 @@ impl Client {
         if intake.schema != ANY && intake.seen.as_ref() != Some(table.schema()) {
             if fingerprint(table.schema()) != intake.schema {
                 self.connection.cut();
-                let reason = "a table has another one than was agreed on".to_owned();
+                let reason = match &self.options.schema {
+                    Some(own) => difference(own, table.schema()),
+                    None => "a table has another one than was agreed on".to_owned(),
+                };
                 return Err(HandoverError::Schema { reason });
             }
             intake.seen = Some(table.schema().clone());
@@ -409,15 +435,34 @@ impl AsFd for Client {
 }
 
 impl Connection {
+    /// Whether this is the copy of a forked child, which has a copy of every table; but connection and slots are its parent's.
+    fn is_forked(&self) -> bool {
+        getpid() != self.owner
+    }
+
     /// Gives a slot back.
     pub(super) fn release(&self, slot: u32, generation: u64) {
-        // A forked child has a copy of every table, but the slots are its parent's to give back.
-        if getpid() != self.owner {
+        if self.is_forked() {
             return;
         }
-        lock(&self.held).remove(&slot);
+        // Locked until it is said, so that `leave` says before it that the slot is held, or after it that it is not.
+        let mut held = lock(&self.held);
+        held.remove(&slot);
         // A producer that is gone wants nothing back.
         let _ = self.link.post(&Frame::Release { slot, generation });
+    }
+
+    /// Says that no more tables are taken, and drops those that were not.
+    fn leave(&self) {
+        let held = lock(&self.held);
+        let mask = held.keys().fold(0, |mask, slot| mask | 1 << slot);
+        let _ = self.link.post(&Frame::Leave { held: mask });
+        drop(held);
+        for _ in 0..self.slots {
+            if !matches!(self.link.receive(), Ok(Received::Frame(..))) {
+                break;
+            }
+        }
     }
 
     /// Ends the connection in both directions.

@@ -17,6 +17,29 @@ pub fn fingerprint(schema: &Schema) -> [u8; 32] {
     hash.finalize().into()
 }
 
+/// Where `other` is not what `expected` is, given that their fingerprints differ.
+pub(super) fn difference(expected: &Schema, other: &Schema) -> String {
+    let names = |schema: &Schema| {
+        let names: Vec<_> = schema.fields().iter().map(|field| field.name().as_str()).collect();
+        names.join(", ")
+    };
+    if !expected.fields().iter().map(|f| f.name()).eq(other.fields().iter().map(|f| f.name())) {
+        return format!("has the columns {}, expected {}", names(other), names(expected));
+    }
+    let type_of = |field: &Field| {
+        let nullable = if field.is_nullable() { "nullable " } else { "" };
+        format!("{nullable}{}", field.data_type())
+    };
+    let of_one = |field: &Field| fingerprint(&Schema::new(vec![field.clone()]));
+    let mut pairs = expected.fields().iter().zip(other.fields());
+    match pairs.find(|(own, other)| of_one(own) != of_one(other)) {
+        Some((own, other)) => {
+            format!("column {:?} is {}, expected {}", own.name(), type_of(other), type_of(own))
+        }
+        None => "is another one".to_owned(),
+    }
+}
+
 fn add_field(hash: &mut Sha256, field: &Field) {
     add_text(hash, field.name());
     hash.update([u8::from(field.is_nullable())]);
@@ -99,7 +122,11 @@ mod tests {
             vec![base.field(0).clone(), Field::new_large_list("b", item, true)],
         ];
         for other in others {
-            assert_ne!(fingerprint(&base), fingerprint(&Schema::new(other.clone())), "{other:?}");
+            let other = Schema::new(other);
+            assert_ne!(fingerprint(&base), fingerprint(&other), "{other:?}");
+            let differs = difference(&base, &other);
+            let named = other.fields().iter().any(|field| differs.contains(field.name()));
+            assert!(named && differs.contains("expected"), "{differs}");
         }
     }
 }

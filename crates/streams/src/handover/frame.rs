@@ -61,8 +61,10 @@ pub(super) enum Frame {
     Segment { slot: u32, generation: u64, bytes: u64, carrier: Carrier },
     /// Consumer: done with a table. Its slot is the producer's again.
     Release { slot: u32, generation: u64 },
-    /// Either: no more tables.
+    /// Producer: no more tables.
     Goodbye,
+    /// Consumer: I take no more tables. One bit per slot whose table I have, and will release.
+    Leave { held: u64 },
 }
 
 impl Frame {
@@ -115,6 +117,10 @@ impl Frame {
                 out.extend_from_slice(&generation.to_le_bytes());
             }
             Self::Goodbye => out.push(6),
+            Self::Leave { held } => {
+                out.push(7);
+                out.extend_from_slice(&held.to_le_bytes());
+            }
         }
         out
     }
@@ -167,6 +173,7 @@ impl Frame {
                 generation: u64::from_le_bytes(input.take()?),
             },
             6 => Self::Goodbye,
+            7 => Self::Leave { held: u64::from_le_bytes(input.take()?) },
             kind => return Err(HandoverError::protocol(format!("a frame of unknown kind {kind}"))),
         };
         if input.0.is_empty() {
@@ -262,6 +269,7 @@ mod tests {
             (any::<u32>(), any::<u64>())
                 .prop_map(|(slot, generation)| Frame::Release { slot, generation }),
             Just(Frame::Goodbye),
+            any::<u64>().prop_map(|held| Frame::Leave { held }),
         ]
     }
 

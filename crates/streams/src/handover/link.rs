@@ -5,7 +5,7 @@ use std::io::{IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Mutex;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
@@ -214,6 +214,11 @@ impl Link {
         inbox.since = (!inbox.bytes.is_empty()).then(Instant::now);
         Ok(Some(frame))
     }
+}
+
+/// `span` after `start`; where no clock counts so far, so late that it never comes.
+pub(super) fn after(start: Instant, span: Duration) -> Instant {
+    start.checked_add(span).unwrap_or_else(|| start + Duration::from_secs(u32::MAX.into()))
 }
 
 /// Waits until one of `fds` has something to say or `deadline` passes; `false` if it passed. A signal ends the wait, too.

@@ -6,13 +6,15 @@ use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use arrow_schema::SchemaRef;
 use rustix::event::{PollFd, PollFlags};
+use rustix::process::{Pid, getpid};
 
 use super::bell::Bell;
 use super::error::{Attempt, HandoverError};
 use super::fingerprint::{ANY, fingerprint};
 use super::frame::{Carrier, Frame, Refusal, VERSION};
-use super::link::{Link, Received, readable, wait};
+use super::link::{Link, Received, after, readable, wait};
 use super::listener::{Listener, watch_process};
 use super::memory::{Backing, Memory, Store};
 use super::server::{ServerOptions, Transport};
@@ -94,6 +96,14 @@ impl Permit {
         }
     }
 
+    /// The content of `memory` in pages of its own, sealed.
+    pub(super) fn sealed_copy(&self, memory: &Memory) -> Result<Backing, HandoverError> {
+        let copy = Backing::create(&self.manager.store)?;
+        memory.copy_to(&copy)?;
+        copy.seal()?;
+        Ok(copy)
+    }
+
     /// Trusted mode: the memory of this slot, unless somebody looks at it still.
     pub(super) fn slot_memory(&self) -> Result<Option<Arc<Memory>>, HandoverError> {
         let slot = self.slot.ok_or(HandoverError::Closed)?;
@@ -118,7 +128,7 @@ impl Permit {
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        if let Some(slot) = self.slot {
+        if let Some(slot) = self.slot.filter(|_| !self.manager.is_forked()) {
             lock(&self.manager.state).slots.abandon(slot);
             self.manager.notify();
         }
@@ -129,11 +139,13 @@ impl Drop for Permit {
 pub(super) struct Manager {
     pub(super) trusted: bool,
     pub(super) store: Store,
+    pub(super) schema: Option<SchemaRef>,
     pub(super) fingerprint: [u8; 32],
     pub(super) spare: Spare,
     directory: Vec<u8>,
     deadline: Duration,
     slots: u32,
+    owner: Pid,
     state: Mutex<State>,
     changed: Condvar,
     wake: Bell,
@@ -201,11 +213,13 @@ impl Manager {
         Ok(Self {
             trusted: options.trusted,
             store,
+            schema: options.schema.clone(),
             fingerprint: options.schema.as_ref().map_or(ANY, |schema| fingerprint(schema)),
             spare: Spare::default(),
             directory,
             deadline: options.deadline,
             slots: options.slots as u32,
+            owner: getpid(),
             state: Mutex::new(state),
             changed: Condvar::new(),
             wake: Bell::new().attempt("make an event")?,
@@ -214,26 +228,37 @@ impl Manager {
         })
     }
 
+    /// Whether this is the copy of a forked child. Connections and slots are its parent's, and a thread that it does not have
+    /// may hold the lock, so that the child takes none.
+    pub(super) fn is_forked(&self) -> bool {
+        getpid() != self.owner
+    }
+
     pub(super) fn issue_token(&self) -> Result<Token, HandoverError> {
         let token = Token::random()?;
-        let mut state = lock(&self.state);
-        if state.finishing {
-            return Err(HandoverError::Closed);
-        }
-        state.tokens.push(token.clone());
+        self.wait_until(None, "the server is closed", |state| {
+            state.open()?;
+            state.tokens.push(token.clone());
+            Ok(Some(()))
+        })?;
         Ok(token)
     }
 
+    /// What `ask` finds; nothing in a forked child.
+    fn look<T: Default>(&self, ask: impl FnOnce(&State) -> T) -> T {
+        if self.is_forked() { T::default() } else { ask(&lock(&self.state)) }
+    }
+
     pub(super) fn is_connected(&self) -> bool {
-        lock(&self.state).current.is_some()
+        self.look(|state| state.current.is_some())
     }
 
     pub(super) fn fault(&self) -> Option<String> {
-        lock(&self.state).fault.clone()
+        self.look(|state| state.fault.clone())
     }
 
     pub(super) fn outstanding(&self) -> usize {
-        lock(&self.state).slots.sent()
+        self.look(|state| state.slots.sent())
     }
 
     pub(super) fn watch(&self) -> BorrowedFd<'_> {
@@ -242,7 +267,10 @@ impl Manager {
     }
 
     pub(super) fn hush(&self) {
-        self.bell.hush();
+        // It rings for the parent of a forked child.
+        if !self.is_forked() {
+            self.bell.hush();
+        }
     }
 
     fn notify(&self) {
@@ -342,6 +370,9 @@ impl Manager {
 
     /// Says goodbye and waits until nothing is outstanding.
     pub(super) fn finish(&self, timeout: Duration) -> Result<(), HandoverError> {
+        if self.is_forked() {
+            return Ok(());
+        }
         {
             let mut state = lock(&self.state);
             if !state.finishing {
@@ -375,6 +406,9 @@ impl Manager {
         what: &'static str,
         mut attempt: impl FnMut(&mut State) -> Result<Option<T>, HandoverError>,
     ) -> Result<T, HandoverError> {
+        if self.is_forked() {
+            return Err(HandoverError::Closed);
+        }
         let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
         let mut state = lock(&self.state);
         loop {
@@ -407,7 +441,7 @@ impl Manager {
                 if pending.len() == MAX_PENDING {
                     pending.remove(0);
                 }
-                pending.push((link, Instant::now() + self.deadline));
+                pending.push((link, after(Instant::now(), self.deadline)));
             }
             pending =
                 pending.into_iter().filter_map(|(link, by)| self.introduce(link, by)).collect();
@@ -458,7 +492,7 @@ impl Manager {
         }
         let partial = peers.iter().filter_map(|(_, link, _)| link.partial_since());
         let deadlines = pending.iter().map(|(_, by)| *by);
-        let deadline = deadlines.chain(partial.map(|since| since + self.deadline)).min();
+        let deadline = deadlines.chain(partial.map(|since| after(since, self.deadline))).min();
         if wait(&mut fds, deadline).is_err() {
             // The system is out of memory, if anything.
             std::thread::sleep(Duration::from_millis(1));
@@ -488,7 +522,10 @@ impl Manager {
                     drop(state);
                     self.notify();
                 }
-                Received::Frame(Frame::Goodbye, None) => lock(&self.state).leave(id)?,
+                Received::Frame(Frame::Leave { held }, None) => {
+                    lock(&self.state).leave(id, held)?;
+                    self.notify();
+                }
                 Received::Frame(..) => return Err(HandoverError::protocol("a frame out of place")),
                 Received::End => {
                     let orderly = lock(&self.state).has_left(id);
@@ -587,11 +624,13 @@ impl State {
         }
     }
 
-    fn leave(&mut self, id: u64) -> Result<(), HandoverError> {
+    /// A consumer takes no more tables. What it does not hold it has not taken, nor will it.
+    fn leave(&mut self, id: u64, held: u64) -> Result<(), HandoverError> {
         let peer = self.peers.iter_mut().find(|peer| peer.id == id && !peer.leaving);
         let peer = peer.ok_or_else(|| HandoverError::protocol("a second goodbye"))?;
         peer.leaving = true;
         self.current = self.current.filter(|&current| current != id);
+        self.reclaim(id, held);
         Ok(())
     }
 
@@ -602,7 +641,11 @@ impl State {
     fn lose(&mut self, id: u64) {
         self.peers.retain(|peer| peer.id != id);
         self.current = self.current.filter(|&current| current != id);
-        for slot in self.slots.lose(id) {
+        self.reclaim(id, 0);
+    }
+
+    fn reclaim(&mut self, id: u64, kept: u64) {
+        for slot in self.slots.lose(id, kept) {
             self.settle(slot, false);
         }
     }

@@ -18,7 +18,7 @@ use super::place::Place;
 /// Where a server makes its segments.
 #[derive(Debug, Clone)]
 pub(super) enum Store {
-    /// Anonymous memory that is passed as a descriptor. It has no name, so a crash leaves nothing.
+    /// Anonymous memory that is passed as a descriptor. It has no name, so a crash leaves none of it.
     #[cfg(target_os = "linux")]
     Memfd,
     /// Files in a private directory.
@@ -82,8 +82,7 @@ impl Backing {
     pub(super) fn seal(&self) -> Result<(), HandoverError> {
         #[cfg(target_os = "linux")]
         if self.file.is_none() {
-            rustix::fs::fcntl_add_seals(&self.fd, required_seals())
-                .attempt("seal a segment (is it mapped in a forked process?)")?;
+            rustix::fs::fcntl_add_seals(&self.fd, required_seals()).attempt("seal a segment")?;
         }
         Ok(())
     }
@@ -327,6 +326,27 @@ impl Memory {
         unsafe {
             self.start.add(at).copy_to_nonoverlapping(NonNull::from(bytes).cast(), length);
         }
+    }
+
+    /// Writes what is here to the pages of another.
+    pub(super) fn copy_to(&self, other: &Backing) -> Result<(), HandoverError> {
+        // A huge page, so that what is read into is small.
+        let mut piece = vec![0; HUGE.min(self.bytes)];
+        let mut at = 0;
+        while at < self.bytes {
+            let length = piece.len().min(self.bytes - at);
+            self.read(at, &mut piece[..length]);
+            let mut sent = 0;
+            while sent < length {
+                match rustix::io::write(&other.fd, &piece[sent..length]) {
+                    Ok(n) => sent += n,
+                    Err(rustix::io::Errno::INTR) => {}
+                    Err(err) => return Err(err).attempt("write a segment"),
+                }
+            }
+            at += length;
+        }
+        Ok(())
     }
 
     /// Ends writing: swaps the shared mapping for a private one and seals the pages.

@@ -12,7 +12,7 @@ use arrow_schema::SchemaRef;
 
 use super::address::Address;
 use super::error::{Attempt, HandoverError};
-use super::fingerprint::{ANY, fingerprint};
+use super::fingerprint::{difference, fingerprint};
 use super::layout::Layout;
 use super::listener::{Listener, default_directory};
 use super::manager::{Manager, Outcome, Pages, Permit};
@@ -343,16 +343,37 @@ impl Server {
     ) -> Result<Receipt, HandoverError> {
         let start = Instant::now();
         let mut parcel = self.pack(schema, batches, timeout)?;
-        let left = timeout.map(|all| all.saturating_sub(start.elapsed()));
+        let left = timeout.map(|all| match all.is_zero() {
+            true => all,
+            // Never zero, which would not be a timeout.
+            false => all.saturating_sub(start.elapsed()).max(Duration::from_nanos(1)),
+        });
         self.deliver(&mut parcel, left)
     }
 
-    /// Sends no more: tells the consumer, waits up to `timeout` until it has let go of what it holds, then closes.
+    /// Sends no more: tells the consumer, and waits up to `timeout` until it has let go of what it holds. [`Server::close`] is left
+    /// to do.
+    ///
+    /// # Errors
+    ///
+    /// [`HandoverError::Timeout`] if tables are unacknowledged still.
+    pub fn finish(&self, timeout: Duration) -> Result<(), HandoverError> {
+        self.manager.finish(timeout)
+    }
+
+    /// Finishes, as [`Server::finish`] does, then closes. In a forked child, it changes nothing for the parent.
     ///
     /// # Errors
     ///
     /// [`HandoverError::Timeout`] if tables are unacknowledged still. It is closed all the same.
     pub fn close(&self, timeout: Duration) -> Result<(), HandoverError> {
+        if self.manager.is_forked() {
+            // The thread is the parent's: there is nothing to join here, nor to detach.
+            if let Ok(mut thread) = self.thread.try_lock() {
+                std::mem::forget(thread.take());
+            }
+            return Ok(());
+        }
         let settled = self.manager.finish(timeout);
         self.manager.stop();
         if let Some(thread) = lock(&self.thread).take() {
@@ -364,11 +385,15 @@ impl Server {
     }
 
     fn check_schema(&self, schema: &SchemaRef) -> Result<(), HandoverError> {
-        let own = self.manager.fingerprint;
-        if own == ANY || own == fingerprint(schema) {
-            return Ok(());
+        if let Some(field) = schema.fields().iter().find(|field| field.name().contains('\0')) {
+            return Err(HandoverError::column(field.name(), "a name holds no null character"));
         }
-        Err(HandoverError::Schema { reason: "is not the one that this server was made for".into() })
+        match &self.manager.schema {
+            Some(own) if self.manager.fingerprint != fingerprint(schema) => {
+                Err(HandoverError::Schema { reason: difference(own, schema) })
+            }
+            _ => Ok(()),
+        }
     }
 }
 
@@ -427,6 +452,12 @@ fn write_file<W: std::io::Write>(
         arrow_schema::ArrowError::IoError(_, source) => {
             HandoverError::System { what: "write a segment", source }
         }
+        arrow_schema::ArrowError::InvalidArgumentError(text)
+            if text.starts_with("Dictionary replacement") =>
+        {
+            let reason = "a column has another dictionary in each batch; give it one for all (in pyarrow: table.unify_dictionaries())";
+            HandoverError::Schema { reason: reason.to_owned() }
+        }
         other => HandoverError::Schema { reason: other.to_string() },
     };
     let mut writer = FileWriter::try_new(sink, schema).map_err(failed)?;
@@ -449,14 +480,16 @@ impl Segment {
     ///
     /// # Errors
     ///
-    /// [`HandoverError::System`] if the segment cannot be sealed, as when a forked process has it mapped.
+    /// [`HandoverError::System`] if the segment cannot be sealed.
     pub fn finish(mut self) -> Result<Parcel, HandoverError> {
         let bytes = self.writer.finish() as u64;
-        if !self.permit.is_trusted() {
-            self.writer.memory.freeze()?;
-        }
-        let pages = Some(Pages::Mapped(self.writer.memory));
-        Ok(Parcel { permit: self.permit, pages, bytes })
+        let memory = self.writer.memory;
+        let pages = match self.permit.is_trusted() || memory.freeze().is_ok() {
+            true => Pages::Mapped(memory),
+            // A child that was forked meanwhile has it mapped. It can write there, but not in a copy.
+            false => Pages::Unmapped(self.permit.sealed_copy(&memory)?),
+        };
+        Ok(Parcel { permit: self.permit, pages: Some(pages), bytes })
     }
 }
 

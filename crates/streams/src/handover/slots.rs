@@ -89,10 +89,11 @@ impl Slots {
         }
     }
 
-    /// Takes back all that `peer` held.
-    pub(super) fn lose(&mut self, peer: u64) -> Vec<usize> {
+    /// Takes back all that was sent to `peer`, but for the slots whose bits are set in `kept`.
+    pub(super) fn lose(&mut self, peer: u64, kept: u64) -> Vec<usize> {
         let lost: Vec<usize> = (0..self.slots.len())
             .filter(|&slot| self.slots[slot].state == (State::Sent { peer }))
+            .filter(|&slot| kept & (1 << slot) == 0)
             .collect();
         lost.iter().for_each(|&slot| self.set_free(slot));
         lost
@@ -119,7 +120,7 @@ mod tests {
         Abandon(usize),
         Send(usize, u64),
         Release(u32, u64, u64),
-        Lose(u64),
+        Lose(u64, u64),
     }
 
     fn steps() -> impl Strategy<Value = Vec<Step>> {
@@ -128,7 +129,7 @@ mod tests {
             1 => (0usize..4).prop_map(Step::Abandon),
             3 => (0usize..4, 0u64..2).prop_map(|(s, p)| Step::Send(s, p)),
             3 => (0u32..5, 0u64..6, 0u64..2).prop_map(|(s, g, p)| Step::Release(s, g, p)),
-            1 => (0u64..2).prop_map(Step::Lose),
+            1 => (0u64..2, 0u64..16).prop_map(|(p, kept)| Step::Lose(p, kept)),
         ];
         prop::collection::vec(step, 0..60)
     }
@@ -166,10 +167,10 @@ mod tests {
                             out.remove(&(slot as usize));
                         }
                     }
-                    Step::Lose(peer) => {
-                        let lost = slots.lose(peer);
+                    Step::Lose(peer, kept) => {
+                        let lost = slots.lose(peer, kept);
                         prop_assert!(lost.iter().all(|slot| out[slot].1 == peer));
-                        out.retain(|_, (_, p)| *p != peer);
+                        out.retain(|slot, (_, p)| *p != peer || kept & (1 << slot) != 0);
                     }
                     _ => {}
                 }

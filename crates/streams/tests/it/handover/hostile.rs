@@ -42,6 +42,10 @@ fn release(slot: u32, generation: u64) -> Vec<u8> {
     [&[5][..], &slot.to_le_bytes(), &generation.to_le_bytes()].concat()
 }
 
+fn leave(held: u64) -> Vec<u8> {
+    [&[7][..], &held.to_le_bytes()].concat()
+}
+
 fn segment(slot: u32, generation: u64, bytes: u64, carrier: &[u8]) -> Vec<u8> {
     [&[4][..], &slot.to_le_bytes(), &generation.to_le_bytes(), &bytes.to_le_bytes(), carrier]
         .concat()
@@ -81,7 +85,7 @@ fn tcp_server(base: &Path) -> Server {
 #[test]
 fn consumers_that_break_the_protocol_are_cut_off() {
     let batch = tokens(3);
-    let cases: [(&str, Vec<u8>); 7] = [
+    let cases: [(&str, Vec<u8>); 9] = [
         ("it released slot 0 in generation 2", framed(&release(0, 2))),
         ("it released slot 9 in generation 1", framed(&release(9, 1))),
         (
@@ -91,7 +95,10 @@ fn consumers_that_break_the_protocol_are_cut_off() {
         ("unknown kind 99", framed(&[99])),
         ("a frame of 4294967295 bytes", vec![0xff; 4]),
         ("out of place", framed(&segment(0, 1, 10, &[0]))),
-        ("second goodbye", [framed(&[6]), framed(&[6])].concat()),
+        ("out of place", framed(&[6])),
+        ("second goodbye", [framed(&leave(1)), framed(&leave(1))].concat()),
+        // What it said that it does not hold, it cannot release.
+        ("released slot 0 in generation 1", [framed(&leave(!1)), framed(&release(0, 1))].concat()),
     ];
     for (fault, bytes) in cases {
         let base = tempfile::tempdir().unwrap();

@@ -340,10 +340,28 @@ fn a_new_consumer_follows_one_that_left() {
         let receipt = server.send(batch.schema_ref(), std::slice::from_ref(&batch), LONG).unwrap();
         drop(next.recv(LONG).unwrap().unwrap());
         receipt.wait(LONG).unwrap();
-        // The first consumer still holds one table, and never took the other.
-        assert!(!lost.is_settled());
-        drop(table);
+        // The first consumer still holds one table, and said that it never took the other.
         assert!(matches!(lost.wait(LONG), Err(HandoverError::PeerGone { .. })));
+        assert_eq!(server.outstanding(), 1);
+        assert_eq!(table.batches(), std::slice::from_ref(&batch));
+        drop(table);
+        while server.outstanding() > 0 {
+            thread::sleep(Duration::from_millis(1));
+        }
+    }
+}
+
+#[test]
+fn a_deadline_that_no_clock_can_count_never_comes() {
+    for &transport in TRANSPORTS {
+        let base = tempfile::tempdir().unwrap();
+        let server = options(base.path(), transport).deadline(Duration::MAX);
+        let (server, client) = pair(server, ClientOptions::new().deadline(Duration::MAX));
+        let batch = tokens(5);
+        let max = Some(Duration::MAX);
+        let receipt = server.send(batch.schema_ref(), std::slice::from_ref(&batch), max).unwrap();
+        assert_eq!(client.recv(max).unwrap().unwrap().batches(), [batch]);
+        receipt.wait(max).unwrap();
     }
 }
 
@@ -367,6 +385,11 @@ fn ends_that_do_not_agree_are_refused_by_name() {
     assert!(matches!(err, HandoverError::Refused(Refusal::Busy)), "{err}");
     let err = server.segment(&other, 1, |_| None, NOW).unwrap_err();
     assert!(matches!(err, HandoverError::Schema { .. }), "{err}");
+    assert!(err.to_string().contains("has the columns y, expected id, x0"), "{err}");
+    let mut fields: Vec<_> = schema.fields().iter().map(|field| field.as_ref().clone()).collect();
+    fields[0].set_nullable(true);
+    let err = server.segment(&schema_of(fields), 1, |_| None, NOW).unwrap_err();
+    assert!(err.to_string().contains("column \"id\" is nullable UInt64, expected UInt64"), "{err}");
     drop(first);
 }
 
@@ -395,6 +418,14 @@ fn what_does_not_fit_a_column_is_refused_by_name() {
     assert!(segment.truncate(3).is_err());
     let err = column(server.segment(&schema, 2, |_| None, NOW).unwrap_err());
     assert!(err.1.contains("needs a capacity"), "{}", err.1);
+    let nul = schema_of(vec![Field::new("a\0b", DataType::Int8, true)]);
+    assert_eq!(column(server.segment(&nul, 1, |_| None, NOW).unwrap_err()).0, "a\0b");
+    let words = |word: &str| -> DictionaryArray<Int32Type> { [word].into_iter().collect() };
+    let batches = ["a", "b"].map(|word| {
+        RecordBatch::try_from_iter([("w", Arc::new(words(word)) as ArrayRef)]).unwrap()
+    });
+    let err = server.send(batches[0].schema_ref(), &batches, NOW).unwrap_err();
+    assert!(err.to_string().contains("another dictionary in each batch"), "{err}");
     let list =
         schema_of(vec![Field::new_list("l", Field::new("item", DataType::Int8, true), true)]);
     assert_eq!(column(server.segment(&list, 1, |_| None, NOW).unwrap_err()).0, "l");
