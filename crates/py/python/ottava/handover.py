@@ -18,6 +18,8 @@ change or truncate it any more, and is then validated in full. *Trusted* mode (`
 one program: a ring of slots that stay mapped, contents not validated. A producer that writes nonsense, or writes to a view after
 the table was handed over, corrupts its consumer there.
 
+A forked child may read the tables that its parent holds, but not receive or send any: both ends count as closed in it.
+
 Linux passes anonymous memory over a Unix socket. `transport="tcp"`, and every other Unix system, uses a port of 127.0.0.1 and files
 in a private directory, which a sealed-mode consumer reads into memory of its own. Windows is not supported.
 """
@@ -44,6 +46,7 @@ from ottava.errors import (
 )
 
 if TYPE_CHECKING:
+    import numpy as np
     import numpy.typing as npt
     from typing_extensions import Self
 
@@ -75,8 +78,8 @@ _T = TypeVar("_T")
 class _Bell:
     """Lets tasks of any event loop wait until an attempt that would block is worth repeating."""
 
-    def __init__(self, fileno: Callable[[], int], hush: Callable[[], None]) -> None:
-        self._fileno = fileno
+    def __init__(self, filenos: Callable[[], list[int]], hush: Callable[[], None]) -> None:
+        self._filenos = filenos
         self._hush = hush
         self._waiting: dict[asyncio.AbstractEventLoop, set[asyncio.Future[None]]] = {}
 
@@ -85,7 +88,8 @@ class _Bell:
         while True:
             waiting = self._waiting.setdefault(loop, set())
             if not waiting:
-                loop.add_reader(self._fileno(), self.ring)
+                for fileno in self._filenos():
+                    loop.add_reader(fileno, self.ring)
             turn = loop.create_future()
             waiting.add(turn)
             try:
@@ -97,7 +101,8 @@ class _Bell:
                 waiting.discard(turn)
                 if not waiting:
                     self._waiting.pop(loop, None)
-                    loop.remove_reader(self._fileno())
+                    for fileno in self._filenos():
+                        loop.remove_reader(fileno)
 
     def ring(self) -> None:
         self._hush()
@@ -142,7 +147,9 @@ class Segment:
 
     `segment["x"]` is a numpy view of a column of fixed width: shape (rows,), or (rows, k) for a list of fixed size k; for booleans
     it is the packed bits. Assignment (`segment["x"] = values`) works for every column: numpy arrays and sequences, sequences of
-    `str` or `bytes` (with `None` for null), and Arrow arrays. In sealed mode all values are zero, empty or false at first; in trusted mode
+    `str` or `bytes` (with `None` for null), and Arrow arrays. It replaces the nulls of the column, too, which writing through a view leaves
+    as they are, and refuses (`ArgumentError`) values that the column's type does not have; floats are rounded. A view does what numpy
+    does: it wraps integers that are too large. In sealed mode all values are zero, empty or false at first; in trusted mode
     those of fixed width are whatever the slot held before.
 
     Leaving the block sends the table, and sets `receipt`; an exception discards it. Views that outlive the block still show what
@@ -160,6 +167,7 @@ class Segment:
         """Set when the table was sent."""
 
     def __enter__(self) -> Self:
+        self._enter_once()
         self._native = self._server._native.segment(*self._arguments, self._timeout)
         return self
 
@@ -174,6 +182,7 @@ class Segment:
         self.receipt = self._server._receipt(self._server._native.deliver(parcel, self._timeout))
 
     async def __aenter__(self) -> Self:
+        self._enter_once()
         server = self._server
         self._native = await server._bell.wait_for(lambda: server._native.segment(*self._arguments, 0))
         return self
@@ -187,6 +196,10 @@ class Segment:
             return
         server, parcel = self._server, native.finish()
         self.receipt = server._receipt(await server._bell.wait_for(lambda: server._native.deliver(parcel, 0)))
+
+    def _enter_once(self) -> None:
+        if self._native is not None:
+            raise HandoverClosedError("the segment was entered before: make another")
 
     def _open(self) -> HandoverSegment:
         if self._native is None:
@@ -223,12 +236,20 @@ class Segment:
 
         view, _, _, storage = native.view(name)
         if storage == "fixed":
-            self[name][...] = values
+            column = self[name]
+            try:
+                column[...] = _exact(name, values, column.dtype)
+            except ValueError as err:
+                raise err if isinstance(err, ArgumentError) else ArgumentError(f"column {name!r}: {err}") from None
+            native.set_nulls(name, None)
         elif storage == "bits":
-            flags = np.asarray(values, dtype=bool)
+            flags = np.asarray(values)
+            if flags.dtype != bool and flags.size:
+                raise ArgumentError(f"column {name!r}: expected booleans, got {flags.dtype}; set_nulls makes rows null")
             if flags.shape != (self.rows,):
                 raise ArgumentError(f"column {name!r}: shape {flags.shape}, expected ({self.rows},)")
-            view[:] = np.packbits(flags, bitorder="little")
+            view[:] = np.packbits(flags.astype(bool), bitorder="little")
+            native.set_nulls(name, None)
         elif native.data_type(name).endswith("binary"):
             native.set_bytes(name, list(values))
         else:
@@ -243,6 +264,35 @@ class Segment:
     def truncate(self, rows: int) -> None:
         """Send the first `rows` rows only."""
         self._open().truncate(rows)
+
+
+def _exact(name: str, values: Any, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
+    """`values` as `dtype`, refused if one of them would become another. Floats are rounded, but not to infinity."""
+    import numpy as np
+
+    given = np.asarray(values)
+    if dtype.kind == "V" or (given.dtype == dtype and dtype.kind not in "Mm"):
+        return given
+    try:
+        with np.errstate(all="ignore"):
+            taken: npt.NDArray[Any] = np.asarray(values, dtype=dtype)
+    except (TypeError, ValueError, OverflowError) as err:
+        raise ArgumentError(f"column {name!r}: {err}") from err
+    if dtype.kind == "f" and given.dtype.kind in "biuf":
+        same = np.isfinite(taken) | ~np.isfinite(given)
+    elif dtype.kind in "Mm":
+        # NaT is a value that others would take for a time.
+        same = ~np.isnat(taken)
+        if given.dtype.kind in "MmO":
+            same &= taken == given
+        elif given.dtype.kind == "f":
+            same &= taken.astype(np.int64) == given
+    else:
+        same = np.asarray(taken == given)
+    if not same.all():
+        wrong = given[~same].flat[0] if given.ndim else given[()]
+        raise ArgumentError(f"column {name!r}: {wrong!r} is not a value of {dtype}")
+    return taken
 
 
 class Server:
@@ -275,7 +325,8 @@ class Server:
             deadline=deadline,
             directory=None if directory is None else os.fspath(directory),
         )
-        self._bell = _Bell(self._native.fileno, self._native.hush)
+        native = self._native
+        self._bell = _Bell(lambda: [native.fileno()], native.hush)
 
     @property
     def address(self) -> str:
@@ -311,15 +362,19 @@ class Server:
         """Room for a table whose columns are written where the consumer will read them; use it with `with` or `async with`.
 
         `capacity` gives the bytes that all values of a column of strings or binaries take together. Entering waits for a slot,
-        leaving for a consumer. Types: booleans, integers, floats, dates, times, timestamps, durations, decimals, binaries and
+        leaving for a consumer, each for `timeout`. Types: booleans, integers, floats, dates, times, timestamps, durations, decimals, binaries and
         strings, and fixed-size lists of numbers; `ArgumentError` names a column of another type.
         """
         return Segment(self, schema, rows, capacity or {}, timeout)
 
     def send(self, table: object, *, timeout: float | None = None) -> Receipt:
-        """Send a table, copied once: anything with `__arrow_c_stream__` or `__arrow_c_array__`."""
-        parcel = self._native.pack(table, timeout)
-        return self._receipt(self._native.deliver(parcel, timeout))
+        """Send a table, copied once: anything with `__arrow_c_stream__` or `__arrow_c_array__`. `timeout` covers the wait for a slot
+        and that for a consumer.
+
+        A column that is dictionary-encoded has one dictionary for all batches, or `ArgumentError` is raised; pyarrow's
+        `table.unify_dictionaries()` gives it that.
+        """
+        return self._receipt(self._native.send(table, timeout))
 
     async def send_async(self, table: object) -> Receipt:
         """`send` for tasks; a task that is cancelled sends nothing."""
@@ -329,7 +384,7 @@ class Server:
     def close(self, timeout: float = 5.0) -> None:
         """Send no more: tell the consumer, wait until it has let go of what it holds, then close.
 
-        Raises `HandoverTimeoutError` if tables are unacknowledged after `timeout` seconds. It is closed all the same.
+        Raises `HandoverTimeoutError` if tables are unacknowledged after `timeout` seconds. It is closed all the same, as it is after Ctrl-C.
         """
         try:
             self._native.close(timeout)
@@ -356,11 +411,16 @@ class Server:
 
 
 class Client:
-    """The consumer, made by `connect`: an iterable, and an asynchronous one, of tables. Any thread may call it."""
+    """The consumer, made by `connect`: an iterable, and an asynchronous one, of tables. Any thread may call it.
+
+    A table is true, also without rows, so that `while table := client.recv():` goes on to the end.
+    """
 
     def __init__(self, native: HandoverClient) -> None:
         self._native = native
-        self._bell = _Bell(native.fileno, lambda: None)
+        # The socket alone does not say that the producer died, if a forked child of it has that, too.
+        filenos = [fileno for fileno in (native.fileno(), native.process_fileno()) if fileno is not None]
+        self._bell = _Bell(lambda: filenos, lambda: None)
 
     def recv(self, timeout: float | None = None) -> Table | None:
         """The next table; `None` when the producer has said that there are no more.
@@ -380,7 +440,9 @@ class Client:
         return self._native.held
 
     def close(self) -> None:
-        """Take no more tables, and wake who waits for one. Tables at hand stay valid."""
+        """Take no more tables, and wake who waits for one. Tables at hand stay valid; those that were not taken go back to the producer,
+        whose receipts of them raise `PeerGoneError`.
+        """
         self._native.close()
         self._bell.ring()
 

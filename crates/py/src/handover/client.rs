@@ -11,7 +11,7 @@ use ottava_streams::handover::{self, Client, ClientOptions, Limits};
 use pyo3::prelude::*;
 
 use super::schema::read_schema;
-use super::{parse, raise, timeout, waiting};
+use super::{deadline, parse, raise, timeout, waiting};
 use crate::arrow::Table;
 use crate::error::HANDOVER;
 use crate::gate;
@@ -39,7 +39,7 @@ impl HandoverClient {
     ) -> PyResult<Self> {
         let (address, token) = (parse(py, address)?, parse(py, token)?);
         let mut options = ClientOptions::new()
-            .deadline(timeout(Some(deadline)).unwrap_or_default())
+            .deadline(self::deadline(py, deadline)?)
             .awake(timeout(Some(awake)).unwrap_or(Duration::MAX));
         if let Some(bytes) = max_bytes {
             options = options.limits(Limits { bytes, ..Limits::default() });
@@ -65,13 +65,17 @@ impl HandoverClient {
         self.client.fd().as_raw_fd()
     }
 
+    fn process_fileno(&self) -> Option<i32> {
+        self.client.process_fd().map(|fd| fd.as_raw_fd())
+    }
+
     fn recv(&self, py: Python<'_>, seconds: Option<f64>) -> PyResult<Option<HandoverTable>> {
         let table = waiting(py, timeout(seconds), |timeout| self.client.recv(timeout))?;
         Ok(table.map(|table| HandoverTable { table: Mutex::new(Some(table)) }))
     }
 
-    fn close(&self) {
-        self.client.close();
+    fn close(&self, py: Python<'_>) -> PyResult<()> {
+        gate::detached(py, || self.client.close())
     }
 }
 
@@ -137,6 +141,11 @@ impl HandoverTable {
 
     fn __len__(&self, py: Python<'_>) -> PyResult<usize> {
         self.num_rows(py)
+    }
+
+    /// True, also without rows: there is a table.
+    fn __bool__(&self) -> bool {
+        true
     }
 
     fn __repr__(&self, py: Python<'_>) -> String {

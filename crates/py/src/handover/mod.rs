@@ -1,6 +1,7 @@
 //! Hand-over of tables between processes. `ottava.handover` is the public face.
 
 mod client;
+mod fit;
 mod schema;
 mod server;
 
@@ -9,7 +10,7 @@ use std::time::{Duration, Instant};
 use ottava_streams::handover::HandoverError;
 use pyo3::prelude::*;
 
-use crate::error::{ExceptionClass, HANDOVER};
+use crate::error::{ARGUMENT, ExceptionClass, HANDOVER};
 use crate::gate;
 
 pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
@@ -37,7 +38,7 @@ fn raise(py: Python<'_>, err: HandoverError) -> PyErr {
         | HandoverError::Token { .. }
         | HandoverError::Option { .. }
         | HandoverError::Schema { .. }
-        | HandoverError::Column { .. } => &crate::error::ARGUMENT,
+        | HandoverError::Column { .. } => &ARGUMENT,
         _ => &HANDOVER.base,
     };
     class.new_err(py, (err.to_string(),))
@@ -52,13 +53,30 @@ fn timeout(seconds: Option<f64>) -> Option<Duration> {
     if seconds <= 0.0 { Some(Duration::ZERO) } else { Duration::try_from_secs_f64(seconds).ok() }
 }
 
+/// Seconds as a deadline, which may be so long that no clock can count it.
+fn deadline(py: Python<'_>, seconds: f64) -> PyResult<Duration> {
+    if seconds.is_nan() {
+        return Err(ARGUMENT.new_err(py, ("deadline: nan is not a number of seconds",)));
+    }
+    Ok(timeout(Some(seconds)).unwrap_or(Duration::MAX))
+}
+
 /// Runs a call that takes a timeout, without the interpreter lock, and in slices, so that Ctrl-C ends it.
 fn waiting<T: Send>(
     py: Python<'_>,
     timeout: Option<Duration>,
+    call: impl FnMut(Option<Duration>) -> Result<T, HandoverError> + Send,
+) -> PyResult<T> {
+    waiting_since(py, Instant::now(), timeout, call)
+}
+
+/// As [`waiting`], with a timeout that began at `start`.
+fn waiting_since<T: Send>(
+    py: Python<'_>,
+    start: Instant,
+    timeout: Option<Duration>,
     mut call: impl FnMut(Option<Duration>) -> Result<T, HandoverError> + Send,
 ) -> PyResult<T> {
-    let start = Instant::now();
     if timeout == Some(Duration::ZERO) {
         // Too short to be worth giving up the lock.
         return gate::attached(py, || call(timeout))?.map_err(|err| raise(py, err));

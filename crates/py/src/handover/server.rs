@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 use std::os::fd::AsRawFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use arrow_array::make_array;
 use arrow_buffer::NullBuffer;
@@ -13,12 +14,13 @@ use arrow_schema::DataType;
 use ndarray::ArrayView1;
 use numpy::PyArray1;
 use ottava_streams::handover::{
-    Memory, Parcel, Receipt, Segment, Server, ServerOptions, Storage, Transport,
+    HandoverError, Memory, Parcel, Receipt, Segment, Server, ServerOptions, Storage, Transport,
 };
 use pyo3::prelude::*;
 
+use super::fit::fit;
 use super::schema::{dtype, read_schema};
-use super::{raise, timeout, waiting};
+use super::{deadline, raise, timeout, waiting, waiting_since};
 use crate::arrow::{Table, read_column};
 use crate::error::{ARGUMENT, HANDOVER};
 use crate::gate;
@@ -42,8 +44,7 @@ impl HandoverServer {
         deadline: f64,
         directory: Option<std::path::PathBuf>,
     ) -> PyResult<Self> {
-        let mut options =
-            ServerOptions::new().slots(slots).deadline(timeout(Some(deadline)).unwrap_or_default());
+        let mut options = ServerOptions::new().slots(slots).deadline(self::deadline(py, deadline)?);
         match transport {
             None => {}
             #[cfg(target_os = "linux")]
@@ -132,6 +133,23 @@ impl HandoverServer {
         Ok(HandoverParcel { parcel: Mutex::new(parcel) })
     }
 
+    /// Packs a table and delivers it, both within `seconds`.
+    fn send(
+        &self,
+        py: Python<'_>,
+        table: &Bound<'_, PyAny>,
+        seconds: Option<f64>,
+    ) -> PyResult<HandoverReceipt> {
+        let table = Table::read(table, "table")?;
+        let (start, timeout) = (Instant::now(), timeout(seconds));
+        let mut parcel = waiting_since(py, start, timeout, |timeout| {
+            self.server.pack(table.schema(), table.batches(), timeout)
+        })?;
+        let receipt =
+            waiting_since(py, start, timeout, |timeout| self.server.deliver(&mut parcel, timeout))?;
+        Ok(HandoverReceipt { receipt })
+    }
+
     fn deliver(
         &self,
         py: Python<'_>,
@@ -146,8 +164,12 @@ impl HandoverServer {
     }
 
     fn close(&self, py: Python<'_>, seconds: f64) -> PyResult<()> {
-        let timeout = timeout(Some(seconds)).unwrap_or_default();
-        gate::detached(py, || self.server.close(timeout))?.map_err(|err| raise(py, err))
+        let settled = waiting(py, timeout(Some(seconds)), |timeout| {
+            self.server.finish(timeout.unwrap_or(Duration::MAX))
+        });
+        // Also after Ctrl-C; whether all is settled is known already.
+        let _ = gate::detached(py, || self.server.close(Duration::ZERO))?;
+        settled
     }
 }
 
@@ -170,7 +192,7 @@ impl HandoverSegment {
     fn with<T: Send>(
         &self,
         py: Python<'_>,
-        work: impl FnOnce(&mut Segment) -> Result<T, ottava_streams::handover::HandoverError> + Send,
+        work: impl FnOnce(&mut Segment) -> Result<T, HandoverError> + Send,
     ) -> PyResult<T> {
         let done = gate::detached(py, || lock(&self.segment).as_mut().map(work))?;
         done.ok_or_else(|| closed(py))?.map_err(|err| raise(py, err))
@@ -240,10 +262,8 @@ impl HandoverSegment {
             let (_, place) = segment.place(name)?;
             let wanted = place.data_type.clone();
             // pyarrow and polars have several layouts for one logical type.
-            let array = match array.data_type() == &wanted {
-                true => array,
-                false => arrow_cast::cast(&array, &wanted).unwrap_or(array),
-            };
+            let array = fit(&array, &wanted)
+                .map_err(|reason| HandoverError::Column { column: name.to_owned(), reason })?;
             segment.copy_from(name, &array)
         })
     }
@@ -274,10 +294,10 @@ impl HandoverSegment {
         })
     }
 
-    /// Says which rows are null.
-    fn set_nulls(&self, py: Python<'_>, name: &str, nulls: Vec<bool>) -> PyResult<()> {
-        let valid: NullBuffer = nulls.iter().map(|null| !null).collect();
-        self.with(py, |segment| segment.set_nulls(name, Some(&valid)))
+    /// Says which rows are null; `None` for none of them.
+    fn set_nulls(&self, py: Python<'_>, name: &str, nulls: Option<Vec<bool>>) -> PyResult<()> {
+        let valid = nulls.map(|nulls| nulls.iter().map(|null| !null).collect::<NullBuffer>());
+        self.with(py, |segment| segment.set_nulls(name, valid.as_ref()))
     }
 
     fn truncate(&self, py: Python<'_>, rows: usize) -> PyResult<()> {

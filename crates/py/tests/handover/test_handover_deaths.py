@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import os
 import random
@@ -13,6 +14,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+from handed import MODES, table
 
 from ottava import handover
 
@@ -148,3 +150,78 @@ def test_killed_producers(
     with handover.Server(directory=place):
         pass
     assert list(place.iterdir()) == []
+
+
+PRODUCER = """
+import os, signal, sys
+from ottava import handover
+
+server = handover.Server(directory=sys.argv[1])
+print(server.address, server.token(), flush=True)
+if os.fork() == 0:
+    # It has the socket, until the test lets it go.
+    sys.stdin.read()
+    os._exit(0)
+signal.pause()
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have only the socket to go by")
+@pytest.mark.parametrize("way", ["wait", "poll", "task"])
+def test_a_death_is_noticed_although_a_child_has_the_socket(way: str, place: Path) -> None:
+    producer = subprocess.Popen(
+        [sys.executable, "-c", PRODUCER, str(place)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert producer.stdin is not None and producer.stdout is not None
+    address, token = producer.stdout.readline().split()
+
+    async def task(client: handover.Client) -> None:
+        waiting = asyncio.create_task(client.recv_async())
+        await asyncio.sleep(0.05)
+        producer.kill()
+        await asyncio.wait_for(waiting, 60)
+
+    with handover.connect(address, token) as client:
+        with pytest.raises(handover.HandoverWouldBlockError):
+            client.recv(timeout=0)
+        with pytest.raises(handover.PeerGoneError):
+            if way == "task":
+                asyncio.run(task(client))
+            producer.kill()
+            producer.wait()
+            deadline = time.monotonic() + 60
+            while way == "poll" and time.monotonic() < deadline:
+                try:
+                    client.recv(timeout=0)
+                except handover.HandoverWouldBlockError:
+                    time.sleep(0.001)
+            client.recv(timeout=60)
+    producer.kill()
+    producer.wait()
+    producer.stdin.close()
+    # The child has it, too, and ends.
+    producer.stdout.read()
+    producer.stdout.close()
+
+
+@pytest.mark.parametrize(("transport", "trusted"), MODES)
+def test_tables_that_a_consumer_leaves_unread_come_back(transport: Any, trusted: bool, place: Path) -> None:
+    with handover.Server(transport=transport, trusted=trusted, slots=2, directory=place) as server:
+        client = handover.connect(server.address, server.token(), trusted=trusted)
+        read, unread = server.send(table(), timeout=60), server.send(table(), timeout=60)
+        column = pa.table(client.recv(timeout=60))["id"]
+        client.close()
+        del client
+        with pytest.raises(handover.PeerGoneError):
+            unread.wait(60)
+        assert (server.outstanding, server.fault) == (1, None)
+        with handover.connect(server.address, server.token(), trusted=trusted) as following:
+            server.send(table(7), timeout=60)
+            received = following.recv(timeout=60)
+            assert received is not None and received.num_rows == 7
+            received.release()
+        assert not read.settled
+        assert column.to_pylist() == list(range(100))
+        del column
+        gc.collect()
+        read.wait(60)

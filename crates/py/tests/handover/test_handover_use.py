@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import math
 import os
 import signal
 import subprocess
@@ -11,6 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +36,7 @@ def test_a_sent_table_arrives_as_it_is(pair: Pair) -> None:
         sent = pa.concat_tables([table(rows), table(rows)])
         receipt = server.send(sent, timeout=60)
         received = client.recv(timeout=60)
-        assert received is not None
+        assert received  # Also without rows.
         assert pa.table(received).equals(sent)
         assert received.num_rows == len(received) == sent.num_rows
         assert received.column_names == sent.column_names
@@ -233,6 +235,132 @@ def test_an_exception_discards_the_segment(pair: Pair) -> None:
         segment["x"]
 
 
+ASSIGNED: list[tuple[str, Any, list[Any] | str]] = [
+    ("int64", [5, 6], [5, 6]),
+    ("int64", 5, [5, 5]),
+    ("uint64", [1, 2**64 - 1], [1, 2**64 - 1]),
+    ("int8", np.array([1.0, 2.0]), [1, 2]),
+    ("float32", [0.5, math.inf], [0.5, math.inf]),
+    ("float32", np.array([0.1, math.nan]), [float(np.float32(0.1)), math.nan]),
+    ("bool?", [True, False], [True, False]),
+    ("timestamp[s]", ["2026-01-01", "2026-01-02"], [datetime(2026, 1, 1), datetime(2026, 1, 2)]),
+    ("timestamp[s]", [datetime(2026, 1, 1)] * 2, [datetime(2026, 1, 1)] * 2),
+    ("timestamp[s]", np.array([0, 1000], "M8[ms]"), [datetime(1970, 1, 1), datetime(1970, 1, 1, 0, 0, 1)]),
+    ("int8?", pa.array([1, None]), [1, None]),
+    ("int8?", pa.nulls(2), [None, None]),
+    ("int8", pa.array([1, 2]).dictionary_encode(), [1, 2]),
+    ("int64", pa.array([1.0, 2.0]), [1, 2]),
+    ("float32", pa.array([0.1, 1.0]), [float(np.float32(0.1)), 1.0]),
+    ("float32[2]", pa.array([[1.0, 2.0], [3.0, 4.0]]), [[1.0, 2.0], [3.0, 4.0]]),
+    ("utf8?", pa.array(["a", None], pa.large_string()), ["a", None]),
+    ("utf8", pa.array(["a", "a"]).dictionary_encode(), ["a", "a"]),
+    ("timestamp[s]", pa.array([datetime(2026, 1, 1)] * 2, pa.timestamp("us")), [datetime(2026, 1, 1)] * 2),
+    ("int8", [300, 1], "'x'"),
+    ("int8", np.array([300, 1]), "300.* is not a value of int8"),
+    ("uint8", np.array([-1, 1]), "-1.* is not a value of uint8"),
+    ("int64", [1.5, 2], "1.5.* is not a value of int64"),
+    ("int64", [1, None], "'x'"),
+    ("int64", np.array([1.0, math.nan]), "nan.* is not a value"),
+    ("int64", ["1", "2"], "'x'"),
+    ("int64", [1, 2, 3], "'x'.*broadcast"),
+    ("float32", [1.0, None], "None is not a value of float32"),
+    ("float32", np.array([1e300, 1.0]), "1e\\+300.* is not a value"),
+    ("bool?", [True, None], "expected booleans, got object"),
+    ("bool", [1, 2], "expected booleans, got int64"),
+    ("timestamp[s]", ["2026-01-01", None], "'x'"),
+    ("timestamp[s]", np.array(["2026-01-01", "NaT"], "M8[s]"), "NaT.* is not a value"),
+    ("timestamp[s]", np.array([0, 1], "M8[ms]"), "is not a value"),
+    ("int8?", pa.array([300, 1]), "300"),
+    ("int8", pa.array([300, 1]), "300"),
+    ("int64", pa.array([1.5, 2.0]), "has values that Int64 has not"),
+    ("int64?", pa.array(["a", "5"]), "is of type Int64, not Utf8"),
+    ("int64", pa.array([1, None]), "is not nullable"),
+    ("float32", pa.array([1e300, 1.0]), "\"x\": "),
+    ("float32[2]", pa.array([[1e300, 2.0], [3.0, 4.0]]), "\"x\": "),
+    ("float32[2]", pa.array([[1.0], [3.0, 4.0]]), "\"x\": "),
+    ("timestamp[s]", pa.array([0, 1], pa.timestamp("ms")), "has values that"),
+]
+
+
+@pytest.mark.parametrize(("kind", "values", "expected"), ASSIGNED, ids=str)
+def test_what_is_assigned_arrives_or_is_refused(kind: str, values: Any, expected: list[Any] | str) -> None:
+    with handover.Server() as server, handover.connect(server.address, server.token()) as client:
+        with server.segment({"x": kind}, 2, capacity={"x": 10}) as segment:
+            if isinstance(expected, str):
+                with pytest.raises(ArgumentError, match=expected):
+                    segment["x"] = values
+            else:
+                segment["x"] = values
+        received = client.recv(timeout=60)
+        got = pa.table(received)["x"].to_pylist()
+        if not isinstance(expected, str):
+            assert str(got) == str(expected)
+        del received
+
+
+def test_an_assignment_replaces_nulls_and_a_view_does_not(pair: Pair) -> None:
+    server, client = pair
+    with server.segment({"x": "int64?", "b": "bool?"}, 2, timeout=60) as segment:
+        for values, flags in ((pa.array([None, 1]), pa.array([True, None])), ([5, 6], [False, True])):
+            segment["x"] = values
+            segment["b"] = flags
+    with server.segment({"x": "int64?"}, 2, timeout=60) as segment:
+        segment["x"] = pa.array([None, 1])
+        segment["x"][:] = [5, 6]
+    for expected in ({"x": [5, 6], "b": [False, True]}, {"x": [None, 6]}):
+        received = client.recv(timeout=60)
+        assert pa.table(received).to_pydict() == expected
+        del received
+
+
+def test_a_segment_is_sent_once(pair: Pair) -> None:
+    server, client = pair
+    with server.segment({"x": "int8"}, 1, timeout=60) as segment:
+        segment["x"] = 1
+    with pytest.raises(handover.HandoverClosedError, match="entered before"), segment:
+        pass
+    assert server.outstanding == 1
+    received = client.recv(timeout=60)
+    assert pa.table(received)["x"].to_pylist() == [1]
+
+
+def _of_two_dictionaries() -> pa.Table:
+    return pa.table({"w": pa.chunked_array([pa.array([word]).dictionary_encode() for word in "ab"])})
+
+
+def test_one_dictionary_for_all_batches_arrives(pair: Pair) -> None:
+    server, client = pair
+    server.send(_of_two_dictionaries().unify_dictionaries(), timeout=60)
+    received = client.recv(timeout=60)
+    assert pa.table(received)["w"].to_pylist() == ["a", "b"]
+
+
+@pytest.mark.parametrize("deadline", [math.inf, 1e19])
+def test_a_deadline_may_be_never(deadline: float, place: Path) -> None:
+    with handover.Server(deadline=deadline, directory=place) as server:
+        with handover.connect(server.address, server.token(), deadline=deadline) as client:
+            receipt = server.send(table(), timeout=deadline)
+            received = client.recv(timeout=60)
+            assert received is not None
+            received.release()
+            receipt.wait(60)
+    assert server.fault is None
+
+
+def test_a_timeout_covers_both_waits_of_a_send(place: Path) -> None:
+    with handover.Server(slots=1, directory=place) as server:
+        segment = server.segment({"x": "int8"}, 1)
+        segment.__enter__()
+        timer = threading.Timer(2.5, segment.__exit__, [ValueError, ValueError(), None])
+        timer.start()
+        start = time.monotonic()
+        with pytest.raises(handover.HandoverTimeoutError):
+            server.send(table(), timeout=3)
+        # 5.5 if the wait for a consumer had a timeout of its own.
+        assert time.monotonic() - start < 5.4
+        timer.join()
+
+
 @pytest.mark.parametrize(
     ("call", "text"),
     [
@@ -245,6 +373,10 @@ def test_an_exception_discards_the_segment(pair: Pair) -> None:
         (lambda s: handover.connect(s.address, "secret"), "32 hexadecimal digits, not 6"),
         (lambda s: handover.Server(slots=0), "slots is 0, not between 1 and 64"),
         (lambda s: handover.Server(transport="carrier pigeon"), "transport"),  # type: ignore[arg-type]
+        (lambda s: handover.Server(deadline=math.nan), "deadline"),
+        (lambda s: handover.connect(s.address, s.token(), deadline=math.nan), "deadline"),
+        (lambda s: s.segment({"a\0b": "int8"}, 1).__enter__(), "null character"),
+        (lambda s: s.send(_of_two_dictionaries()), "unify_dictionaries"),
     ],
 )
 def test_wrong_arguments_are_named(call: Callable[[Any], object], text: str, place: Path) -> None:
@@ -269,8 +401,10 @@ def test_the_ends_must_agree(place: Path) -> None:
     client = handover.connect(server.address, server.token(), schema={"x": "int8"})
     with pytest.raises(handover.HandshakeError, match="another consumer"):
         handover.connect(server.address, server.token())
-    with pytest.raises(ArgumentError, match="schema"):
+    with pytest.raises(ArgumentError, match="schema: has the columns id, x, name, word, list, expected x"):
         server.send(table())
+    with pytest.raises(ArgumentError, match='column "x" is nullable Int8, expected Int8'):
+        server.send(pa.table({"x": pa.array([1], pa.int8())}))
     client.close()
     server.close(0)
 
@@ -348,19 +482,27 @@ def test_a_cancelled_task_loses_nothing(pair: Pair) -> None:
     asyncio.run(main())
 
 
-def test_ctrl_c_ends_a_wait(pair: Pair) -> None:
-    _, client = pair
+@pytest.mark.parametrize("call", ["client.recv()", "server.close(120)"])
+def test_ctrl_c_ends_a_wait(call: str, pair: Pair) -> None:
+    server, client = pair
+    if "close" in call:
+        server.send(table(), timeout=60)
 
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
     old = signal.signal(signal.SIGALRM, interrupt)
     signal.setitimer(signal.ITIMER_REAL, 0.05)
+    start = time.monotonic()
     try:
         with pytest.raises(KeyboardInterrupt):
-            client.recv()
+            eval(call)
     finally:
         signal.signal(signal.SIGALRM, old)
+    assert time.monotonic() - start < 60
+    if "close" in call:
+        with pytest.raises(handover.HandoverClosedError):
+            server.token()
 
 
 @pytest.mark.skipif(not hasattr(os, "fork") or sys.platform != "linux", reason="needs fork and /dev/shm")
@@ -416,6 +558,84 @@ def test_a_forked_child_does_not_hold_up_the_next_table(place: Path) -> None:
     os.waitpid(pid, 0)
     client.close()
     server.close(60)
+
+
+FORKER = '''
+import os, sys
+import pyarrow as pa
+from ottava import handover
+
+act, transport, trusted, directory = sys.argv[1:]
+trusted = trusted == "True"
+server = handover.Server(transport=transport, trusted=trusted, directory=directory, slots=2)
+client = handover.connect(server.address, server.token(), trusted=trusted)
+receipt = server.send(pa.table({"x": [1]}))
+received = client.recv(60)
+
+def refused(call):
+    try:
+        call()
+    except handover.HandoverClosedError:
+        return
+    sys.exit("not refused")
+
+with server.segment({"y": "int64"}, 3) as segment:
+    segment["y"] = 7
+    if (pid := os.fork()) == 0:
+        exec(act)
+        sys.exit(0)
+    assert os.waitpid(pid, 0)[1] == 0
+assert server.connected and server.fault is None and server.outstanding == 2
+assert not receipt.settled
+assert pa.table(received)["x"].to_pylist() == [1]
+received.release()
+receipt.wait(60)
+received = client.recv(60)
+assert pa.table(received)["y"].to_pylist() == [7, 7, 7]
+received.release()
+server.close(60)
+assert client.recv(60) is None
+assert os.listdir(directory) == []
+'''
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.parametrize(("transport", "trusted"), MODES)
+@pytest.mark.parametrize(
+    "act",
+    [
+        "pass",
+        "del client, server",
+        "client.close()",
+        "server.close()",
+        "refused(lambda: client.recv(60)); refused(lambda: server.send(pa.table({'x': [1]}))); refused(server.token)",
+        "assert (server.connected, server.outstanding, server.fault, client.held) == (False, 0, None, 0)",
+    ],
+)
+def test_a_forked_child_that_ends_in_order_ends_nothing(act: str, transport: str, trusted: bool, place: Path) -> None:
+    command = [sys.executable, "-W", "ignore", "-c", FORKER, act, transport, str(trusted), str(place)]
+    done = subprocess.run(command, stderr=subprocess.PIPE, text=True, timeout=300)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_segment_may_be_open_when_a_child_is_forked(pair: Pair) -> None:
+    server, client = pair
+    read, write = os.pipe()
+    with server.segment({"x": "int64", "s": "utf8"}, 500_000, capacity={"s": 10}, timeout=60) as segment:
+        view = segment["x"]
+        view[:] = np.arange(500_000)
+        pid = os.fork()
+        if pid == 0:
+            os.close(write)
+            os.read(read, 1)
+            os._exit(0)
+    os.close(read)
+    received = client.recv(timeout=60)
+    assert pa.table(received)["x"].to_pylist() == list(range(500_000))
+    assert view[-1] == 499_999
+    os.close(write)
+    os.waitpid(pid, 0)
 
 
 @settings(max_examples=40, deadline=None)
