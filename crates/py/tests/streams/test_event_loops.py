@@ -194,7 +194,7 @@ def test_a_fast_producer_does_not_keep_the_loop(backend: str, loop: Any, take: A
 
     cancelled, turns = loop(work)
     assert cancelled
-    assert turns > 1
+    assert turns > 0
     producer.stdout.close()
     assert producer.wait(SOON) == -13
 

@@ -135,7 +135,7 @@ def test_interrupted_while_a_thread_starts(backend: str, pipes: Any, monkeypatch
     # No thread is left that would close these once more.
     others = [pipes.own(os.dup(read)) for _ in range(8)]
     os.write(write, b"x")
-    assert not stream_threads()
+    assert eventually(lambda: not stream_threads())
     for other in others:
         os.fstat(other)
 
