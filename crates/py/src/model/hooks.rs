@@ -249,7 +249,7 @@ pub(crate) fn not_made(class: &Bound<'_, PyType>) -> PyErr {
         let missing = class.getattr("__abstractmethods__")?;
         let mut names = missing
             .try_iter()?
-            .map(|name| -> PyResult<String> { Ok(name?.extract()?) })
+            .map(|name| -> PyResult<String> { name?.extract() })
             .collect::<PyResult<Vec<_>>>()?;
         names.sort();
         let name = class.name()?;

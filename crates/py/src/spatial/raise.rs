@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use ottava_spatial::Error;
-use pyo3::exceptions::PyOSError;
+use pyo3::exceptions::{PyMemoryError, PyOSError};
 use pyo3::prelude::*;
 
 use crate::arrays::refuse;
@@ -29,6 +29,9 @@ pub(super) fn raise(py: Python<'_>, argument: &str, error: Error) -> PyErr {
             SNAPSHOT.new_err(py, (error.to_string(),))
         }
         Error::Io { path, source } => os_error(py, &path, &source),
+        Error::AnswerTooLarge { .. } | Error::OutOfMemory { .. } => {
+            PyMemoryError::new_err(format!("{argument}: {error}"))
+        }
         other => refuse(py, argument, other),
     }
 }
