@@ -53,7 +53,7 @@ pub(crate) static DUPLICATE_TOKEN: ExceptionClass = ExceptionClass::new("Duplica
 /// A snapshot file that cannot be read.
 pub(crate) static SNAPSHOT: ExceptionClass = ExceptionClass::new("SnapshotError");
 
-static STREAM: ExceptionClass = ExceptionClass::new("StreamError");
+pub(crate) static STREAM: ExceptionClass = ExceptionClass::new("StreamError");
 static STREAM_READ: ExceptionClass = ExceptionClass::new("StreamReadError");
 static STREAM_WRITE: ExceptionClass = ExceptionClass::new("StreamWriteError");
 static STREAM_LIMIT: ExceptionClass = ExceptionClass::new("StreamLimitError");

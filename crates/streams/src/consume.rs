@@ -19,6 +19,9 @@ use crate::wait::readable;
 /// Least room that is made before a read, in bytes.
 const ROOM: usize = 64 << 10;
 
+/// The most that one read is asked for where the room is a slice: a read of a file hears no cancellation.
+const MOST: usize = 4 << 20;
+
 /// What was read, and how it went.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Consumed {
@@ -77,13 +80,14 @@ impl Source<'_, '_> {
         Ok(self.0.read_uninit(rustix::buffer::spare_capacity(vec))?)
     }
 
-    /// Reads once into `room`, and returns the part of it that was filled, which is at its beginning.
+    /// Reads once into `room`, a few MiB at most, and returns the part of it that was filled, which is at its beginning.
     ///
     /// # Errors
     ///
     /// As [`Source::append_to`].
     pub fn read<'b>(&mut self, room: &'b mut [MaybeUninit<u8>]) -> io::Result<&'b mut [u8]> {
-        Ok(self.0.read_uninit(room)?.0)
+        let most = room.len().min(MOST);
+        Ok(self.0.read_uninit(&mut room[..most])?.0)
     }
 }
 
@@ -131,6 +135,7 @@ pub fn consume_into<'r>(
     options.check()?;
     let started = Instant::now();
     let mut inlet = open(reader.into(), options)?;
+    inlet.reopen();
     let fd = number(&inlet);
     let mut least = size_hint(&inlet, options.limit);
     let (mut bytes, mut read_blocked) = (0, Duration::ZERO);

@@ -1,13 +1,14 @@
 //! The two ends of a transfer: reads and writes that never block, whatever the mode of the descriptor.
 //!
-//! A blocking descriptor is not switched to non-blocking mode, since whoever shares it would notice. Linux takes the
-//! wish not to block with each call (`RWF_NOWAIT`, `MSG_DONTWAIT`); where that is missing, a poll comes first and a
-//! write is short enough to fit.
+//! A blocking descriptor is not switched to non-blocking mode, since whoever shares it would notice, and a non-blocking
+//! one is not relied on, since whoever shares it may switch it back. Linux takes the wish not to block with each call
+//! (`RWF_NOWAIT`, `MSG_DONTWAIT`); where that is missing, a poll comes first and a write is short enough to fit.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::buffer::Buffer;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::OFlags;
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, recv, send};
 
@@ -31,6 +32,8 @@ const SEND: SendFlags = SendFlags::DONTWAIT;
 #[derive(Debug)]
 pub(crate) struct Inlet<'a> {
     fd: Fd<'a>,
+    /// The same pipe, opened anew in non-blocking mode, where [`Inlet::reopen`] could do that.
+    reopened: Option<OwnedFd>,
     pub(crate) nature: Nature,
     /// Only Linux takes the wish not to block with each call.
     #[cfg(target_os = "linux")]
@@ -42,6 +45,7 @@ impl<'a> Inlet<'a> {
         match Nature::of(fd.as_fd(), Direction::Read) {
             Ok(nature) => Ok(Self {
                 fd,
+                reopened: None,
                 nature,
                 #[cfg(target_os = "linux")]
                 nowait: nature.kind == Kind::Pipe,
@@ -50,13 +54,22 @@ impl<'a> Inlet<'a> {
         }
     }
 
+    /// Opens a pipe anew for [`Inlet::read_uninit`], which knows no flag against blocking.
+    ///
+    /// The original remains the one to poll: the new one does not hang up if all writers are gone by now.
+    pub(crate) fn reopen(&mut self) {
+        if self.nature.kind == Kind::Pipe {
+            self.reopened = reopen(self.fd.as_fd(), OFlags::RDONLY);
+        }
+    }
+
     /// Reads into `buffer`; `AGAIN` if there is nothing yet, 0 at the end.
     pub(crate) fn read(&mut self, buffer: &mut [u8]) -> Result<usize, Errno> {
         if self.nature.kind == Kind::Socket {
             return Ok(recv(&self.fd, buffer, RecvFlags::DONTWAIT)?.1);
         }
-        if self.nature.nonblocking || self.nature.kind == Kind::File {
-            return self.hangup(rustix::io::read(&self.fd, buffer));
+        if self.nature.kind == Kind::File {
+            return rustix::io::read(&self.fd, buffer);
         }
         #[cfg(target_os = "linux")]
         if self.nowait {
@@ -76,10 +89,10 @@ impl<'a> Inlet<'a> {
         if self.nature.kind == Kind::Socket {
             return Ok(recv(&self.fd, buffer, RecvFlags::DONTWAIT)?.0);
         }
-        let ready = self.nature.nonblocking
-            || self.nature.kind == Kind::File
-            || is_ready(self.fd.as_fd(), PollFlags::IN)?;
-        if !ready {
+        if let Some(fd) = &self.reopened {
+            return rustix::io::read(fd, buffer);
+        }
+        if self.nature.kind != Kind::File && !is_ready(self.fd.as_fd(), PollFlags::IN)? {
             return Err(Errno::AGAIN);
         }
         rustix::io::read(&self.fd, buffer)
@@ -123,10 +136,9 @@ impl<'a> Outlet<'a> {
             Ok(nature) => {
                 // A stopped terminal would hold a blocking write for as long as it likes. Its master cannot be
                 // opened twice.
-                let reopened =
-                    (nature.kind == Kind::Terminal && !nature.nonblocking && !nature.multiplexer)
-                        .then(|| reopen(fd.as_fd()))
-                        .flatten();
+                let reopened = (nature.kind == Kind::Terminal && !nature.multiplexer)
+                    .then(|| reopen(fd.as_fd(), OFlags::WRONLY))
+                    .flatten();
                 Ok(Self {
                     fd,
                     reopened,
@@ -147,7 +159,7 @@ impl<'a> Outlet<'a> {
         if let Some(fd) = &self.reopened {
             return rustix::io::write(fd, bytes);
         }
-        if self.nature.nonblocking || self.nature.kind == Kind::File {
+        if self.nature.kind == Kind::File {
             return rustix::io::write(&self.fd, bytes);
         }
         #[cfg(target_os = "linux")]
@@ -155,7 +167,7 @@ impl<'a> Outlet<'a> {
             match write_nowait(self.fd.as_fd(), bytes) {
                 Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL) => {
                     self.nowait = false;
-                    self.reopened = reopen(self.fd.as_fd());
+                    self.reopened = reopen(self.fd.as_fd(), OFlags::WRONLY);
                     return self.write(bytes);
                 }
                 result => return result,
@@ -208,18 +220,18 @@ fn write_nowait(fd: BorrowedFd<'_>, bytes: &[u8]) -> Result<usize, Errno> {
 
 /// Opens the pipe or terminal behind `fd` once more, as a description of our own that may be non-blocking.
 #[cfg(target_os = "linux")]
-fn reopen(fd: BorrowedFd<'_>) -> Option<OwnedFd> {
+fn reopen(fd: BorrowedFd<'_>, direction: OFlags) -> Option<OwnedFd> {
     use std::os::fd::AsRawFd;
 
-    use rustix::fs::{Mode, OFlags, open};
+    use rustix::fs::{Mode, open};
 
     let path = format!("/proc/self/fd/{}", fd.as_raw_fd());
-    let flags = OFlags::WRONLY | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOCTTY;
+    let flags = direction | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOCTTY;
     open(path, flags, Mode::empty()).ok()
 }
 
 /// Elsewhere there is no way to the same open pipe.
 #[cfg(not(target_os = "linux"))]
-fn reopen(_fd: BorrowedFd<'_>) -> Option<OwnedFd> {
+fn reopen(_fd: BorrowedFd<'_>, _direction: OFlags) -> Option<OwnedFd> {
     None
 }

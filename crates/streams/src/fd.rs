@@ -61,7 +61,6 @@ pub(crate) enum Kind {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Nature {
     pub(crate) kind: Kind,
-    pub(crate) nonblocking: bool,
     #[cfg(target_os = "linux")]
     pub(crate) append: bool,
     /// The master side of a terminal, which makes a new terminal each time it is opened.
@@ -101,7 +100,6 @@ impl Nature {
         };
         Ok(Self {
             kind,
-            nonblocking: flags.contains(OFlags::NONBLOCK),
             #[cfg(target_os = "linux")]
             append: flags.contains(OFlags::APPEND),
             multiplexer: rustix::fs::major(stat.st_rdev) == 5
@@ -109,6 +107,12 @@ impl Nature {
             identity: (stat.st_dev as u64, stat.st_ino as u64),
         })
     }
+}
+
+/// Whether `fd` is in blocking mode now. Whoever shares the open file description may change it at any time.
+#[cfg(target_os = "linux")]
+pub(crate) fn is_blocking(fd: &impl AsFd) -> bool {
+    rustix::fs::fcntl_getfl(fd).is_ok_and(|flags| !flags.contains(OFlags::NONBLOCK))
 }
 
 /// Whether a write that failed with this means that the other end is gone, rather than that the data cannot be stored.

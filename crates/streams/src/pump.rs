@@ -16,7 +16,7 @@ use crate::fd::{Fd, Kind, error, means_gone, number};
 use crate::machine::{Event, Machine, Step, Stop};
 use crate::report::{Ending, PumpReport, Refusal, SinkReport, Way, Why};
 #[cfg(target_os = "linux")]
-use crate::splice;
+use crate::splice::{self, Failure};
 use crate::wait::Patience;
 
 /// Largest buffer an operation may be asked to use, in bytes.
@@ -110,8 +110,11 @@ pub fn pump_all<'r, 'w>(
     Pump::new(reader.into(), writers, options.clone())?.run(&mut |_| Ok(()))
 }
 
-/// Steps that [`try_pump`] takes at most; one moves or copies a buffer at most, or a pipe's worth.
+/// What [`try_pump`] does at most: so many steps of so many bytes each, and none that is begun later than this, unless it is
+/// among the first bytes.
 const STEPS: usize = 16;
+const STEP: u64 = 1 << 20;
+const TRIAL: Duration = Duration::from_millis(1);
 
 /// Starts [`pump_all`], and goes on for as long as it takes neither waiting nor long.
 ///
@@ -126,9 +129,13 @@ pub fn try_pump<'r, 'w>(
     options: &PumpOptions,
 ) -> Result<Tried<'r, 'w>, StreamError> {
     let mut pump = Pump::new(reader.into(), writers, options.clone())?;
+    pump.step = STEP;
     match pump.drive(&mut |_| Ok(()), Some(STEPS))? {
         Some(stop) => pump.finish(stop).map(Tried::Done),
-        None => Ok(Tried::Begun(Begun(Box::new(pump)))),
+        None => {
+            pump.step = u64::MAX;
+            Ok(Tried::Begun(Begun(Box::new(pump))))
+        }
     }
 }
 
@@ -184,6 +191,8 @@ pub(crate) struct Pump<'r, 'w> {
     fan: Option<splice::Fan>,
     buffer: Vec<u8>,
     filled: usize,
+    /// Bytes that one step may take at most.
+    step: u64,
     read_blocked: Duration,
     failure: Option<Errno>,
     started: Instant,
@@ -230,6 +239,7 @@ impl<'r, 'w> Pump<'r, 'w> {
             fan: None,
             buffer: Vec::new(),
             filled: 0,
+            step: u64::MAX,
             read_blocked: Duration::ZERO,
             failure: None,
             started: Instant::now(),
@@ -257,9 +267,13 @@ impl<'r, 'w> Pump<'r, 'w> {
         if let [sink] = &self.sinks[..] {
             let (way, refused) = splice::choose(&self.reader, sink, options.allow_aliasing);
             self.refused = refused;
-            if let Some(way) = way {
-                self.way = way;
-                self.machine = Machine::new(1, true, options.drain, options.limit);
+            match way {
+                Some(way) if self.refuse_blocking(way) => {}
+                Some(way) => {
+                    self.way = way;
+                    self.machine = Machine::new(1, true, options.drain, options.limit);
+                }
+                None => {}
             }
         } else if self.reader.nature.kind != Kind::Pipe {
             self.refused.push(Refusal { way: Way::Tee, why: Why::NoPipe });
@@ -326,6 +340,12 @@ impl<'r, 'w> Pump<'r, 'w> {
             let event = match self.machine.step() {
                 Step::Done(stop) => return Ok(Some(stop)),
                 _ if left == Some(0) => return Ok(None),
+                _ if most.is_some()
+                    && self.machine.taken() >= STEP
+                    && self.started.elapsed() > TRIAL =>
+                {
+                    return Ok(None);
+                }
                 Step::AwaitReader | Step::AwaitWriters if most.is_some() => return Ok(None),
                 Step::Move => self.advance(),
                 Step::Fill => self.fill(tap)?,
@@ -344,7 +364,10 @@ impl<'r, 'w> Pump<'r, 'w> {
 
     #[cfg(target_os = "linux")]
     fn advance(&mut self) -> Event {
-        match splice::advance(self.way, &self.reader, &self.sinks[0], self.machine.allowance()) {
+        if self.refuse_blocking(self.way) {
+            return Event::Refused;
+        }
+        match splice::advance(self.way, &self.reader, &self.sinks[0], self.allowance()) {
             // Files of procfs and the like report nothing to `copy_file_range` but can be read.
             Ok(0) if self.way == Way::CopyFileRange && self.machine.taken() == 0 => {
                 self.refuse(self.way, Errno::OPNOTSUPP);
@@ -354,13 +377,32 @@ impl<'r, 'w> Pump<'r, 'w> {
             Ok(n) => Event::Bytes(n),
             Err(Errno::AGAIN) => Event::Blocked,
             Err(Errno::INTR) => Event::Interrupted,
-            Err(errno) if means_gone(errno) => self.gone(0, errno),
-            Err(errno) if splice::is_refusal(errno) => {
-                self.refuse(self.way, errno);
-                Event::Refused
-            }
-            Err(errno) => self.write_failed(0, errno),
+            Err(errno) => match splice::failure(self.reader.nature.kind, errno) {
+                Failure::Refused => {
+                    self.refuse(self.way, errno);
+                    Event::Refused
+                }
+                Failure::Reader => self.read_failed(errno),
+                Failure::Gone => self.gone(0, errno),
+                Failure::Writer => self.write_failed(0, errno),
+            },
         }
+    }
+
+    /// Whether a move could block now, and so is refused.
+    #[cfg(target_os = "linux")]
+    fn refuse_blocking(&mut self, way: Way) -> bool {
+        let why = splice::blocks(&self.reader, &self.sinks[0]);
+        self.refused.extend(why.map(|why| Refusal { way, why }));
+        if why.is_some() {
+            self.way = Way::ReadWrite;
+        }
+        why.is_some()
+    }
+
+    /// How many bytes the next step may take.
+    fn allowance(&self) -> u64 {
+        self.machine.allowance().min(self.step)
     }
 
     #[cfg(not(target_os = "linux"))]
@@ -377,8 +419,8 @@ impl<'r, 'w> Pump<'r, 'w> {
     fn fill(&mut self, tap: &mut dyn FnMut(&[u8]) -> Tapped) -> Result<Event, StreamError> {
         #[cfg(target_os = "linux")]
         if let Some(fan) = &mut self.fan {
-            let machine = &self.machine;
-            return Ok(match fan.fill(&self.reader, machine.allowance(), |i| machine.is_open(i)) {
+            let (machine, most) = (&self.machine, self.machine.allowance().min(self.step));
+            return Ok(match fan.fill(&self.reader, most, |i| machine.is_open(i)) {
                 Ok(0) => Event::Eof,
                 Ok(n) => Event::Bytes(n),
                 Err(Errno::AGAIN) => Event::Blocked,
@@ -406,7 +448,7 @@ impl<'r, 'w> Pump<'r, 'w> {
         if self.buffer.is_empty() {
             self.buffer = vec![0; self.options.buffer_size];
         }
-        let most = self.machine.allowance().min(self.buffer.len() as u64) as usize;
+        let most = self.allowance().min(self.buffer.len() as u64) as usize;
         match self.reader.read(&mut self.buffer[..most]) {
             Ok(0) => Event::Eof,
             Ok(n) => {

@@ -50,6 +50,8 @@ pub enum Why {
     Terminal,
     /// The writer is a socket in blocking mode, where the call could block without hearing a cancellation.
     BlockingSocket,
+    /// The reader is a socket in blocking mode, where `splice` waits for bytes and hears no cancellation.
+    BlockingReader,
     /// The reader is a regular file whose pages would be shared with whoever writes the file next.
     Aliasing,
     /// The caller asked for `read`/`write`.
@@ -67,6 +69,7 @@ impl fmt::Display for Why {
             Self::Append => f.write_str("the writer is in append mode"),
             Self::Terminal => f.write_str("one end is a terminal"),
             Self::BlockingSocket => f.write_str("the writer is a blocking socket"),
+            Self::BlockingReader => f.write_str("the reader is a blocking socket"),
             Self::Aliasing => f.write_str("pages of the file would be shared with its next writer"),
             Self::NotWanted => f.write_str("not wanted"),
             Self::Platform => f.write_str("not on this platform"),

@@ -9,11 +9,15 @@ use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, SpliceFlags};
 
 use crate::ends::{Inlet, Outlet};
-use crate::fd::{Kind, raise_pipe_size};
+use crate::fd::{Kind, is_blocking, means_gone, raise_pipe_size};
 use crate::report::{Refusal, Way, Why};
 
-/// The most that one call is asked to move.
+/// The most that one call is asked to move through a pipe, which holds far less.
 const MOST: u64 = 1 << 30;
+
+/// The most that one call is asked to copy between files or to send of one: it hears no cancellation meanwhile.
+const COPY: u64 = 4 << 20;
+const SEND: u64 = 1 << 20;
 
 /// The fastest way between two ends, and why faster ones are out of the question.
 pub(crate) fn choose(
@@ -23,20 +27,25 @@ pub(crate) fn choose(
 ) -> (Option<Way>, Vec<Refusal>) {
     let (from, to) = (reader.nature, writer.nature);
     let refuse = |way, why| (None, vec![Refusal { way, why }]);
-    let blocking_socket = to.kind == Kind::Socket && !to.nonblocking;
     match (from.kind, to.kind) {
         (Kind::Terminal, _) | (_, Kind::Terminal) => refuse(Way::Splice, Why::Terminal),
         (Kind::File, Kind::File) if to.append => refuse(Way::CopyFileRange, Why::Append),
         (Kind::File, Kind::File) => (Some(Way::CopyFileRange), Vec::new()),
         (Kind::File, Kind::Socket) if !allow_aliasing => refuse(Way::Sendfile, Why::Aliasing),
-        (Kind::File, Kind::Socket) if blocking_socket => refuse(Way::Sendfile, Why::BlockingSocket),
         (Kind::File, Kind::Socket) => (Some(Way::Sendfile), Vec::new()),
         (Kind::File, Kind::Pipe) if !allow_aliasing => refuse(Way::Splice, Why::Aliasing),
-        (Kind::Pipe, Kind::Socket) if blocking_socket => refuse(Way::Splice, Why::BlockingSocket),
         (Kind::Pipe, Kind::File) if to.append => refuse(Way::Splice, Why::Append),
         (Kind::Pipe, _) | (_, Kind::Pipe) => (Some(Way::Splice), Vec::new()),
         _ => refuse(Way::Splice, Why::NoPipe),
     }
+}
+
+/// Why a move could block now: `splice` and `sendfile` heed the mode of a socket, not their own flag.
+pub(crate) fn blocks(reader: &Inlet<'_>, writer: &Outlet<'_>) -> Option<Why> {
+    if reader.nature.kind == Kind::Socket && is_blocking(reader) {
+        return Some(Why::BlockingReader);
+    }
+    (writer.nature.kind == Kind::Socket && is_blocking(writer)).then_some(Why::BlockingSocket)
 }
 
 /// Moves at most `most` bytes; 0 at the end of the reader.
@@ -46,12 +55,13 @@ pub(crate) fn advance(
     writer: &Outlet<'_>,
     most: u64,
 ) -> Result<u64, Errno> {
-    let most = most.min(MOST) as usize;
+    let at_most = |limit| most.min(limit) as usize;
     let moved = match way {
-        Way::CopyFileRange => rustix::fs::copy_file_range(reader, None, writer, None, most)?,
-        // Without a size to stop at, one call would copy the whole file and hear no cancellation.
-        Way::Sendfile => rustix::fs::sendfile(writer, reader, None, most.min(1 << 20))?,
-        _ => rustix::pipe::splice(reader, None, writer, None, most, flags())?,
+        Way::CopyFileRange => {
+            rustix::fs::copy_file_range(reader, None, writer, None, at_most(COPY))?
+        }
+        Way::Sendfile => rustix::fs::sendfile(writer, reader, None, at_most(SEND))?,
+        _ => rustix::pipe::splice(reader, None, writer, None, at_most(MOST), flags())?,
     };
     Ok(moved as u64)
 }
@@ -60,8 +70,36 @@ fn flags() -> SpliceFlags {
     SpliceFlags::NONBLOCK | SpliceFlags::MOVE
 }
 
+/// What a failed move says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Failure {
+    /// Nothing about an end: `read` and `write` find out, or succeed.
+    Refused,
+    /// The reader failed.
+    Reader,
+    /// The writer's other end is gone.
+    Gone,
+    /// The writer failed.
+    Writer,
+}
+
+/// Whose failure `errno` is, of a move out of a reader of this kind.
+///
+/// A socket tells its error once, so nobody could ask again which end it was; but what it is spliced to is a pipe, which
+/// fails in one way only. A pipe cannot fail as a reader. An error of a file comes again.
+pub(crate) fn failure(reader: Kind, errno: Errno) -> Failure {
+    match (reader, errno) {
+        (_, errno) if is_refusal(errno) => Failure::Refused,
+        (_, Errno::PIPE) => Failure::Gone,
+        (Kind::Socket | Kind::Device | Kind::Terminal, _) => Failure::Reader,
+        (_, errno) if means_gone(errno) => Failure::Gone,
+        (Kind::File, _) => Failure::Refused,
+        (Kind::Pipe, _) => Failure::Writer,
+    }
+}
+
 /// Whether a failed move only says that these two ends cannot be joined this way.
-pub(crate) fn is_refusal(errno: Errno) -> bool {
+fn is_refusal(errno: Errno) -> bool {
     matches!(
         errno,
         Errno::INVAL
@@ -115,7 +153,6 @@ impl Fan {
                 let to = writer.nature;
                 let splice = match to.kind {
                     Kind::Terminal => false,
-                    Kind::Socket => to.nonblocking,
                     _ => !to.append,
                 };
                 Ok(Lane { read, write, splice, carry: Vec::new(), carried: 0 })
@@ -156,7 +193,7 @@ impl Fan {
     /// Gives bytes of this writer's lane to the writer.
     pub(crate) fn flush(&mut self, index: usize, writer: &mut Outlet<'_>) -> Result<u64, Errno> {
         let lane = &mut self.lanes[index];
-        if lane.splice {
+        if lane.splice && !(writer.nature.kind == Kind::Socket && is_blocking(writer)) {
             match rustix::pipe::splice(&lane.read, None, &*writer, None, MOST as usize, flags()) {
                 Err(errno) if is_refusal(errno) => lane.splice = false,
                 result => return Ok(result? as u64),
@@ -180,6 +217,28 @@ fn retry(mut call: impl FnMut() -> Result<usize, Errno>) -> Result<usize, Errno>
         match call() {
             Err(Errno::INTR) => {}
             result => return result,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failed_move_is_blamed_on_the_end_that_failed() {
+        let cases = [
+            (Kind::Socket, Errno::CONNRESET, Failure::Reader),
+            (Kind::Socket, Errno::TIMEDOUT, Failure::Reader),
+            (Kind::Socket, Errno::PIPE, Failure::Gone),
+            (Kind::Socket, Errno::INVAL, Failure::Refused),
+            (Kind::Pipe, Errno::CONNRESET, Failure::Gone),
+            (Kind::Pipe, Errno::NOSPC, Failure::Writer),
+            (Kind::File, Errno::PIPE, Failure::Gone),
+            (Kind::File, Errno::IO, Failure::Refused),
+        ];
+        for (reader, errno, want) in cases {
+            assert_eq!(failure(reader, errno), want, "{reader:?} {errno}");
         }
     }
 }

@@ -1,7 +1,7 @@
 //! One operation in one thread, its end announced on a descriptor.
 
 use std::os::fd::AsRawFd;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use pyo3::types::{PyBytes, PyTuple};
 
 use super::descriptor::duplicates;
 use super::storage::{Shape, Storage};
-use crate::error::{INTERNAL, stream_error};
+use crate::error::{INTERNAL, STREAM, stream_error};
 use crate::gate::detached;
 
 /// What a job came to.
@@ -32,13 +32,55 @@ enum Outcome {
 /// the interpreter lock released. `close()` cancels it if need be, and returns when nothing of it is left.
 #[pyclass(module = "ottava._native", frozen)]
 pub(super) struct StreamJob {
-    cancel: Option<Cancel>,
+    home: Home,
+    /// None if the job was over before it needed a thread, or is closed.
+    switches: Mutex<Option<Switches>>,
     progress: Arc<Progress>,
-    /// None if the job was over before it needed a thread.
-    done: Option<Arc<Signal>>,
     names: Names,
     thread: Mutex<Option<JoinHandle<Result<Outcome, StreamError>>>>,
     result: Mutex<Option<thread::Result<Result<Outcome, StreamError>>>>,
+}
+
+/// What stops a thread, and what it announces itself with. They hold descriptors.
+#[derive(Clone)]
+pub(super) struct Switches {
+    pub(super) cancel: Cancel,
+    pub(super) signal: Arc<Signal>,
+}
+
+/// The process that an operation was started in. Its thread is not there after a fork, but its descriptors are, and the
+/// signals behind them are shared.
+#[derive(Clone, Copy)]
+pub(super) struct Home(u32);
+
+impl Home {
+    pub(super) fn here() -> Self {
+        Self(std::process::id())
+    }
+
+    pub(super) fn is_here(self) -> bool {
+        self.0 == std::process::id()
+    }
+
+    pub(super) fn check(self, py: Python<'_>) -> PyResult<()> {
+        if self.is_here() {
+            return Ok(());
+        }
+        let text = "cannot go on in a forked process: Operation not permitted";
+        Err(STREAM.new_err(py, (EPERM, text)))
+    }
+}
+
+/// "Operation not permitted", the same on every Unix.
+const EPERM: i32 = 1;
+
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Takes what a mutex holds, in a `drop`.
+pub(super) fn taken<T>(mutex: &mut Mutex<Option<T>>) -> Option<T> {
+    mutex.get_mut().unwrap_or_else(PoisonError::into_inner).take()
 }
 
 /// The numbers by which Python knows the descriptors, for error messages.
@@ -90,23 +132,29 @@ impl StreamJob {
             work(&options)
         })?;
         let (thread, result) = (Mutex::new(Some(thread)), Mutex::new(None));
-        Ok(Self { cancel: Some(cancel), progress, done: Some(done), names, thread, result })
+        let switches = Mutex::new(Some(Switches { cancel, signal: done }));
+        Ok(Self { home: Home::here(), switches, progress, names, thread, result })
     }
 
     /// A job that is over already.
     fn over(names: Names, outcome: Outcome, bytes: u64) -> Self {
         let (thread, result) = (Mutex::new(None), Mutex::new(Some(Ok(Ok(outcome)))));
         let progress = Arc::new(Progress::of(bytes));
-        Self { cancel: None, progress, done: None, names, thread, result }
+        let switches = Mutex::new(None);
+        Self { home: Home::here(), switches, progress, names, thread, result }
     }
 
     /// Waits until the thread is gone, and keeps what it returned.
     fn join(&self) {
-        let mut thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut thread = lock(&self.thread);
         if let Some(handle) = thread.take() {
             let result = handle.join();
-            *self.result.lock().unwrap_or_else(PoisonError::into_inner) = Some(result);
+            *lock(&self.result) = Some(result);
         }
+    }
+
+    fn switches(&self) -> Option<Switches> {
+        lock(&self.switches).clone()
     }
 }
 
@@ -114,14 +162,17 @@ impl Drop for StreamJob {
     fn drop(&mut self) {
         // The thread owns all it needs and ends by itself; waiting for it here would hold the interpreter lock.
         self.cancel();
+        if !self.home.is_here() {
+            std::mem::forget(taken(&mut self.thread));
+        }
     }
 }
 
 #[pymethods]
 impl StreamJob {
-    /// The descriptor that is readable once the job is over; -1 if it was over at once.
+    /// The descriptor that is readable once the job is over; -1 if it was over at once, or is closed.
     fn fileno(&self) -> i32 {
-        self.done.as_ref().map_or(-1, |done| done.fd().as_raw_fd())
+        self.switches().map_or(-1, |switches| switches.signal.fd().as_raw_fd())
     }
 
     /// Bytes taken from the reader so far.
@@ -129,24 +180,28 @@ impl StreamJob {
         self.progress.bytes()
     }
 
-    /// Asks the job to stop.
+    /// Asks the job to stop; not in a forked process, which the job is none of.
     fn cancel(&self) {
-        if let Some(cancel) = &self.cancel {
-            cancel.cancel();
+        if self.home.is_here()
+            && let Some(switches) = self.switches()
+        {
+            switches.cancel.cancel();
         }
     }
 
     /// Waits for at most `seconds`; whether the job is over. Returns early if a signal comes.
     fn wait(&self, py: Python<'_>, seconds: f64) -> PyResult<bool> {
-        let Some(done) = &self.done else { return Ok(true) };
+        self.home.check(py)?;
+        let Some(switches) = self.switches() else { return Ok(true) };
         let timeout = Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX);
-        detached(py, || done.wait(Some(timeout)))
+        detached(py, || switches.signal.wait(Some(timeout)))
     }
 
     /// What the job came to. Waits for it; raises what ended it.
     fn result<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
+        self.home.check(py)?;
         detached(py, || self.join())?;
-        let result = self.result.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let result = lock(&self.result).take();
         let outcome = match result {
             None => return Err(PyRuntimeError::new_err("the result was already taken")),
             Some(Err(panic)) => {
@@ -184,8 +239,14 @@ impl StreamJob {
 
     /// Cancels the job if it still runs, and returns when its thread and descriptors are gone.
     fn close(&self, py: Python<'_>) -> PyResult<()> {
+        if !self.home.is_here() {
+            return Ok(());
+        }
         self.cancel();
-        detached(py, || self.join())
+        detached(py, || self.join())?;
+        // Whoever caught what the job raised may keep it for long.
+        lock(&self.switches).take();
+        Ok(())
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{
     Receiver, RecvTimeoutError, Sender, SyncSender, TryRecvError, channel, sync_channel,
 };
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::thread::{JoinHandle, yield_now};
 use std::time::{Duration, Instant};
 
@@ -20,7 +20,9 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList, PyString};
 
 use super::descriptor::duplicates;
-use super::job::{Names, RaiseOnDrop, SinkTuple, raise, signal, sink_tuples, spawn};
+use super::job::{
+    Home, Names, RaiseOnDrop, SinkTuple, Switches, lock, raise, signal, sink_tuples, spawn, taken,
+};
 use crate::error::INTERNAL;
 use crate::gate::{detached, message};
 
@@ -38,8 +40,9 @@ struct Silent;
 /// Batches of lines of one reader.
 #[pyclass(module = "ottava._native", frozen)]
 pub(super) struct StreamLines {
-    cancel: Cancel,
-    ready: Arc<Signal>,
+    home: Home,
+    /// None once the lines are closed.
+    switches: Mutex<Option<Switches>>,
     names: Names,
     encoding: String,
     errors: String,
@@ -58,7 +61,11 @@ pub(super) struct StreamLines {
 
 impl Drop for StreamLines {
     fn drop(&mut self) {
-        self.cancel.cancel();
+        self.cancel();
+        if !self.home.is_here() {
+            // The thread is not there, and was in the middle of anything when the process was forked.
+            std::mem::forget((taken(&mut self.receiver), taken(&mut self.thread)));
+        }
     }
 }
 
@@ -83,7 +90,7 @@ impl LineSink for Queue {
 impl StreamLines {
     /// The next message; none if there is none yet. Closed lines are cancelled ones.
     fn receive(&self, timeout: Option<Duration>) -> Result<Option<Message>, Silent> {
-        let receiver = self.receiver.lock().unwrap_or_else(PoisonError::into_inner);
+        let receiver = lock(&self.receiver);
         let Some(receiver) = &*receiver else {
             return Ok(Some(Err(Err(StreamError::Cancelled { bytes: 0 }))));
         };
@@ -119,7 +126,7 @@ impl StreamLines {
 
     /// Why the thread ended without a word.
     fn panicked(&self, py: Python<'_>) -> PyErr {
-        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let thread = lock(&self.thread).take();
         let panic = thread.and_then(|thread| thread.join().err());
         let text = panic.map_or_else(|| "the reading thread is gone".to_owned(), message);
         INTERNAL.new_err(py, (text,))
@@ -147,7 +154,7 @@ impl StreamLines {
                 Ok(line) => lines.push(line),
                 Err(err) if lines.is_empty() => return Err(err),
                 Err(err) => {
-                    *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(err);
+                    *lock(&self.failure) = Some(err);
                     break;
                 }
             }
@@ -200,19 +207,24 @@ fn blob<'py>(py: Python<'py>, batch: &LineBuffer) -> PyResult<Bound<'py, PyAny>>
 
 #[pymethods]
 impl StreamLines {
-    /// The descriptor that is readable while a batch, the end or an error waits to be taken.
+    /// The descriptor that is readable while a batch, the end or an error waits to be taken; -1 once it is closed.
     fn fileno(&self) -> i32 {
-        self.ready.fd().as_raw_fd()
+        lock(&self.switches).as_ref().map_or(-1, |switches| switches.signal.fd().as_raw_fd())
     }
 
-    /// Asks the thread to stop.
+    /// Asks the thread to stop; not in a forked process, which it is none of.
     fn cancel(&self) {
-        self.cancel.cancel();
+        if self.home.is_here()
+            && let Some(switches) = &*lock(&self.switches)
+        {
+            switches.cancel.cancel();
+        }
     }
 
     /// The next batch; none if there is none within `seconds`. `StopIteration` at the end.
     fn next<'py>(&self, py: Python<'py>, seconds: f64) -> PyResult<Option<Bound<'py, PyAny>>> {
-        if let Some(err) = self.failure.lock().unwrap_or_else(PoisonError::into_inner).take() {
+        self.home.check(py)?;
+        if let Some(err) = lock(&self.failure).take() {
             return Err(err);
         }
         let timeout = Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX);
@@ -220,7 +232,9 @@ impl StreamLines {
         if let Ok(None) = received {
             received = if timeout.is_zero() {
                 // Cleared before the second look: what arrives after it raises the signal again.
-                self.ready.clear();
+                if let Some(switches) = &*lock(&self.switches) {
+                    switches.signal.clear();
+                }
                 self.receive(None)
             } else {
                 detached(py, || self.wait(timeout))?
@@ -235,7 +249,7 @@ impl StreamLines {
                 Ok(Some(lines))
             }
             Some(Err(Ok(report))) => {
-                *self.report.lock().unwrap_or_else(PoisonError::into_inner) = Some(report);
+                *lock(&self.report) = Some(report);
                 Err(PyStopIteration::new_err(()))
             }
             Some(Err(Err(err))) => Err(raise(py, err, &self.names)),
@@ -244,7 +258,7 @@ impl StreamLines {
 
     /// After the end: lines, bytes, seconds blocked on the reader, seconds in all, the tee's sinks.
     fn report(&self) -> Option<(u64, u64, f64, f64, Vec<SinkTuple>)> {
-        let report = self.report.lock().unwrap_or_else(PoisonError::into_inner);
+        let report = lock(&self.report);
         report.as_ref().map(|r| {
             let (blocked, elapsed) = (r.read_blocked.as_secs_f64(), r.elapsed.as_secs_f64());
             (r.lines, r.bytes, blocked, elapsed, sink_tuples(&r.sinks))
@@ -253,15 +267,20 @@ impl StreamLines {
 
     /// Cancels the reading if it still runs, and returns when its thread and descriptors are gone.
     fn close(&self, py: Python<'_>) -> PyResult<()> {
-        self.cancel.cancel();
+        if !self.home.is_here() {
+            return Ok(());
+        }
+        self.cancel();
         // A thread that waits for room in the queue learns it from the closed channel.
-        drop(self.receiver.lock().unwrap_or_else(PoisonError::into_inner).take());
-        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        drop(lock(&self.receiver).take());
+        let thread = lock(&self.thread).take();
         detached(py, || {
             if let Some(thread) = thread {
                 let _ = thread.join();
             }
-        })
+        })?;
+        lock(&self.switches).take();
+        Ok(())
     }
 }
 
@@ -311,8 +330,8 @@ pub(super) fn stream_lines(
     let (cancel, ready, receiver, used, thread) =
         start().map_err(|err: StreamError| raise(py, err, &names))?;
     Ok(StreamLines {
-        cancel,
-        ready,
+        home: Home::here(),
+        switches: Mutex::new(Some(Switches { cancel, signal: ready })),
         names,
         encoding,
         errors,

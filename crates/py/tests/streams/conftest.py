@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import fcntl
-import gc
 import os
+import socket
 import sys
 import termios
 import threading
@@ -36,8 +36,7 @@ def nothing_leaks() -> Iterator[None]:
         leaked = {fd: after[fd] for fd in after.keys() - before.keys()}
         if not leaked and not threads or time.monotonic() > deadline:
             break
-        # Exceptions that a test has caught keep the frames of what raised them until they are collected.
-        gc.collect()
+        # No garbage is collected: what is closed holds no descriptor, whoever keeps it.
         time.sleep(0.01)
     assert not leaked
     assert not threads
@@ -47,6 +46,21 @@ def nothing_leaks() -> Iterator[None]:
 def unread(pipe: int) -> int:
     """Bytes that a pipe holds."""
     return int.from_bytes(fcntl.ioctl(pipe, termios.FIONREAD, bytes(4)), sys.byteorder)
+
+
+def connected(kind: str) -> tuple[socket.socket, socket.socket]:
+    """Two sockets that are connected to each other, in blocking mode."""
+    if kind == "unix":
+        return socket.socketpair()
+    if kind == "tcp":
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            return socket.create_connection(server.getsockname()), server.accept()[0]
+    ours, theirs = (socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(2))
+    for end in (ours, theirs):
+        end.bind(("127.0.0.1", 0))
+    ours.connect(theirs.getsockname())
+    theirs.connect(ours.getsockname())
+    return ours, theirs
 
 
 class Pipes:
@@ -73,6 +87,27 @@ class Pipes:
 
     def forget(self, fd: int) -> None:
         self._fds.discard(fd)
+
+    def quiet(self, kind: str) -> int:
+        """A reader that gives nothing, until the test is over or has waited for too long: a pipe or a kind of socket."""
+        if kind == "pipe":
+            return self.pipe()[0]
+        ours, theirs = connected(kind.removeprefix("nonblocking-"))
+        ours.setblocking(not kind.startswith("nonblocking-"))
+
+        def end() -> None:
+            with theirs:
+                # For a datagram socket, an empty one is the end.
+                theirs.send(b"") if kind == "udp" else None
+
+        self.later(SOON, end)
+        return self.own(ours.detach())
+
+    def sparse(self, size: int) -> int:
+        """A file of so many zeros, which takes no room."""
+        file = self.own(os.memfd_create("sparse"))
+        os.ftruncate(file, size)
+        return file
 
     def feed(self, *chunks: bytes, delay: float = 0.0, apart: bool = False) -> int:
         """A read end that gives these chunks and ends; `apart`: each only when the one before it was read."""

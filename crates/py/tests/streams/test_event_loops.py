@@ -104,7 +104,7 @@ def test_the_loop_stays_free(backend: str, loop: Any, pipes: Any) -> None:
     assert loop(work) == 20
 
 
-STATES = ["reader quiet", "writer full", "moving", "draining"]
+STATES = ["reader quiet", "tcp quiet", "udp quiet", "writer full", "moving", "draining", "copying files"]
 
 
 @pytest.mark.parametrize("in_kernel", [True, False])
@@ -116,12 +116,16 @@ def test_cancelled_in_every_state(backend: str, loop: Any, pipes: Any, state: st
         producer = subprocess.Popen(["yes"], stdout=subprocess.PIPE)
         assert producer.stdout is not None
         read = producer.stdout.fileno()
-    elif state == "reader quiet":
-        read, _ = pipes.pipe()
+    elif state == "copying files":
+        read = pipes.sparse(2 << 30)
+    elif state.endswith("quiet"):
+        read = pipes.quiet(state.removesuffix(" quiet").replace("reader", "pipe"))
     else:
         read = pipes.feed(*[PAYLOAD] * 3)
     if state == "moving":
         write = pipes.own(os.open("/dev/null", os.O_WRONLY))
+    elif state == "copying files":
+        write = pipes.own(os.memfd_create("copy"))
     else:
         target, write = pipes.pipe()
         if state == "draining":
@@ -134,6 +138,8 @@ def test_cancelled_in_every_state(backend: str, loop: Any, pipes: Any, state: st
         return scope.cancelled_caught
 
     assert loop(work)
+    if state == "copying files":
+        assert os.fstat(write).st_size < 2 << 30
     if producer is not None and producer.stdout is not None:
         producer.stdout.close()
         producer.wait(SOON)

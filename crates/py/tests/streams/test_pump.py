@@ -8,6 +8,7 @@ import os
 import pty
 import random
 import socket
+import struct
 import subprocess
 import sys
 import tempfile
@@ -18,7 +19,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from watching import PEAK, SOON
+from conftest import connected, unread
+from watching import PEAK, SOON, eventually, open_descriptors
 
 from ottava import streams
 from ottava.errors import StreamError, StreamOptionError, StreamReadError, StreamWriteError
@@ -131,7 +133,8 @@ WAYS = {
     ("file", "pipe"): "read/write",
     ("file", "socket"): "read/write",
     ("file", "nonblocking-socket"): "read/write",
-    ("socket", "pipe"): "splice",
+    ("socket", "pipe"): "read/write",
+    ("nonblocking-socket", "pipe"): "splice",
     ("socket", "socket"): "read/write",
 }
 
@@ -256,7 +259,7 @@ def test_cancelled_while_a_terminal_is_stopped(backend: str, pipes: Any) -> None
 
 def test_closed_and_invalid(backend: str, pipes: Any) -> None:
     read, write = pipes.pipe()
-    for bad in (-1, 4_000, 1 << 30):
+    for bad in (-1, 4_000, 1 << 30, 1 << 31, -(1 << 40)):
         with pytest.raises(StreamReadError) as caught_read:
             streams.pump_sync(bad, write)
         assert (caught_read.value.errno, caught_read.value.fd) == (errno.EBADF, bad)
@@ -326,6 +329,14 @@ def test_buffer_size_out_of_range(backend: str, pipes: Any, size: Any) -> None:
             operation()
 
 
+@pytest.mark.parametrize("option", ["drain", "in_kernel", "allow_aliasing"])
+@pytest.mark.parametrize("value", [1, 0, None, "no"])
+def test_switches_are_true_or_false(backend: str, pipes: Any, option: str, value: Any) -> None:
+    read, write = pipes.pipe()
+    with pytest.raises(StreamOptionError, match=f"^{option} is {value!r}, not True or False$"):
+        streams.pump_sync(read, write, **{option: value})
+
+
 @pytest.mark.parametrize("end", [True, "path", None, 1.0, object()])
 def test_no_descriptor(backend: str, pipes: Any, end: Any) -> None:
     read, write = pipes.pipe()
@@ -382,6 +393,180 @@ def test_sockets_that_hang_up(backend: str, pipes: Any) -> None:
     with ours:
         assert streams.pump_sync(read, ours).ending == "writer-gone"
     pipes.forget(read)
+
+
+@pytest.mark.parametrize("in_kernel", [True, False])
+@pytest.mark.parametrize("kind", ["tcp", "udp"])
+def test_a_quiet_blocking_socket_does_not_hold_the_pump(backend: str, pipes: Any, kind: str, in_kernel: bool) -> None:
+    read = pipes.quiet(kind)
+    _, write = pipes.pipe()
+    assert os.get_blocking(read)
+    with pytest.raises(TimeoutError):
+        streams.pump_sync(read, write, timeout=0.1, in_kernel=in_kernel)
+
+
+def test_a_blocking_socket_is_not_spliced_from(backend: str, pipes: Any) -> None:
+    ours, theirs = connected("tcp")
+    write, got = pipes.collect()
+    with ours:
+        with theirs:
+            theirs.sendall(PAYLOAD[:100_000])
+        report = streams.pump_sync(ours, write)
+    pipes.join()
+    assert b"".join(got) == PAYLOAD[:100_000]
+    assert report.refused == (streams.Refusal("splice", "the reader is a blocking socket"),)
+
+
+@pytest.mark.parametrize("in_kernel", [True, False])
+@pytest.mark.parametrize("blocking", [True, False])
+@pytest.mark.parametrize("kind", ["tcp", "unix"])
+def test_a_reader_that_resets_is_an_error(backend: str, pipes: Any, kind: str, blocking: bool, in_kernel: bool) -> None:
+    ours, theirs = connected(kind)
+    ours.setblocking(blocking)
+    # A peer that closes without having read everything resets, and so does one that is told not to linger.
+    ours.send(b"never read")
+    theirs.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    theirs.sendall(b"half of the data")
+    target, write = pipes.pipe()
+    with ours:
+        pipes.later(0.1, lambda: (eventually(lambda: unread(target) == 16), theirs.close()))
+        with pytest.raises(StreamReadError) as caught:
+            streams.pump_sync(ours, write, in_kernel=in_kernel)
+        assert (caught.value.errno, caught.value.fd, caught.value.bytes) == (errno.ECONNRESET, ours.fileno(), 16)
+
+
+FLIPPED: dict[str, Any] = {
+    "pump": lambda read, write: streams.pump_sync(read, write, timeout=0.5),
+    "copy": lambda read, write: streams.pump_sync(read, write, in_kernel=False, timeout=0.5),
+    "tee": lambda read, write: streams.pump_sync(read, write, tee=[write], timeout=0.5),
+    "consume": lambda read, write: streams.consume_sync(read, timeout=0.5),
+    "count": lambda read, write: streams.count_lines_sync(read, timeout=0.5),
+}
+
+
+@pytest.mark.parametrize("operation", FLIPPED)
+@pytest.mark.parametrize("kind", ["pipe", "tcp", "terminal"])
+def test_others_may_make_the_reader_blocking(backend: str, pipes: Any, kind: str, operation: str) -> None:
+    if kind == "terminal":
+        feed, read = map(pipes.own, pty.openpty())
+        tty.setraw(read)
+    elif kind == "tcp":
+        read, feed = (pipes.own(end.detach()) for end in connected("tcp"))
+    else:
+        read, feed = pipes.pipe()
+    with open("/dev/null", "wb") as null:
+        target = pipes.collect()[0] if operation == "pump" else null
+        os.set_blocking(read, False)
+        pipes.forget(feed)
+
+        def flip() -> None:
+            os.set_blocking(read, True)
+            os.write(feed, b"x")
+            # Nothing ends a read that blocks but the end of the stream.
+            pipes.later(SOON, lambda: os.close(feed))
+
+        pipes.later(0.1, flip)
+        with pytest.raises(TimeoutError):
+            FLIPPED[operation](read, target)
+
+
+@pytest.mark.parametrize("in_kernel", [True, False])
+@pytest.mark.parametrize("kind", ["pipe", "tcp"])
+def test_others_may_make_the_writer_blocking(backend: str, pipes: Any, kind: str, in_kernel: bool) -> None:
+    read = pipes.feed(PAYLOAD * 8)
+    if kind == "tcp":
+        write, peer = (pipes.own(end.detach()) for end in connected("tcp"))
+    else:
+        peer, write = pipes.pipe()
+    os.set_blocking(write, False)
+    pipes.forget(peer)
+
+    def flip() -> None:
+        os.set_blocking(write, True)
+        os.read(peer, 8192)
+        # Nothing ends a write that blocks but the death of the reader.
+        pipes.later(SOON, lambda: os.close(peer))
+
+    pipes.later(0.1, flip)
+    with pytest.raises(TimeoutError):
+        streams.pump_sync(read, write, in_kernel=in_kernel, timeout=0.5)
+
+
+@pytest.mark.parametrize("operation", ["copy", "consume", "count"])
+def test_several_readers_of_one_pipe(backend: str, pipes: Any, operation: str) -> None:
+    read, feed = pipes.pipe()
+    timed_out: list[bool] = []
+
+    def work() -> None:
+        try:
+            FLIPPED[operation](read, null)
+        except TimeoutError:
+            timed_out.append(True)
+
+    with open("/dev/null", "wb") as null:
+        threads = [threading.Thread(target=work) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        while any(thread.is_alive() for thread in threads) and not len(timed_out):
+            os.write(feed, b"x")
+            time.sleep(0.0005)
+        # Whoever lost a race for the last byte must not wait for another.
+        assert eventually(lambda: len(timed_out) == 4)
+        for thread in threads:
+            thread.join()
+
+
+def test_a_number_that_another_thread_uses_anew_is_left_alone(backend: str, pipes: Any) -> None:
+    read, feed = pipes.pipe()
+    target, write = pipes.pipe()
+
+    def reuse() -> None:
+        os.dup2(null.fileno(), read)
+        pipes.close(target)
+
+    with open("/dev/null", "rb") as null:
+        pipes.later(0.1, reuse)
+        assert streams.pump_sync(read, write, timeout=SOON).ending == "writer-gone"
+        assert os.path.sameopenfile(read, null.fileno())
+
+
+UNPRIVILEGED = """
+import fcntl, os
+from ottava import streams
+GET, SET = 1032, 1031
+source, feed = os.pipe()
+fcntl.fcntl(feed, SET, 1 << 20)
+os.write(feed, b"bytes" * 100)
+os.close(feed)
+streams.backend_name()
+if os.getuid() == 0:
+    os.setresuid(65534, 65534, 65534)
+ends = [os.pipe() for _ in range(2)]
+hoard = []
+try:
+    while True:
+        hoard.append(os.pipe())
+        fcntl.fcntl(hoard[-1][0], SET, 1 << 20)
+except OSError as error:
+    print(error.strerror)
+(target, write), (other, second) = ends
+if {tee}:
+    report = streams.pump_sync(source, write, tee=[second])
+    print(report.refused[0].way, report.refused[0].why)
+else:
+    report = streams.pump_sync(source, write)
+print(report.bytes, fcntl.fcntl(target, GET) < 1 << 20)
+"""
+
+
+@pytest.mark.parametrize("tee", [False, True])
+def test_pipes_that_the_system_does_not_let_us_enlarge(backend: str, tee: bool) -> None:
+    environment = {**os.environ, "OTTAVA_STREAM_BACKEND": backend}
+    script = UNPRIVILEGED.replace("{tee}", str(tee))
+    done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, timeout=SOON)
+    refusal = "Operation not permitted" if backend == "rust" else "not without the native module"
+    words = ["Operation not permitted", *([f"tee {refusal}"] if tee else []), "500 True"]
+    assert done.stdout.splitlines() == words, done.stderr
 
 
 @pytest.mark.parametrize("limit", [0, 1, 65_536, 1_000_000])
@@ -458,10 +643,48 @@ def test_timeout(backend: str, pipes: Any) -> None:
     assert time.monotonic() - start >= 0.1
 
 
+@pytest.mark.parametrize("timeout", [0, -1, -0.5])
+def test_a_timeout_that_is_over_moves_nothing(backend: str, pipes: Any, timeout: float) -> None:
+    read, write = pipes.feed(b"bytes"), pipes.collect()[0]
+    for operation in (
+        lambda: streams.pump_sync(read, write, timeout=timeout),
+        lambda: streams.consume_sync(read, timeout=timeout),
+        lambda: streams.count_lines_sync(read, timeout=timeout),
+    ):
+        with pytest.raises(TimeoutError, match=f"^not over after {timeout} seconds and 0 bytes$"):
+            operation()
+    assert streams.consume_sync(read, None, timeout=SOON).data == b"bytes"
+
+
+@pytest.mark.parametrize("timeout", [float("nan"), "5", True, [1]])
+def test_a_timeout_that_is_no_number(backend: str, pipes: Any, timeout: Any) -> None:
+    read, write = pipes.pipe()
+    with pytest.raises(StreamOptionError, match="^timeout is .*, not a number of seconds$"):
+        streams.pump_sync(read, write, timeout=timeout)
+
+
+def test_an_error_that_is_kept_holds_no_descriptor(backend: str, pipes: Any) -> None:
+    read, _ = pipes.pipe()
+    _, write = pipes.pipe()
+    kept: list[BaseException] = []
+    before = open_descriptors()
+    for _ in range(5):
+        with pytest.raises(TimeoutError) as caught:
+            streams.pump_sync(read, write, timeout=0.001)
+        kept.append(caught.value)
+        with pytest.raises(TimeoutError) as caught:
+            streams.consume_sync(read, timeout=0.001)
+        kept.append(caught.value)
+    closed = [streams.lines_sync(read) for _ in range(5)]
+    for lines in closed:
+        lines.close()
+    assert open_descriptors() == before
+    assert (len(kept), [lines.report for lines in closed]) == (10, [None] * 5)
+
+
 def test_more_than_four_gibibytes(backend: str, pipes: Any) -> None:
     size = (4 << 30) + 12_345
-    source = pipes.own(os.memfd_create("sparse"))
-    os.ftruncate(source, size)
+    source = pipes.sparse(size)
     with open("/dev/null", "wb") as null:
         read, write = pipes.pipe(1 << 20)
         filler = threading.Thread(target=streams.pump_sync, args=(source, write), kwargs={"allow_aliasing": True})

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from conftest import connected
 from watching import SOON, children, eventually, open_descriptors, stream_threads
 
 from ottava import streams
@@ -41,11 +42,12 @@ OPERATIONS: dict[str, Any] = {
 }
 
 
+@pytest.mark.parametrize("reader", ["pipe", "tcp", "nonblocking-tcp", "udp"])
 @pytest.mark.parametrize("operation", OPERATIONS)
 def test_interrupted_while_waiting(
-    backend: str, pipes: Any, interrupt: Callable[[], None], operation: str
+    backend: str, pipes: Any, interrupt: Callable[[], None], operation: str, reader: str
 ) -> None:
-    read, _quiet = pipes.pipe()
+    read = pipes.quiet(reader)
     _, write = pipes.pipe()
     with pytest.raises(KeyboardInterrupt):
         interrupt()
@@ -63,6 +65,41 @@ def test_interrupted_while_bytes_flow(
         OPERATIONS[operation](producer.stdout, null)
     producer.stdout.close()
     assert producer.wait(SOON) == -signal.SIGPIPE
+
+
+@pytest.mark.parametrize("in_kernel", [True, False])
+@pytest.mark.parametrize("target", ["file", "pipe", "socket"])
+def test_interrupted_while_a_file_is_copied(backend: str, pipes: Any, target: str, in_kernel: bool) -> None:
+    size = 2 << 30
+    source = pipes.sparse(size)
+    if target == "file":
+        write = pipes.own(os.memfd_create("copy"))
+    elif target == "pipe":
+        write, _ = pipes.collect(piece=1 << 20, delay=0.001)
+    else:
+        ours, theirs = connected("unix")
+        ours.setblocking(False)
+        write = pipes.own(ours.detach())
+
+        def receive() -> None:
+            with theirs:
+                while theirs.recv(1 << 20):
+                    time.sleep(0.001)
+
+        pipes._start(receive)
+
+    def interrupt(number: int, frame: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            signal.setitimer(signal.ITIMER_REAL, 0.05)
+            streams.pump_sync(source, write, in_kernel=in_kernel, allow_aliasing=True)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert os.lseek(source, 0, os.SEEK_CUR) < size
 
 
 def test_interrupted_pipeline(backend: str, pipes: Any) -> None:
@@ -270,6 +307,79 @@ def test_ctrl_c_ends_the_program(backend: str) -> None:
     assert done.stdout == "interrupted\n", done.stderr
 
 
+@pytest.mark.parametrize("leave", ["del lines", "lines.close()", "use()"])
+def test_a_forked_child_leaves_its_parent_alone(backend: str, leave: str) -> None:
+    done = run(
+        f"""
+        import os, sys
+        from pathlib import Path
+        from ottava import streams
+        from ottava.errors import StreamError
+        def raised():
+            # How often each wake-up of this process was raised, but for that of a batch, which comes and goes.
+            ready = str(lines._job.fileno())
+            infos = [Path(f"/proc/self/fdinfo/{{fd}}") for fd in os.listdir("/proc/self/fd") if fd != ready]
+            texts = [info.read_text() for info in infos if info.exists()]
+            return [line for text in texts for line in text.splitlines() if line.startswith("eventfd-count")]
+        def use():
+            try:
+                next(lines)
+            except StreamError as error:
+                sys.exit(0 if error.strerror == "cannot go on in a forked process: Operation not permitted" else error.strerror)
+            sys.exit("no error")
+        read, write = os.pipe()
+        lines = streams.lines_sync(read)
+        os.write(write, b"before\\n")
+        print(next(lines))
+        before = raised()
+        child = os.fork()
+        if child == 0:
+            {leave}
+            os._exit(0)
+        print(os.waitpid(child, 0)[1], raised() == before)
+        os.write(write, b"after\\n")
+        print(next(lines))
+        lines.close()
+        """,
+        backend,
+    )
+    assert done.stdout == "['before']\n0 True\n['after']\n", done.stderr
+
+
+def test_a_forked_child_leaves_the_job_of_its_parent_alone(backend: str) -> None:
+    done = run(
+        """
+        import os, sys
+        from ottava import streams
+        from ottava.errors import StreamError
+        from ottava.streams._backend import backend
+        from ottava.streams._job import Settings
+        read, feed = os.pipe()
+        target, write = os.pipe()
+        job = backend().pump(read, [write], Settings())
+        child = os.fork()
+        if child == 0:
+            refused = 0
+            for use in (lambda: job.wait(0.0), job.result):
+                try:
+                    use()
+                except StreamError:
+                    refused += 1
+            job.cancel()
+            job.close()
+            del job, use
+            os._exit(refused)
+        print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+        os.write(feed, b"bytes")
+        os.close(feed)
+        print(job.result().bytes)
+        job.close()
+        """,
+        backend,
+    )
+    assert done.stdout == "2\n5\n", done.stderr
+
+
 def test_the_interpreter_can_end_under_a_pump(backend: str) -> None:
     done = run(
         """
@@ -284,3 +394,22 @@ def test_the_interpreter_can_end_under_a_pump(backend: str) -> None:
         backend,
     )
     assert (done.returncode, done.stdout) == (0, "over\n"), done.stderr
+
+
+@pytest.mark.parametrize("runs", [False, True])
+def test_interrupted_while_a_thread_is_started(pipes: Any, monkeypatch: pytest.MonkeyPatch, runs: bool) -> None:
+    monkeypatch.setenv("OTTAVA_STREAM_BACKEND", "python")
+    start = threading.Thread.start
+
+    def interrupted(thread: threading.Thread) -> None:
+        if runs:
+            start(thread)
+        raise KeyboardInterrupt
+
+    read = pipes.quiet("pipe")
+    before = open_descriptors()
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            streams.consume_sync(read)
+    assert open_descriptors() == before

@@ -1,5 +1,6 @@
 use std::fs::File;
-use std::io::{Read, Write, pipe};
+use std::io::{ErrorKind, Read, Write, pipe};
+use std::net::{TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, mpsc};
 use std::thread;
@@ -110,6 +111,62 @@ fn cancel_wakes_a_blocked_pump() {
             assert!(matches!(result, Err(StreamError::Cancelled { .. })), "{result:?}");
             feeder.join().unwrap();
         }
+    }
+}
+
+fn tcp() -> (TcpStream, TcpStream) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let ours = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    (ours, listener.accept().unwrap().0)
+}
+
+#[test]
+fn cancel_wakes_a_pump_from_a_quiet_socket() {
+    for nonblocking in [false, true] {
+        for options in both() {
+            let (ours, _theirs) = tcp();
+            ours.set_nonblocking(nonblocking).unwrap();
+            let (_read, write) = pipe().unwrap();
+            let cancel = Cancel::new().unwrap();
+            let options = PumpOptions { cancel: Some(cancel.clone()), ..options };
+            let pumper = thread::spawn(move || pump(OwnedFd::from(ours), &write, &options));
+            thread::sleep(Duration::from_millis(60));
+            cancel.cancel();
+            let result = pumper.join().unwrap();
+            assert!(matches!(result, Err(StreamError::Cancelled { bytes: 0 })), "{result:?}");
+        }
+    }
+}
+
+#[test]
+fn a_socket_that_resets_is_a_reader_that_fails() {
+    for nonblocking in [false, true] {
+        for options in both() {
+            let (mut ours, mut theirs) = tcp();
+            ours.write_all(b"never read").unwrap();
+            theirs.write_all(b"half").unwrap();
+            ours.set_nonblocking(nonblocking).unwrap();
+            let (mut read, write) = pipe().unwrap();
+            let pumper = thread::spawn(move || pump(OwnedFd::from(ours), &write, &options));
+            read.read_exact(&mut [0; 4]).unwrap();
+            drop(theirs);
+            let result = pumper.join().unwrap();
+            let Err(StreamError::Read { bytes: 4, source, .. }) = result else {
+                panic!("{result:?}")
+            };
+            assert_eq!(source.kind(), ErrorKind::ConnectionReset);
+        }
+    }
+}
+
+#[test]
+fn little_of_a_large_file_is_copied_at_once() {
+    for options in both() {
+        let (source, target) = (tempfile::tempfile().unwrap(), tempfile::tempfile().unwrap());
+        source.set_len(256 << 20).unwrap();
+        let tried = try_pump(&source, vec![(&target).into()], &options).unwrap();
+        assert!(matches!(tried, Tried::Begun(_)), "{tried:?}");
+        assert!(target.metadata().unwrap().len() <= 16 << 20);
     }
 }
 

@@ -1,7 +1,8 @@
 """Reads and writes that never block, whatever the mode of the descriptor (pure Python).
 
-A blocking descriptor is not switched to non-blocking mode, since whoever shares it would notice. Linux takes the wish
-not to block with each call; where that is missing, a poll comes first and a write is short enough to fit.
+A blocking descriptor is not switched to non-blocking mode, since whoever shares it would notice, and a non-blocking one
+is not relied on, since whoever shares it may switch it back. Linux takes the wish not to block with each call, or opens a
+pipe anew; where that is missing, a poll comes first and a write is short enough to fit.
 """
 
 from __future__ import annotations
@@ -54,14 +55,13 @@ class _End:
 
     def __init__(self, fd: int, unusable: int) -> None:
         self.number = fd
-        self.append = self.nonblocking = False
+        self.append = False
         if fcntl is not None:
             flags = fcntl.fcntl(fd, fcntl.F_GETFL)
             if flags & os.O_ACCMODE == unusable:
                 # A poll would wait forever on the wrong end of a pipe.
                 raise OSError(errno.EBADF, os.strerror(errno.EBADF))
             self.append = bool(flags & os.O_APPEND)
-            self.nonblocking = bool(flags & os.O_NONBLOCK)
         status = os.fstat(fd)
         if stat.S_ISDIR(status.st_mode):
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
@@ -69,6 +69,7 @@ class _End:
         self.identity = (status.st_dev, status.st_ino)
         self.fd = os.dup(fd)
         self._nowait = bool(NOWAIT) and self.kind is Kind.PIPE
+        self._reopened: int | None = None
         # The master side of a Linux terminal, which makes a new terminal each time it is opened.
         linux = sys.platform == "linux"
         self._multiplexer = linux and os.major(status.st_rdev) == 5 and os.minor(status.st_rdev) == 2
@@ -78,9 +79,23 @@ class _End:
         if self._socket is not None:
             self._socket.close()
         os.close(self.fd)
+        if self._reopened is not None:
+            os.close(self._reopened)
 
     def ready(self, event: int) -> bool:
         return bool(poll([(self.fd, event)], 0))
+
+    def is_blocking_socket(self) -> bool:
+        """Whether this is a socket in blocking mode now. Whoever shares it may change that at any time."""
+        return self.kind is Kind.SOCKET and os.get_blocking(self.fd)
+
+    def _reopen(self, direction: int) -> None:
+        """Opens the same pipe or terminal once more, as a description of our own that may be non-blocking."""
+        try:
+            flags = direction | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
+            self._reopened = os.open(f"/proc/self/fd/{self.fd}", flags)
+        except OSError:
+            pass
 
 
 def _kind(fd: int, mode: int) -> Kind:
@@ -103,7 +118,14 @@ class Inlet(_End):
         """At most `size` bytes; empty at the end. `BlockingIOError` if there is nothing yet."""
         if self._socket is not None:
             return self._socket.recv(size, socket.MSG_DONTWAIT)
-        if not self.nonblocking and self.kind is not Kind.FILE and not self.ready(POLLIN):
+        if self._nowait:
+            # Others may read the same pipe: what a poll has seen can be gone by the time of the read. The original remains
+            # the one to poll, as the new one does not hang up if all writers are gone by now.
+            self._nowait = False
+            self._reopen(os.O_RDONLY)
+        if self._reopened is not None:
+            return os.read(self._reopened, size)
+        if self.kind is not Kind.FILE and not self.ready(POLLIN):
             raise BlockingIOError
         try:
             return os.read(self.fd, size)
@@ -119,15 +141,9 @@ class Outlet(_End):
 
     def __init__(self, fd: int) -> None:
         super().__init__(fd, os.O_RDONLY)
-        self._reopened: int | None = None
         # A stopped terminal would hold a blocking write for as long as it likes. Its master cannot be opened twice.
-        if self.kind is Kind.TERMINAL and not self.nonblocking and not self._multiplexer:
-            self._reopen()
-
-    def close(self) -> None:
-        super().close()
-        if self._reopened is not None:
-            os.close(self._reopened)
+        if self.kind is Kind.TERMINAL and not self._multiplexer:
+            self._reopen(os.O_WRONLY)
 
     def write(self, data: memoryview) -> int:
         """Writes some of `data`. `BlockingIOError` if none can be taken now."""
@@ -135,7 +151,7 @@ class Outlet(_End):
             return self._socket.send(data, socket.MSG_DONTWAIT | getattr(socket, "MSG_NOSIGNAL", 0))
         if self._reopened is not None:
             return os.write(self._reopened, data)
-        if self.nonblocking or self.kind is Kind.FILE:
+        if self.kind is Kind.FILE:
             return os.write(self.fd, data)
         if self._nowait:
             try:
@@ -144,7 +160,7 @@ class Outlet(_End):
                 if error.errno not in UNSUPPORTED:
                     raise
             self._nowait = False
-            self._reopen()
+            self._reopen(os.O_WRONLY)
             return self.write(data)
         if not self.ready(POLLOUT):
             raise BlockingIOError
@@ -159,14 +175,6 @@ class Outlet(_End):
         if self.kind is Kind.PIPE:
             return bool(events & POLLERR)
         return self.kind is Kind.SOCKET and bool(events & POLLHUP)
-
-    def _reopen(self) -> None:
-        """Opens the same pipe or terminal once more, as a description of our own that may be non-blocking."""
-        flags = os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
-        try:
-            self._reopened = os.open(f"/proc/self/fd/{self.fd}", flags)
-        except OSError:
-            pass
 
 
 class Wakeup:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 from typing import TYPE_CHECKING, Protocol, Union
 
-from ottava.errors import StreamOptionError
+from ottava.errors import StreamOptionError, StreamReadError, StreamWriteError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["FileLike", "HasFileno", "close", "descriptor", "descriptors"]
+__all__ = ["FileLike", "HasFileno", "close", "descriptor", "descriptors", "identity"]
 
 
 class HasFileno(Protocol):
@@ -29,7 +30,7 @@ def descriptor(end: FileLike, role: str) -> int:
     if isinstance(end, int):
         if isinstance(end, bool):
             raise StreamOptionError(f"{role} is {end!r}, which has no file descriptor")
-        return end
+        return _possible(end, role)
     try:
         # A named temporary file keeps the real one inside.
         _settle(getattr(end, "file", end), role)
@@ -42,6 +43,14 @@ def descriptor(end: FileLike, role: str) -> int:
         raise StreamOptionError(f"{role} is {end!r}, which is closed") from error
     if not isinstance(fd, int):
         raise StreamOptionError(f"{role} has the file descriptor {fd!r}, not an integer")
+    return _possible(fd, role)
+
+
+def _possible(fd: int, role: str) -> int:
+    """`fd`, unless the system could not even be asked about such a number."""
+    if not -(1 << 31) <= fd < 1 << 31:
+        kind = StreamReadError if role in ("reader", "stdin") else StreamWriteError
+        raise kind(errno.EBADF, fd, 0)
     return fd
 
 
@@ -78,6 +87,20 @@ def descriptors(ends: Sequence[FileLike], role: str) -> list[int]:
         if hasattr(ends, "__iter__"):
             raise
         raise StreamOptionError(f"{role} is {ends!r}, not a sequence of writers") from None
+
+
+def identity(end: object) -> tuple[int, int] | None:
+    """The device and inode behind a plain number; none for a number that is not open, and for all else.
+
+    Another thread may close a number and open another file under it.
+    """
+    if not isinstance(end, int):
+        return None
+    try:
+        status = os.fstat(end)
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
 
 
 def close(end: FileLike) -> None:

@@ -38,6 +38,8 @@ class Settings:
         _check("pipe_size", self.pipe_size, 0, MAX_PIPE)
         if self.limit is not None:
             _check("limit", self.limit, 0, (1 << 64) - 1)
+        for option in ("drain", "allow_aliasing", "in_kernel"):
+            _check_switch(option, getattr(self, option))
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,7 @@ class LineSettings:
         _check("buffer_size", self.buffer_size, 1, MAX_BUFFER)
         _check("pipe_size", self.pipe_size, 0, MAX_PIPE)
         _check("max_line", self.max_line, 0, sys.maxsize)
+        _check_switch("blob", self.blob)
         if _check_lines_encoding(self.encoding, self.errors) == "utf-8":
             # The fast path of both backends goes by this name.
             object.__setattr__(self, "encoding", "utf-8")
@@ -65,6 +68,11 @@ def _check(option: str, value: object, least: int, most: int) -> None:
         raise StreamOptionError(f"{option} is {value!r}, not an integer")
     if not least <= value <= most:
         raise StreamOptionError(f"{option} is {value}, not between {least} and {most}")
+
+
+def _check_switch(option: str, value: object) -> None:
+    if not isinstance(value, bool):
+        raise StreamOptionError(f"{option} is {value!r}, not True or False")
 
 
 def check_encoding(encoding: str, errors: str) -> str:
@@ -96,10 +104,13 @@ def _check_lines_encoding(encoding: str, errors: str) -> str:
 
 
 class Job(Protocol[Result_co]):
-    """An operation under way. Close it, whatever happens."""
+    """An operation under way. Close it, whatever happens.
+
+    In a forked process it is none of ours: cancelling and closing it do nothing there, all else is a `StreamError`.
+    """
 
     def fileno(self) -> int:
-        """A descriptor that is readable once the job is over; -1 if it was over at once."""
+        """A descriptor that is readable once the job is over; -1 if it was over at once, or is closed."""
 
     def cancel(self) -> None:
         """Asks the job to stop, and does not wait for it."""
@@ -118,10 +129,10 @@ class Job(Protocol[Result_co]):
 
 
 class LineJob(Protocol):
-    """Batches of lines, read ahead by a thread. Close it, whatever happens."""
+    """Batches of lines, read ahead by a thread. Close it, whatever happens. In a forked process, as `Job`."""
 
     def fileno(self) -> int:
-        """A descriptor that is readable while a batch, the end or an error waits to be taken."""
+        """A descriptor that is readable while a batch, the end or an error waits to be taken; -1 once it is closed."""
 
     def next(self, seconds: float) -> list[str] | LineBlob | None:
         """The next batch; none if there is none within `seconds`. Raises `StopIteration` at the end."""

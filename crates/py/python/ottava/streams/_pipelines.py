@@ -130,7 +130,7 @@ class _Pipeline:
             check_encoding(encoding, errors)
         self._encoding, self._errors = encoding, errors
         self._timeout = timeout
-        self._deadline = _deadline(timeout)
+        self._deadline = _run.deadline(timeout)
         self._stdin, self._stdout, self._stderr = stdin, stdout, stderr
         self._tee = _mapping("tee", tee)
         self._limit = _mapping("limit", limit)
@@ -311,14 +311,6 @@ def _checked(commands: Sequence[Sequence[str | os.PathLike[str]]]) -> tuple[tupl
     if not checked:
         raise StreamOptionError("a pipeline needs at least one command")
     return tuple(checked)
-
-
-def _deadline(timeout: float | None) -> float | None:
-    if timeout is None:
-        return None
-    if not isinstance(timeout, (int, float)) or math.isnan(timeout):
-        raise StreamOptionError(f"timeout is {timeout!r}, not a number of seconds")
-    return time.monotonic() + timeout
 
 
 def _mapping(option: str, value: Mapping[int, Any] | None) -> Mapping[int, Any]:

@@ -33,6 +33,10 @@ __all__ = ["BACKEND"]
 Result = TypeVar("Result")
 
 MOST = 1 << 30
+"""The most that one call is asked to move through a pipe, which holds far less."""
+COPY = 4 << 20
+SEND = 1 << 20
+"""The most that one call is asked to copy between files or to send of one: it hears no cancellation meanwhile."""
 NONBLOCK = getattr(os, "SPLICE_F_NONBLOCK", 2)
 
 REFUSALS = frozenset(
@@ -236,22 +240,34 @@ class _Transfer:
         if not settings.in_kernel:
             self.refused.append(Refusal("splice", "not wanted"))
             return
+        if sys.platform != "linux" or not hasattr(os, "splice"):
+            self.refused.append(Refusal("splice", "not on this platform"))
+            return
         for end in (self.inlet, *(sink.outlet for sink in self.sinks)):
             if end.kind is Kind.PIPE:
                 raise_pipe_size(end.fd, settings.pipe_size)
         if len(self.sinks) != 1:
-            why = "not on this platform" if self.inlet.kind is Kind.PIPE else "neither end is a pipe"
+            # Python has no call for it.
+            why = "not without the native module" if self.inlet.kind is Kind.PIPE else "neither end is a pipe"
             self.refused.append(Refusal("tee", why))
             return
         way, why = _way(self.inlet, self.sinks[0].outlet, settings.allow_aliasing)
+        why = why or _blocks(self.inlet, self.sinks[0].outlet)
         if why:
             self.refused.append(Refusal(way, why))
         else:
             self.way = way
 
+    def refuse(self, why: str) -> None:
+        self.refused.append(Refusal(self.way, why))
+        self.way = "read/write"
+
     def move(self) -> bool:
         """One move inside the kernel; whether there is more to come."""
         sink = self.sinks[0]
+        if why := _blocks(self.inlet, sink.outlet):
+            self.refuse(why)
+            return True
         try:
             n = _move(self.way, self.inlet.fd, sink.outlet.fd, self.allowance())
         except BlockingIOError:
@@ -261,17 +277,19 @@ class _Transfer:
                 self.await_writers([sink])
             return True
         except OSError as error:
-            number = error.errno or errno.EIO
-            if number in REFUSALS:
-                self.refused.append(Refusal(self.way, os.strerror(number)))
-                self.way = "read/write"
-            else:
+            number, source = error.errno or errno.EIO, self.inlet.kind
+            # An error of a file comes again where `read` and `write` tell whose it is. A socket tells its error once, but what
+            # it is spliced to is a pipe, which fails in one way only. A pipe cannot fail as a reader.
+            if number in REFUSALS or (source is Kind.FILE and number not in GONE):
+                self.refuse(os.strerror(number))
+            elif source in (Kind.FILE, Kind.PIPE) or number == errno.EPIPE:
                 self.lose(sink, number)
+            else:
+                raise StreamReadError(number, self.inlet.number, self.taken) from None
             return True
         if n == 0 and self.way == "copy_file_range" and self.taken == 0:
             # Files of procfs and the like report nothing here but can be read.
-            self.refused.append(Refusal(self.way, os.strerror(errno.EOPNOTSUPP)))
-            self.way = "read/write"
+            self.refuse(os.strerror(errno.EOPNOTSUPP))
             return True
         self.taken += n
         sink.given += n
@@ -293,30 +311,51 @@ def _way(inlet: Inlet, outlet: Outlet, allow_aliasing: bool) -> tuple[str, str]:
     source, target = inlet.kind, outlet.kind
     aliasing = "pages of the file would be shared with its next writer"
     append = "the writer is in append mode"
-    blocking = "the writer is a blocking socket" if target is Kind.SOCKET and not outlet.nonblocking else ""
-    if sys.platform != "linux" or not hasattr(os, "splice"):
-        return "splice", "not on this platform"
     if Kind.TERMINAL in (source, target):
         return "splice", "one end is a terminal"
     if source is Kind.FILE and target is Kind.FILE:
         return "copy_file_range", append if outlet.append else ""
     if source is Kind.FILE and target is Kind.SOCKET:
-        return "sendfile", blocking if allow_aliasing else aliasing
+        return "sendfile", "" if allow_aliasing else aliasing
     if source is Kind.FILE and target is Kind.PIPE and not allow_aliasing:
         return "splice", aliasing
     if Kind.PIPE not in (source, target):
         return "splice", "neither end is a pipe"
     if source is Kind.PIPE and target is Kind.FILE and outlet.append:
         return "splice", append
-    return "splice", blocking
+    return "splice", ""
+
+
+def _blocks(inlet: Inlet, outlet: Outlet) -> str:
+    """Why a move could block now: `splice` and `sendfile` heed the mode of a socket, not their own flag."""
+    if inlet.is_blocking_socket():
+        return "the reader is a blocking socket"
+    return "the writer is a blocking socket" if outlet.is_blocking_socket() else ""
 
 
 def _move(way: str, source: int, target: int, most: int) -> int:
     if way == "copy_file_range":
-        return os.copy_file_range(source, target, most)
+        return os.copy_file_range(source, target, min(most, COPY))
     if way == "sendfile":
-        return os.sendfile(target, source, cast("Any", None), min(most, 1 << 20))
+        return os.sendfile(target, source, cast("Any", None), min(most, SEND))
     return cast("int", cast("Any", os).splice(source, target, most, flags=NONBLOCK | 1))
+
+
+class _Home:
+    """The process that an operation was started in.
+
+    Its thread is not there after a fork, but its descriptors are, and the wake-ups behind them are shared.
+    """
+
+    def __init__(self) -> None:
+        self._pid = os.getpid()
+
+    def is_here(self) -> bool:
+        return self._pid == os.getpid()
+
+    def check(self) -> None:
+        if not self.is_here():
+            raise StreamError(errno.EPERM, f"cannot go on in a forked process: {os.strerror(errno.EPERM)}")
 
 
 class _Job(Generic[Result]):
@@ -327,6 +366,7 @@ class _Job(Generic[Result]):
         self._outcome: Result | None = None
         self._error: BaseException | None = None
         self._closed = False
+        self._home = _Home()
         try:
             self._done = Wakeup()
         except BaseException:
@@ -358,26 +398,28 @@ class _Job(Generic[Result]):
             self._done.set()
 
     def fileno(self) -> int:
-        return self._done.fileno()
+        return -1 if self._closed else self._done.fileno()
 
     def cancel(self) -> None:
-        if not self._closed:
+        if not self._closed and self._home.is_here():
             self._transfer.cancel()
 
     def progress(self) -> int:
         return self._transfer.taken
 
     def wait(self, seconds: float) -> bool:
-        return self._done.wait(seconds)
+        self._home.check()
+        return self._closed or self._done.wait(seconds)
 
     def result(self) -> Result:
+        self._home.check()
         self._thread.join()
         if self._error is not None:
             raise self._error
         return cast("Result", self._outcome)
 
     def close(self) -> None:
-        if not self._closed:
+        if not self._closed and self._home.is_here():
             self._transfer.cancel()
             self._thread.join()
             self._closed = True
@@ -462,6 +504,7 @@ class _LineJob:
         self._error: BaseException | None = None
         self._closed = False
         self._transfer = transfer
+        self._home = _Home()
         self._ready = Wakeup()
         try:
             self._job = _Job(transfer, self._read)
@@ -495,9 +538,10 @@ class _LineJob:
             raise _TooLong
 
     def fileno(self) -> int:
-        return self._ready.fileno()
+        return -1 if self._closed else self._ready.fileno()
 
     def next(self, seconds: float) -> list[str] | LineBlob | None:
+        self._home.check()
         if self._error is not None:
             raise self._error
         lines = self._take()
@@ -538,7 +582,9 @@ class _LineJob:
 
     def close(self) -> None:
         # Whoever waits for a batch has the end of the wait.
-        self._transfer.cancelled = True
+        if not self._home.is_here():
+            return
+        self._transfer.cancel()
         with self._room:
             self._room.notify_all()
         with self._open:

@@ -3,17 +3,32 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import sys
 import threading
 import time
+from numbers import Real
 from typing import TYPE_CHECKING, Any, TypeVar
+
+from ottava.errors import StreamOptionError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
     from ottava.streams._job import Job
 
-__all__ = ["TICK", "Turns", "readable", "run", "run_async", "running_trio", "sleep", "unless_readable", "writable"]
+__all__ = [
+    "TICK",
+    "Turns",
+    "deadline",
+    "readable",
+    "run",
+    "run_async",
+    "running_trio",
+    "sleep",
+    "unless_readable",
+    "writable",
+]
 
 Result = TypeVar("Result")
 
@@ -46,14 +61,31 @@ class _Watch:
             self._call(bytes)
 
 
-def run(job: Job[Result], on_progress: Callable[[int], object] | None, timeout: float | None) -> Result:
-    """Waits in the calling thread; signal handlers run meanwhile, and what they raise ends the job."""
+def deadline(timeout: float | None) -> float | None:
+    """When `timeout` seconds from now are over.
+
+    Raises `StreamOptionError` if that is no number, and `TimeoutError` if they are over already.
+    """
+    if timeout is None:
+        return None
+    if isinstance(timeout, bool) or not isinstance(timeout, Real) or math.isnan(timeout):
+        raise StreamOptionError(f"timeout is {timeout!r}, not a number of seconds")
+    if timeout <= 0:
+        raise TimeoutError(f"not over after {timeout} seconds and 0 bytes")
+    return time.monotonic() + timeout
+
+
+def run(
+    start: Callable[[], Job[Result]], on_progress: Callable[[int], object] | None, timeout: float | None
+) -> Result:
+    """Starts a job and waits for it in the calling thread; signal handlers run meanwhile, and what they raise ends it."""
+    end = deadline(timeout)
+    job = start()
     try:
         watch = _Watch(job, on_progress)
-        deadline = None if timeout is None else time.monotonic() + timeout
-        while not job.wait(TICK if deadline is None else min(TICK, max(0.0, deadline - time.monotonic()))):
+        while not job.wait(TICK if end is None else min(TICK, max(0.0, end - time.monotonic()))):
             watch.look()
-            if deadline is not None and time.monotonic() >= deadline:
+            if end is not None and time.monotonic() >= end:
                 raise TimeoutError(f"not over after {timeout} seconds and {job.progress()} bytes")
         watch.look(over=True)
         return job.result()

@@ -9,7 +9,7 @@ from ottava.errors import StreamLimitError
 from ottava.streams import _run
 from ottava.streams._asyncio import AsyncReader, AsyncWriter, close_end, has_descriptor, pump_streams
 from ottava.streams._backend import backend
-from ottava.streams._ends import FileLike, close, descriptor, descriptors
+from ottava.streams._ends import FileLike, close, descriptor, descriptors, identity
 from ottava.streams._job import Settings, check_encoding
 from ottava.streams._reports import Consumed, LinesReport, PumpReport
 
@@ -37,18 +37,20 @@ def pump_sync(
     """Copies `reader` to `writer`, and to every one of `tee`, until the end of file.
 
     The slowest writer sets the pace. A writer whose other end is gone ends the pump without an exception: the reader is
-    closed (through its own `close` if it has one), so that its producer learns of it, unless `drain` asks to read the rest
-    and drop it. With `tee`, a writer that is gone or fails is reported, and the others go on until none is left.
+    closed (through its own `close` if it has one, and not if it is a number that another thread has given to another file),
+    so that its producer learns of it, unless `drain` asks to read the rest and drop it. With `tee`, a writer that is gone
+    or fails is reported, and the others go on until none is left.
 
     Descriptors keep their mode and stay open, but for that case and `close_writer`, which closes `writer` at the end, also if
     that is an exception. A file of Python that was read from gives what comes next, text files included, if it can seek;
     what others (a pipe) have buffered cannot be seen and is lost: do not read from them before.
 
     `limit`: stops after this many bytes. `on_progress` is called with the bytes so far, at most twenty times a second, and
-    at the end. `timeout`: seconds until `TimeoutError`. `buffer_size`: bytes of the buffer where the kernel cannot move the
-    bytes itself, 1 to 64 MiB. `pipe_size`: bytes that pipes at either end are enlarged to, where the system lets us; 0
-    leaves them. `allow_aliasing`: lets the kernel hand out pages of a regular file instead of copies, so that whoever
-    writes to the file next changes bytes still on their way. `in_kernel=False` forces `read` and `write`.
+    at the end. `timeout`: seconds until `TimeoutError`, which 0 or less raises before a byte is moved. `buffer_size`: bytes
+    of the buffer where the kernel cannot move the bytes itself, 1 to 64 MiB. `pipe_size`: bytes that pipes at either end
+    are enlarged to, where the system lets us; 0 leaves them. `allow_aliasing`: lets the kernel hand out pages of a regular
+    file instead of copies, so that whoever writes to the file next changes bytes still on their way. `in_kernel=False`
+    forces `read` and `write`.
 
     Signal handlers run while this waits; what they raise (`KeyboardInterrupt`) ends the pump.
 
@@ -57,8 +59,8 @@ def pump_sync(
     try:
         settings = Settings(buffer_size, pipe_size, drain, limit, allow_aliasing, in_kernel)
         writers = [descriptor(writer, "writer"), *descriptors(tee, "tee")]
-        job = backend().pump(descriptor(reader, "reader"), writers, settings)
-        report = _run.run(job, on_progress, timeout)
+        fd, before = descriptor(reader, "reader"), identity(reader)
+        report = _run.run(lambda: backend().pump(fd, writers, settings), on_progress, timeout)
     except BaseException:
         if close_writer:
             # What ended the pump says more than what the close might say.
@@ -67,7 +69,7 @@ def pump_sync(
         raise
     if close_writer:
         close(writer)
-    if report.ending == "writer-gone":
+    if report.ending == "writer-gone" and identity(reader) == before:
         close(reader)
     return report
 
@@ -96,6 +98,7 @@ async def pump(
 
     A cancellation ends the pump at once.
     """
+    before = identity(reader)
     try:
         settings = Settings(buffer_size, pipe_size, drain, limit, allow_aliasing, in_kernel)
         if all(map(has_descriptor, (reader, writer, *tee))):
@@ -114,7 +117,7 @@ async def pump(
         raise
     if close_writer:
         await close_end(writer)
-    if report.ending == "writer-gone":
+    if report.ending == "writer-gone" and identity(reader) == before:
         await close_end(reader)
     return report
 
@@ -172,8 +175,9 @@ def consume_sync(
     """
     settings = Settings(buffer_size, pipe_size, limit=limit)
     errors_in_utf8 = _errors_in_utf8(encoding, errors)
-    job = backend().consume(descriptor(reader, "reader"), descriptors(tee, "tee"), settings, errors_in_utf8)
-    return _decoded(_run.run(job, on_progress, timeout), encoding, errors)
+    fd, writers = descriptor(reader, "reader"), descriptors(tee, "tee")
+    consumed = _run.run(lambda: backend().consume(fd, writers, settings, errors_in_utf8), on_progress, timeout)
+    return _decoded(consumed, encoding, errors)
 
 
 @overload
@@ -276,8 +280,8 @@ def count_lines_sync(
 
     Raises what `pump_sync` raises for its reader.
     """
-    job = backend().count_lines(descriptor(reader, "reader"), Settings(buffer_size, pipe_size))
-    return _run.run(job, on_progress, timeout)
+    fd, settings = descriptor(reader, "reader"), Settings(buffer_size, pipe_size)
+    return _run.run(lambda: backend().count_lines(fd, settings), on_progress, timeout)
 
 
 async def count_lines(
