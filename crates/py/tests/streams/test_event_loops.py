@@ -14,7 +14,7 @@ from typing import Any
 
 import anyio
 import pytest
-from conftest import unread
+from ends import unread
 from loops import LOOPS
 from watching import SOON
 

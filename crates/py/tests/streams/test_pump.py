@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import connected, unread
+from ends import connected, unread
 from watching import PEAK, SOON, eventually, open_descriptors
 
 from ottava import streams

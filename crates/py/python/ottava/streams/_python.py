@@ -581,10 +581,10 @@ class _LineJob:
         return replace(self._end, lines=self._lines) if isinstance(self._end, LinesReport) else None
 
     def close(self) -> None:
-        # Whoever waits for a batch has the end of the wait.
         if not self._home.is_here():
             return
-        self._transfer.cancel()
+        # Whoever waits for a batch has the end of the wait.
+        self._transfer.cancelled = True
         with self._room:
             self._room.notify_all()
         with self._open:
