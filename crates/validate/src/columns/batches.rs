@@ -18,7 +18,8 @@ use crate::schema::Schema;
 pub struct BatchOptions {
     /// Threads to check rows with; 0, the default, takes as many as the current rayon pool has.
     pub threads: usize,
-    /// Bytes of text behind one record batch, roughly. Default 1 MiB. Batches do not depend on the number of threads.
+    /// Bytes of text behind one record batch, roughly. Default 1 MiB; a text of a few MiB that is there as a whole has more batches
+    /// than that. Batches do not depend on the number of threads.
     pub chunk_bytes: usize,
     /// Most issues kept; the rest is counted. Default 1 000 000.
     pub max_issues: usize,
@@ -68,6 +69,12 @@ pub enum ColumnsError {
     Threads(String),
 }
 
+/// Pieces that a text of a few MiB has at least, for threads to have as much each, whatever their number.
+const SHARES: usize = 8;
+
+/// Bytes of a piece that are worth a thread's attention.
+const LEAST_PIECE: usize = 1 << 17;
+
 impl Schema {
     /// Checks rows of NDJSON in many threads: the good ones become record batches, the others a list of issues. No row aborts
     /// the rest, and the result does not depend on the number of threads.
@@ -84,7 +91,8 @@ impl Schema {
     ) -> Result<ArrowBatches, ColumnsError> {
         let mut reader = self.ndjson_reader(std::io::empty(), options.clone())?;
         let mut all = reader.nothing();
-        reader.check(bytes, &mut all)?;
+        let share = (bytes.len() / SHARES).max(LEAST_PIECE);
+        reader.check(bytes, options.chunk_bytes.min(share), &mut all)?;
         Ok(all)
     }
 
@@ -155,9 +163,14 @@ impl<R: Read> NdjsonReader<'_, R> {
         }
     }
 
-    /// Checks whole lines and adds the result to `all`.
-    fn check(&mut self, bytes: &[u8], all: &mut ArrowBatches) -> Result<(), ColumnsError> {
-        let pieces = split(bytes, self.options.chunk_bytes);
+    /// Checks whole lines, about `size` bytes at a time, and adds the result to `all`.
+    fn check(
+        &mut self,
+        bytes: &[u8],
+        size: usize,
+        all: &mut ArrowBatches,
+    ) -> Result<(), ColumnsError> {
+        let pieces = split(bytes, size);
         let (schema, options) = (self.schema, &self.options);
         let one = |piece: &&[u8]| check_chunk(schema, piece, options);
         let parallel = || pieces.par_iter().map(one).collect::<Vec<_>>();
@@ -203,7 +216,7 @@ impl<R: Read> NdjsonReader<'_, R> {
             None => None,
             Some(read) => {
                 let mut all = self.nothing();
-                self.check(&lines[..read.whole], &mut all)?;
+                self.check(&lines[..read.whole], self.options.chunk_bytes, &mut all)?;
                 if let Some(found) = read.too_long {
                     self.add(Chunk::too_long(&self.arrow, found), &mut all);
                 }
