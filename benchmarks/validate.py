@@ -374,7 +374,8 @@ def rows(profile: str) -> list[Row]:
                     f"{many} rows of JSON to objects, {kind}",
                     {
                         "ottava, an array on one thread": lambda c=arrays["ottava"], d=whole: c(d),  # type: ignore[misc]
-                        "ottava, lines on all threads": lambda c=ours, t=lines: c.model_validate_ndjson(t),  # type: ignore[misc]
+                        "ottava, lines on one thread": lambda c=ours, t=lines: c.model_validate_ndjson(t),  # type: ignore[misc]
+                        "ottava, lines on all threads": lambda c=ours, t=lines: c.model_validate_ndjson(t, threads=os.cpu_count()),  # type: ignore[misc]
                     },
                     many,
                     wall=True,

@@ -250,6 +250,9 @@ class Model(_native.ModelBase, metaclass=ModelMeta):
     ) -> Any:
         """Instances out of NDJSON. Arguments and errors are those of `to_arrow`.
 
+        Args:
+            threads: by default one, if all fields are of kinds that become instances straight from the text, and else one for each core.
+
         Returns:
             A list of the good instances; with `on_error="collect"` a `BatchResult` with `rows`, `errors()`, `rows_read`, `rows_good`.
         """

@@ -50,6 +50,8 @@ pub(crate) fn validate_ndjson<'py>(
     let mut rows = Rows {
         owner: &owner,
         pool: &pool,
+        // Straight from the text into slots is quicker than what other threads could take off this one.
+        alone: threads.is_none() && plan.fast.is_some(),
         session: &session,
         strict,
         skips: on_error == OnError::Skip,
@@ -73,6 +75,8 @@ const READ: usize = 1 << 22;
 struct Rows<'r, 'py> {
     owner: &'r Bound<'py, Plan>,
     pool: &'r ThreadPool,
+    /// All rows are this thread's.
+    alone: bool,
     session: &'r Session,
     strict: Option<bool>,
     /// Nobody asks what is wrong.
@@ -86,7 +90,8 @@ struct Rows<'r, 'py> {
 impl Rows<'_, '_> {
     fn take(&mut self, text: &Text) -> PyResult<()> {
         let (py, plan, first) = (self.owner.py(), self.owner.get(), self.read);
-        if self.pool.current_num_threads() > 1
+        if !self.alone
+            && self.pool.current_num_threads() > 1
             && text.bytes(py).len() >= MANY
             && plan.hosts.hooks.is_empty()
             && !plan.hosts.wants_data
