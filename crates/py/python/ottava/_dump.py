@@ -11,10 +11,8 @@ import decimal
 import enum
 import functools
 import inspect
-import ipaddress
 import json
 import math
-import pathlib
 import re
 import typing
 import uuid
@@ -25,6 +23,7 @@ from typing import Any
 from ottava import _native
 from ottava import _decorators as decorators
 from ottava._fields import FieldInfo, PlainSerializer, Undefined, WrapSerializer
+from ottava._standard import TEXTUAL
 
 __all__ = ["Dump", "Options", "SerializationInfo", "dump_value", "to_json_text"]
 
@@ -469,7 +468,7 @@ def _json_scalar(value: Any, options: Options) -> Any:
         return f"{text[:-6]}Z" if text.endswith("+00:00") else text
     if isinstance(value, datetime.timedelta):
         return iso_duration(value)
-    if isinstance(value, (decimal.Decimal, uuid.UUID, pathlib.PurePath)):
+    if isinstance(value, (decimal.Decimal, uuid.UUID, *TEXTUAL)):
         return str(value)
     if isinstance(value, (bytes, bytearray)):
         return value.decode()
@@ -477,18 +476,6 @@ def _json_scalar(value: Any, options: Options) -> Any:
         return value.__class__.__mro__[-2](value) if type(value) not in (str, int, float) else value
     if isinstance(value, re.Pattern):
         return value.pattern
-    if isinstance(
-        value,
-        (
-            ipaddress.IPv4Address,
-            ipaddress.IPv6Address,
-            ipaddress.IPv4Network,
-            ipaddress.IPv6Network,
-            ipaddress.IPv4Interface,
-            ipaddress.IPv6Interface,
-        ),
-    ):
-        return str(value)
     if isinstance(value, (Generator, range)):
         return [dump_value(item, options) for item in value]
     if options.fallback is not None:
