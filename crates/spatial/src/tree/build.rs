@@ -22,10 +22,9 @@ impl Tree {
     /// rayon pool; the tree is the same either way. The entries are left in any order.
     pub(crate) fn build(entries: &mut [Entry], scales: &[f32; 8], parallel: bool) -> Self {
         let shape = Shape::new(entries.len());
-        let bounds = bounds(entries.iter());
+        let (bounds, fields) = survey(entries, parallel);
         let mut leaves = Storage::<Block>::zeroed(shape.leaves());
         let mut slots = Storage::<Slots>::zeroed(shape.leaves());
-        let fields = entries.iter().any(|entry| entry.radius > 0.0);
         let mut radii = fields.then(|| Storage::<Lanes>::zeroed(shape.leaves()));
         if !entries.is_empty() {
             let parts = Leaves {
@@ -124,6 +123,24 @@ impl Tree {
         }
         self.reach = Some(reach);
     }
+}
+
+/// The corners of all positions, and whether any has a field radius.
+fn survey(entries: &[Entry], parallel: bool) -> ([[f32; 8]; 2], bool) {
+    let some = |entries: &[Entry]| {
+        (bounds(entries.iter()), entries.iter().any(|entry| entry.radius > 0.0))
+    };
+    if !parallel {
+        return some(entries);
+    }
+    let both = |(mut corners, fields): ([[f32; 8]; 2], bool), other: ([[f32; 8]; 2], bool)| {
+        for axis in 0..8 {
+            corners[0][axis] = corners[0][axis].min(other.0[0][axis]);
+            corners[1][axis] = corners[1][axis].max(other.0[1][axis]);
+        }
+        (corners, fields | other.1)
+    };
+    entries.par_chunks(PARALLEL_FROM).map(some).reduce(|| some(&[]), both)
 }
 
 /// Transposes up to sixteen points into a leaf.

@@ -4,6 +4,10 @@
 //! of the entries, and only what stands on the wrong side is moved. From [`NEAR`] points on, which a
 //! core's own cache holds, the entries stay where they are and words of a key and a row are cut.
 
+use std::mem::{swap, take};
+
+use rayon::prelude::*;
+
 use super::Slots;
 use super::build::{Entry, fill_block};
 use crate::kernel::{Block, LANES, Lanes};
@@ -19,6 +23,15 @@ const SOME: usize = 1 << 12;
 
 /// The same where points are looked up by their rows.
 const FEW: usize = 1 << 8;
+
+/// How many keys are sorted to find two that are near the median, one before it and one after.
+const SAMPLE: usize = 1 << 10;
+
+/// How far from the median of a sample these are: four times what it strays from that of all.
+const SPREAD: usize = 1 << 6;
+
+/// Tasks that a cut is made of.
+const PIECES: usize = 16;
 
 /// How many misplaced entries are looked for on each side before they are swapped.
 const BATCH: usize = 128;
@@ -66,7 +79,7 @@ impl Split<'_> {
         let (left, capacity) = halves(entries.len(), capacity);
         let some = self.widest(entries.iter().step_by(entries.len() / SOME));
         if let Some(axis) = some.or_else(|| self.widest(entries.iter())) {
-            cut(entries, keys, axis, left);
+            cut(entries, keys, axis, left, self.parallel);
         }
         let (low, high) = entries.split_at_mut(left);
         let (low_keys, high_keys) = keys.split_at_mut(left);
@@ -157,27 +170,95 @@ pub(super) fn bounds<'e>(entries: impl Iterator<Item = &'e Entry>) -> [[f32; 8];
     [lo, hi]
 }
 
-/// Orders `entries` so that none of the first `left` has a larger position on `axis` than any other.
-/// No position is NaN. `keys` is as long as `entries` and is overwritten.
-pub(super) fn cut(entries: &mut [Entry], keys: &mut [i32], axis: usize, left: usize) {
-    for (key, entry) in keys.iter_mut().zip(&*entries) {
-        *key = ordered(entry, axis);
-    }
-    let (.., &mut middle, _) = keys.select_nth_unstable(left);
+/// Orders `entries` so that none of the first `left` has a larger position on `axis` than any other, on one thread or on the
+/// current rayon pool; the result is the same. No position is NaN. `keys` is as long as `entries` and is overwritten.
+pub(super) fn cut(
+    entries: &mut [Entry],
+    keys: &mut [i32],
+    axis: usize,
+    left: usize,
+    parallel: bool,
+) {
+    let middle = middle(entries, keys, axis, left, parallel);
     let (low, high) = entries.split_at_mut(left);
     let beyond = |entry: &Entry| ordered(entry, axis) > middle;
     let before = |entry: &Entry| ordered(entry, axis) < middle;
     let equal = |entry: &Entry| ordered(entry, axis) == middle;
-    // One side can run out of entries that must go; the other side's then change places with equals.
-    match exchange(low, high, &beyond, &before) {
-        Ended::Both => {}
-        Ended::Low => {
-            exchange(low, high, &equal, &before);
-        }
-        Ended::High => {
-            exchange(low, high, &beyond, &equal);
+    let (mut lows, mut highs) = (pieces(low), pieces(high));
+    let pairs = lows.par_iter_mut().zip(&mut highs).with_max_len(1);
+    if parallel {
+        pairs.for_each(|(low, high)| exchange(low, high, &beyond, &before));
+    } else {
+        let pairs = lows.iter_mut().zip(&mut highs);
+        pairs.for_each(|(low, high)| exchange(low, high, &beyond, &before));
+    }
+    // What one pair of pieces has left over, another lacks.
+    let (mut from_low, mut from_high) = (lows.into_iter(), highs.into_iter());
+    let (mut rest_low, mut rest_high) = (from_low.next(), from_high.next());
+    while let (Some(low), Some(high)) = (&mut rest_low, &mut rest_high) {
+        exchange(low, high, &beyond, &before);
+        if low.is_empty() {
+            rest_low = from_low.next();
+        } else {
+            rest_high = from_high.next();
         }
     }
+    let (lacks_low, lacks_high) = (rest_low.is_none(), rest_high.is_none());
+    // A side can run out of entries that must go; the other side's then change places with equals.
+    let (mut low, mut high) = entries.split_at_mut(left);
+    if !lacks_low {
+        exchange(&mut low, &mut high, &beyond, &equal);
+    } else if !lacks_high {
+        exchange(&mut low, &mut high, &equal, &before);
+    }
+}
+
+/// The key with `left` others before it in order, if it and those after it are sorted.
+///
+/// Between two keys of a small sample, sorted, are few of all keys and nearly always the wanted one (Floyd and Rivest, 1975).
+fn middle(entries: &[Entry], keys: &mut [i32], axis: usize, left: usize, parallel: bool) -> i32 {
+    let key = |entry: &Entry| ordered(entry, axis);
+    let mut sample: Vec<i32> =
+        entries.iter().step_by(entries.len().div_ceil(SAMPLE)).map(key).collect();
+    sample.sort_unstable();
+    let at = left * sample.len() / entries.len();
+    let least = sample[at.saturating_sub(SPREAD)];
+    let most = sample[(at + SPREAD).min(sample.len() - 1)];
+    // Moves the keys in between to the front.
+    let sift = |(keys, entries): (&mut [i32], &[Entry])| {
+        let (mut before, mut between) = (0, 0);
+        for entry in entries {
+            let key = key(entry);
+            keys[between] = key;
+            before += usize::from(key < least);
+            between += usize::from((least <= key) & (key <= most));
+        }
+        (before, between)
+    };
+    let size = entries.len().div_ceil(PIECES);
+    let counts: Vec<(usize, usize)> = if parallel {
+        keys.par_chunks_mut(size).zip(entries.par_chunks(size)).with_max_len(1).map(sift).collect()
+    } else {
+        keys.chunks_mut(size).zip(entries.chunks(size)).map(sift).collect()
+    };
+    let (mut before, mut between) = (0, 0);
+    for (piece, count) in counts.into_iter().enumerate() {
+        keys.copy_within(piece * size..piece * size + count.1, between);
+        before += count.0;
+        between += count.1;
+    }
+    match left.checked_sub(before).filter(|&at| at < between) {
+        Some(at) => *keys[..between].select_nth_unstable(at).1,
+        None => {
+            keys.iter_mut().zip(entries).for_each(|(place, entry)| *place = key(entry));
+            *keys.select_nth_unstable(left).1
+        }
+    }
+}
+
+/// Pieces of like size, for as many tasks.
+fn pieces(entries: &mut [Entry]) -> Vec<&mut [Entry]> {
+    entries.chunks_mut(entries.len().div_ceil(PIECES).max(1)).collect()
 }
 
 /// The position as an integer of the same order, -0 as 0.
@@ -187,38 +268,29 @@ fn ordered(entry: &Entry, axis: usize) -> i32 {
     bits ^ ((bits >> 31) as u32 >> 1) as i32
 }
 
-/// The sides of an exchange that have nothing left to give.
-enum Ended {
-    Low,
-    High,
-    Both,
-}
-
-/// Swaps entries of `low` that are `high_bound` with entries of `high` that are `low_bound`, until one
-/// side has no more of them.
+/// Swaps entries of `low` that are `high_bound` with entries of `high` that are `low_bound`, until one side has no more of them:
+/// that one is empty then, and of the other only the rest is left.
 #[inline(always)]
 fn exchange(
-    low: &mut [Entry],
-    high: &mut [Entry],
+    low: &mut &mut [Entry],
+    high: &mut &mut [Entry],
     high_bound: &impl Fn(&Entry) -> bool,
     low_bound: &impl Fn(&Entry) -> bool,
-) -> Ended {
+) {
     let (mut from_low, mut from_high) = (Found::new(), Found::new());
     loop {
         from_low.look(low, high_bound);
         from_high.look(high, low_bound);
         let pairs = from_low.len().min(from_high.len());
         if pairs == 0 {
-            return match (from_low.len(), from_high.len()) {
-                (0, 0) => Ended::Both,
-                (0, _) => Ended::Low,
-                _ => Ended::High,
-            };
+            break;
         }
         for (&i, &j) in from_low.take(pairs).iter().zip(from_high.take(pairs)) {
-            std::mem::swap(&mut low[i as usize], &mut high[j as usize]);
+            swap(&mut low[i as usize], &mut high[j as usize]);
         }
     }
+    *low = &mut take(low)[from_low.done()..];
+    *high = &mut take(high)[from_high.done()..];
 }
 
 /// Places of misplaced entries of one side.
@@ -237,6 +309,11 @@ impl Found {
 
     fn len(&self) -> usize {
         self.end - self.start
+    }
+
+    /// Entries before the first that is still misplaced.
+    fn done(&self) -> usize {
+        if self.len() > 0 { self.places[self.start] as usize } else { self.seen }
     }
 
     /// If none is left, looks on until some are found or the side ends.
@@ -281,12 +358,18 @@ mod tests {
             values in prop_oneof![
                 prop::collection::vec(-2_i8..3, 2..900),
                 prop::collection::vec(any::<i8>(), 2..900),
+                // What the sample sees says nothing of the rest.
+                prop::collection::vec(0_i8..100, 2 * SAMPLE + 1..3 * SAMPLE).prop_map(|mut values| {
+                    values.iter_mut().step_by(3).for_each(|value| *value = -*value);
+                    values
+                }),
             ],
             at in any::<prop::sample::Index>(),
+            parallel in any::<bool>(),
         ) {
             let mut entries = entries(&values);
             let left = at.index(values.len());
-            cut(&mut entries, &mut vec![0; values.len()], 3, left);
+            cut(&mut entries, &mut vec![0; values.len()], 3, left, parallel);
             let value = |entry: &Entry| entry.position[3];
             let most = entries[..left].iter().map(value).fold(f32::NEG_INFINITY, f32::max);
             prop_assert!(entries[left..].iter().all(|entry| value(entry) >= most));
