@@ -20,7 +20,7 @@ use pyo3::ffi;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyBool, PyDict, PyType};
+use pyo3::types::{PyBool, PyDict, PyInt, PyTuple, PyType};
 
 use crate::error::ARGUMENT;
 
@@ -359,6 +359,9 @@ pub(crate) fn place(object: &Bound<'_, PyAny>, name: &str) -> PyResult<Place> {
         Some(Eight::Double(point)) => return Ok(Place::Position(point.map(|x| x as f32))),
         _ => {}
     }
+    if let Some(cell) = quick_numbers(object) {
+        return Ok(Place::Cell(cell));
+    }
     let array = numbers(object, name)?;
     if array.dtype().kind() == b'f' || array.shape() != [AXES] {
         return slow_point(array.as_any(), name).map(Place::Position);
@@ -379,6 +382,19 @@ pub(crate) fn place(object: &Bound<'_, PyAny>, name: &str) -> PyResult<Place> {
         })?;
     }
     Ok(Place::Cell(cell))
+}
+
+/// The numbers of a cell in a tuple, as `cell_of` makes them.
+fn quick_numbers(object: &Bound<'_, PyAny>) -> Option<[i32; AXES]> {
+    let numbers = object.cast_exact::<PyTuple>().ok()?;
+    if numbers.len() != AXES {
+        return None;
+    }
+    let mut cell = [0; AXES];
+    for (to, from) in cell.iter_mut().zip(numbers.iter_borrowed()) {
+        *to = from.cast_exact::<PyInt>().ok()?.extract().ok()?;
+    }
+    Some(cell)
 }
 
 /// A matrix of shape (8, 8).

@@ -460,14 +460,17 @@ class TokenGrid:
         `lo` is above `hi`.
         """
 
-    def cell_of(self, position: npt.ArrayLike) -> npt.NDArray[np.int32]:
-        """The cell of a position: `floor(scale * coordinate / cell_size)` on each axis, shape (8,), int32; (n, 8) for (n, 8).
+    def cell_of(self, position: npt.ArrayLike) -> tuple[int, int, int, int, int, int, int, int]:
+        """The cell of a position of shape (8,): `floor(scale * coordinate / cell_size)` on each axis. It can be a key of a dict.
 
         What is beyond the range of int32 is in the outermost cell: positions far apart may share it.
         """
 
+    def cells_of(self, positions: npt.ArrayLike) -> npt.NDArray[np.int32]:
+        """The cells of many positions, shape (n, 8), int32, as `cell_of` has them for one."""
+
     def cell(self, cell: npt.ArrayLike) -> npt.NDArray[np.uint64]:
-        """The ids, ascending, uint64, of the tokens in a cell, shape (8,): integers name it, as from `cell_of`; floats are a position in it.
+        """The ids, ascending, uint64, of the tokens in a cell: eight integers name it, as from `cell_of`; floats are a position in it.
 
         The first call after a load makes an index of the cells, in time that grows with the number of tokens.
         """

@@ -3,12 +3,12 @@
 use arrow_array::ArrayRef;
 use arrow_array::cast::AsArray;
 use arrow_schema::DataType;
-use numpy::{PyArray1, PyUntypedArray};
+use numpy::{PyArray1, PyArray2, PyUntypedArray};
 use ottava_core::{AXES, AxisSet, Scales, TokenId};
 use ottava_spatial::{Error, Filter, Neighbors, Query};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
-use pyo3::types::{PyFrozenSet, PyList, PySet};
+use pyo3::types::{PyFrozenSet, PyList, PySet, PyTuple};
 
 use super::grid::{TokenGrid, table, view};
 use super::options;
@@ -135,6 +135,9 @@ fn only(chunk: ArrayRef) -> ArrayRef {
         _ => chunk,
     }
 }
+
+/// Tokens of a cell that are read with the interpreter held.
+const FEW: usize = 16;
 
 /// Neighbors of one point that are looked for with the interpreter held: microseconds.
 const SHORT: usize = 256;
@@ -358,22 +361,23 @@ impl TokenGrid {
         &self,
         py: Python<'py>,
         position: &Bound<'py, PyAny>,
-    ) -> PyResult<Bound<'py, PyAny>> {
-        match arrays::points(position, "position")? {
-            Points::One(position) => {
-                let cell = self.shared.read(py, |state| state.grid.cell_of(&position))?;
-                let cell = cell.map_err(|err| raise(py, "position", err))?;
-                Ok(PyArray1::from_slice(py, &cell).into_any())
-            }
-            Points::Many(rows) => {
-                let rows = rows.get();
-                let cells = self.shared.read_detached(py, |state| {
-                    rows.iter().map(|row| state.grid.cell_of(row)).collect::<Result<Vec<_>, _>>()
-                })?;
-                let cells = cells.map_err(|err| raise(py, "position", err))?;
-                Ok(table(py, cells.len(), AXES, cells.into_flattened())?.into_any())
-            }
-        }
+    ) -> PyResult<Bound<'py, PyTuple>> {
+        let position = arrays::point(position, "position")?;
+        let cell = self.shared.read(py, |state| state.grid.cell_of(&position))?;
+        PyTuple::new(py, cell.map_err(|err| raise(py, "position", err))?)
+    }
+
+    #[doc = include_str!(concat!(env!("OUT_DIR"), "/help/TokenGrid.cells_of"))]
+    fn cells_of<'py>(
+        &self,
+        py: Python<'py>,
+        positions: &Bound<'py, PyAny>,
+    ) -> PyResult<Bound<'py, PyArray2<i32>>> {
+        let rows = arrays::rows(positions, "positions")?;
+        let rows = rows.get();
+        let cells = self.shared.read_detached(py, |state| state.grid.cell_of_batch(view(rows)))?;
+        let cells = cells.map_err(|err| raise(py, "positions", err))?;
+        table(py, cells.len(), AXES, cells.into_flattened())
     }
 
     #[doc = include_str!(concat!(env!("OUT_DIR"), "/help/TokenGrid.cell"))]
@@ -382,16 +386,27 @@ impl TokenGrid {
         py: Python<'py>,
         cell: &Bound<'py, PyAny>,
     ) -> PyResult<Bound<'py, PyArray1<u64>>> {
-        let found = match arrays::place(cell, "cell")? {
-            arrays::Place::Cell(cell) => {
-                self.shared.read_unbounded(py, |state| Ok(state.grid.cell_tokens(&cell)))?
-            }
-            arrays::Place::Position(position) => {
-                self.shared.read_unbounded(py, |state| state.grid.cell(&position))?
-            }
+        let place = arrays::place(cell, "cell")?;
+        let number = |state: &State| match &place {
+            arrays::Place::Cell(cell) => Ok(*cell),
+            arrays::Place::Position(position) => state.grid.cell_of(position),
         };
-        let ids = found.map_err(|err| raise(py, "cell", err))?;
-        Ok(PyArray1::from_slice(py, &ids))
+        // Most cells hold few tokens, which are read before another thread could take the interpreter.
+        let few = self.shared.read(py, |state| {
+            let (cell, mut few) = (number(state)?, [0; FEW]);
+            let ids = state.grid.has_cell_index().then(|| state.grid.cell_token_ids(&cell));
+            Ok(ids.filter(|ids| ids.len() <= FEW).map(|ids| {
+                few[..ids.len()].copy_from_slice(ids);
+                few[..ids.len()].sort_unstable();
+                (few, ids.len())
+            }))
+        })?;
+        if let Some((few, len)) = few.map_err(|err| raise(py, "cell", err))? {
+            return Ok(PyArray1::from_slice(py, &few[..len]));
+        }
+        let tokens = |state: &State| Ok(state.grid.cell_tokens(&number(state)?));
+        let ids = self.shared.read_detached(py, tokens)?.map_err(|err| raise(py, "cell", err))?;
+        Ok(PyArray1::from_vec(py, ids))
     }
 
     #[doc = include_str!(concat!(env!("OUT_DIR"), "/help/TokenGrid.occupied_cells"))]

@@ -152,7 +152,7 @@ def test_cells(cloud: np.ndarray, grid: TokenGrid) -> None:
     assert cells.shape == (len(counts), 8)
     assert counts.sum() == len(grid)
     expected = np.floor(cloud.astype(np.float64) / grid.cell_size).astype(np.int32)
-    np.testing.assert_array_equal(grid.cell_of(cloud), expected)
+    np.testing.assert_array_equal(grid.cells_of(cloud), expected)
     unique, sizes = np.unique(expected, axis=0, return_counts=True)
     np.testing.assert_array_equal(cells, unique)
     np.testing.assert_array_equal(counts, sizes)
@@ -160,8 +160,10 @@ def test_cells(cloud: np.ndarray, grid: TokenGrid) -> None:
         mine = np.flatnonzero((expected == grid.cell_of(position)).all(axis=1)) + 10
         np.testing.assert_array_equal(grid.cell(position), mine)
         np.testing.assert_array_equal(grid.cell(grid.cell_of(position)), mine)
-        np.testing.assert_array_equal(grid.cell(grid.cell_of(position).astype(np.int64)), mine)
+        np.testing.assert_array_equal(grid.cell(np.array(grid.cell_of(position))), mine)
         np.testing.assert_array_equal(grid.cell(position.astype(np.float64)), mine)
+    assert grid.cell_of(cloud[0]) == tuple(expected[0].tolist())
+    assert grid.cells_of(cloud[:0]).shape == (0, 8)
     assert grid.cell([1000] * 8).tolist() == []
     assert grid.cell([1000.0] * 8).tolist() == []
 

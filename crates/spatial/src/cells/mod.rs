@@ -11,7 +11,9 @@ use std::hash::{BuildHasher, Hasher};
 
 use bytemuck::{Pod, Zeroable};
 use hashbrown::DefaultHashBuilder;
+use ndarray::ArrayView2;
 use ottava_core::TokenId;
+use ottava_core::batch::rows;
 
 use crate::error::Error;
 use crate::forest::Forest;
@@ -186,13 +188,26 @@ impl TokenGrid {
     pub fn cell_of(&self, position: &[f32; 8]) -> Result<[i32; 8], Error> {
         match self.quick_cell(position) {
             Some(cell) => Ok(cell),
-            None => self.checked_cell(position),
+            None => self.checked_cell(0, position),
         }
     }
 
+    /// The cells of many positions, shape (n, 8).
+    ///
+    /// # Errors
+    /// As [`TokenGrid::cell_of`], naming the row; [`Error::Core`] for another shape.
+    pub fn cell_of_batch(&self, positions: ArrayView2<'_, f32>) -> Result<Vec<[i32; 8]>, Error> {
+        let rows = rows(positions)?;
+        let cell = |(row, position): (usize, &[f32; 8])| match self.quick_cell(position) {
+            Some(cell) => Ok(cell),
+            None => self.checked_cell(row, position),
+        };
+        rows.iter().enumerate().map(cell).collect()
+    }
+
     #[cold]
-    fn checked_cell(&self, position: &[f32; 8]) -> Result<Cell, Error> {
-        Ok(self.cell_at(&self.probe(0, position)?))
+    fn checked_cell(&self, row: usize, position: &[f32; 8]) -> Result<Cell, Error> {
+        Ok(self.cell_at(&self.probe(row, position)?))
     }
 
     #[inline(always)]
@@ -215,18 +230,25 @@ impl TokenGrid {
     /// [`Error::Core`] or [`Error::Scaled`] for a bad coordinate.
     #[inline]
     pub fn cell_ids(&self, position: &[f32; 8]) -> Result<&[TokenId], Error> {
-        let cell = match self.quick_cell(position) {
-            Some(cell) => cell,
-            None => self.checked_cell(position)?,
-        };
-        Ok(self.cells().ids(&cell))
+        Ok(self.cell_token_ids(&self.cell_of(position)?))
     }
 
     /// The ids of the tokens in the cell with these numbers, ascending.
     pub fn cell_tokens(&self, cell: &[i32; 8]) -> Vec<TokenId> {
-        let mut ids = self.cells().ids(cell).to_vec();
+        let mut ids = self.cell_token_ids(cell).to_vec();
         ids.sort_unstable();
         ids
+    }
+
+    /// As [`TokenGrid::cell_tokens`], where they lie and in no particular order.
+    #[inline]
+    pub fn cell_token_ids(&self, cell: &[i32; 8]) -> &[TokenId] {
+        self.cells().ids(cell)
+    }
+
+    /// Whether the hash of occupied cells is there: the first question for a cell makes it, of all tokens.
+    pub fn has_cell_index(&self) -> bool {
+        self.cells.get().is_some()
     }
 
     /// As [`TokenGrid::occupied_cells`], with the number of tokens in each cell.
