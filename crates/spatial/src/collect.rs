@@ -51,6 +51,9 @@ pub(crate) struct Nearest<'a> {
     store: &'a Store,
     k: usize,
     bound: f32,
+    /// The least key of a point that came after `k` others: one with this key or a larger one and an id above the last one's does
+    /// too. Where many points are as far away, this is all that is done with them.
+    tie: f32,
     kept: Kept,
 }
 
@@ -68,9 +71,19 @@ struct Sorted {
     slots: Lanes,
 }
 
+/// What became of a point.
+enum Placed {
+    /// It is kept, and more may be.
+    Room,
+    /// It is kept, and the `k`-th is this far away.
+    Full { last: f32 },
+    /// `k` others come before it.
+    Beyond,
+}
+
 impl Sorted {
     /// Puts a point in its place among at most `k`, which pushes out the last if there are `k`
-    /// already. Returns the distance of the `k`-th, if there is one.
+    /// already.
     #[inline(always)]
     fn insert<S: Simd>(
         &mut self,
@@ -79,7 +92,7 @@ impl Sorted {
         distance: f32,
         slot: u32,
         store: &Store,
-    ) -> Option<f32> {
+    ) -> Placed {
         let used = ((1_u32 << self.len) - 1) as u16;
         let (kept, new) = (simd.load(&self.distances), simd.splat(distance));
         let mut before = simd.le(kept, new) & used;
@@ -89,7 +102,7 @@ impl Sorted {
         }
         let at = before.count_ones() as usize;
         if at >= k {
-            return None;
+            return Placed::Beyond;
         }
         let place = 1_u16 << at;
         let moved = simd.select(before, kept, simd.shift_up(kept));
@@ -99,14 +112,19 @@ impl Sorted {
         let new = simd.splat(f32::from_bits(slot));
         simd.store(simd.select(place, new, moved), &mut self.slots);
         self.len = (self.len + 1).min(k);
-        (self.len == k).then(|| self.distances[k - 1])
+        if self.len == k { Placed::Full { last: self.distances[k - 1] } } else { Placed::Room }
+    }
+
+    /// Whether the id of the last of `k` is below that of a slot.
+    #[cold]
+    fn ends_below(&self, k: usize, slot: u32, store: &Store) -> bool {
+        store.is_above(slot, self.slots[k - 1].to_bits())
     }
 
     /// Those of the lanes whose id is above that of a slot.
     #[cold]
     fn later(&self, lanes: u16, slot: u32, store: &Store) -> u16 {
-        let id = store.id(slot);
-        let above = |lane: &usize| store.id(self.slots[*lane].to_bits()) > id;
+        let above = |lane: &usize| store.is_above(self.slots[*lane].to_bits(), slot);
         let equal = (0..LANES).filter(|lane| lanes >> lane & 1 == 1);
         equal.filter(above).fold(0, |mask, lane| mask | 1 << lane)
     }
@@ -127,18 +145,25 @@ impl<'a> Nearest<'a> {
         } else {
             Kept::Heap(BinaryHeap::new())
         };
-        Self { measure, admission, store, k, bound, kept }
+        Self { measure, admission, store, k, bound, tie: f32::INFINITY, kept }
     }
 
     #[inline(always)]
     fn offer<S: Simd>(&mut self, simd: S, key: f32, slot: u32) {
         let distance = self.measure.distance(key);
-        let worst = match &mut self.kept {
-            Kept::Sorted(sorted) => sorted.insert(simd, self.k, distance, slot, self.store),
+        let placed = match &mut self.kept {
+            Kept::Sorted(sorted) => {
+                if key >= self.tie && sorted.ends_below(self.k, slot, self.store) {
+                    return;
+                }
+                sorted.insert(simd, self.k, distance, slot, self.store)
+            }
             Kept::Heap(heap) => offer_heap(heap, self.k, distance, slot, self.store),
         };
-        if let Some(worst) = worst {
-            self.bound = self.bound.min(self.measure.loose_key(worst));
+        match placed {
+            Placed::Room => {}
+            Placed::Full { last } => self.bound = self.bound.min(self.measure.loose_key(last)),
+            Placed::Beyond => self.tie = self.tie.min(key),
         }
     }
 
@@ -160,14 +185,14 @@ impl<'a> Nearest<'a> {
     }
 }
 
-/// Keeps a point if it is among the `k` nearest. Returns the distance of the `k`-th, if there is one.
+/// Keeps a point if it is among the `k` nearest.
 fn offer_heap(
     heap: &mut BinaryHeap<(u32, TokenId, u32)>,
     k: usize,
     distance: f32,
     slot: u32,
     store: &Store,
-) -> Option<f32> {
+) -> Placed {
     // The bits of distances that are not negative are ordered as they are.
     let entry = (distance.to_bits(), store.id(slot), slot);
     if heap.len() < k {
@@ -177,7 +202,10 @@ fn offer_heap(
     {
         *worst = entry;
     }
-    heap.peek().filter(|_| heap.len() == k).map(|&(worst, ..)| f32::from_bits(worst))
+    match heap.peek() {
+        Some(&(worst, ..)) if heap.len() == k => Placed::Full { last: f32::from_bits(worst) },
+        _ => Placed::Room,
+    }
 }
 
 impl Collect for Nearest<'_> {

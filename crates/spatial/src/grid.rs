@@ -7,7 +7,6 @@ use ndarray::ArrayView2;
 use ottava_core::batch::rows;
 use ottava_core::point::check_coordinates;
 use ottava_core::{AxisNames, AxisSet, MAX_MAGNITUDE, Point8, Scales, Token, TokenBatch, TokenId};
-use rayon::prelude::*;
 
 use crate::cells::{Cells, Side, choose_cell_size};
 use crate::connections::Cache;
@@ -15,12 +14,9 @@ use crate::error::Error;
 use crate::forest::Forest;
 use crate::metric::{Measure, Metric};
 use crate::storage::Storage;
-use crate::store::{MAX_SLOTS, Store, reach};
+use crate::store::{Column, MAX_SLOTS, Store, reach};
 use crate::tree::Entry;
 use crate::whitening::mean;
-
-/// Positions of a bulk load that one task checks.
-const CHECKED: usize = 1 << 13;
 
 /// How a grid measures, and how large its cells are.
 #[derive(Debug, Clone, Default)]
@@ -134,22 +130,26 @@ impl TokenGrid {
         grid.center(batch.positions());
         let mut entries = Storage::<Entry>::zeroed(batch.len());
         let refused = AtomicBool::new(false);
-        let rows = batch.positions().par_iter().enumerate().with_min_len(CHECKED);
-        rows.zip(entries.values_mut()).for_each(|((row, position), entry)| {
-            let radius = reach(batch.weight(row), &batch.field(row));
-            match grid.measured(row, position) {
-                Ok(position) => *entry = Entry { position, slot: row as u32, radius },
-                Err(_) => refused.store(true, Ordering::Relaxed),
-            }
-        });
+        // What is checked is the copy that is kept.
+        let positions =
+            Column::copy(batch.positions(), entries.values_mut(), |first, positions, entries| {
+                for ((row, position), entry) in (first..).zip(positions).zip(entries) {
+                    let radius = reach(batch.weight(row), &batch.field(row));
+                    match grid.measured(row, position) {
+                        Ok(position) => *entry = Entry { position, slot: row as u32, radius },
+                        Err(_) => refused.store(true, Ordering::Relaxed),
+                    }
+                }
+            });
         if refused.into_inner() {
-            let mut rows = batch.positions().iter().enumerate();
-            rows.try_for_each(|(row, position)| grid.measured(row, position).map(drop))?;
+            for (row, position) in (0..batch.len()).zip(positions.iter()) {
+                grid.measured(row, position)?;
+            }
         }
         // What one of them does on one thread goes beside the other.
         let (forest, store) = rayon::join(
             || Forest::bulk(entries.values_mut(), grid.measure.scales),
-            || Store::bulk(batch),
+            || Store::bulk(batch, positions),
         );
         let duplicate = |row: usize| Error::DuplicateId { row, id: batch.ids()[row] };
         (grid.forest, grid.store) = (forest, store.map_err(duplicate)?);

@@ -8,6 +8,7 @@ use std::hash::BuildHasher;
 use bytemuck::Pod;
 use hashbrown::{DefaultHashBuilder, HashTable};
 use ottava_core::{Field, NO_TOKEN, Point8, Token, TokenId};
+use rayon::prelude::*;
 
 use crate::collect::unpack;
 use crate::storage::Storage;
@@ -20,7 +21,7 @@ pub(crate) struct Column<T> {
 
 const SEGMENT: usize = 1 << 14;
 
-impl<T: Pod> Column<T> {
+impl<T: Pod + Send + Sync> Column<T> {
     fn new() -> Self {
         Self { base: Storage::default(), segments: Vec::new() }
     }
@@ -52,13 +53,34 @@ impl<T: Pod> Column<T> {
     }
 
     fn from_slice(values: &[T]) -> Self {
-        let segment = |values: &[T]| {
-            let mut segment = Vec::with_capacity(SEGMENT);
-            segment.extend_from_slice(values);
-            segment
-        };
-        let segments = values.chunks(SEGMENT).map(segment).collect();
+        let segments = values.chunks(SEGMENT).map(Self::segment).collect();
         Self { base: Storage::default(), segments }
+    }
+
+    /// A copy, made on the current rayon pool a segment at a time. `look` sees each segment of the copy, the row it begins with,
+    /// and as much of what is beside.
+    pub(crate) fn copy<U: Send>(
+        values: &[T],
+        beside: &mut [U],
+        look: impl Fn(usize, &[T], &mut [U]) + Sync,
+    ) -> Self {
+        let segments = values.par_chunks(SEGMENT).zip(beside.par_chunks_mut(SEGMENT)).enumerate();
+        let segments = segments.map(|(index, (values, beside))| {
+            let segment = Self::segment(values);
+            look(index * SEGMENT, &segment, beside);
+            segment
+        });
+        Self { base: Storage::default(), segments: segments.collect() }
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
+        self.base.iter().chain(self.segments.iter().flatten())
+    }
+
+    fn segment(values: &[T]) -> Vec<T> {
+        let mut segment = Vec::with_capacity(SEGMENT);
+        segment.extend_from_slice(values);
+        segment
     }
 
     fn memory(&self) -> usize {
@@ -270,6 +292,18 @@ impl Store {
         })
     }
 
+    /// Whether the id in one slot is above that in another.
+    #[inline]
+    pub(crate) fn is_above(&self, slot: u32, other: u32) -> bool {
+        if self.ids_follow_slots() { slot > other } else { self.id(slot) > self.id(other) }
+    }
+
+    /// Whether ids are in the order of slots.
+    #[inline]
+    fn ids_follow_slots(&self) -> bool {
+        matches!(self.ordered, Ordered::Dense { len, .. } if len == self.slots)
+    }
+
     /// The slot of the token with this id.
     #[inline]
     pub(crate) fn find(&self, id: TokenId) -> Option<u32> {
@@ -306,8 +340,7 @@ impl Store {
                     ties.sort_unstable_by_key(|&hit| self.id(unpack(hit).1));
                 }
             }
-        } else if matches!(self.ordered, Ordered::Dense { len, .. } if len == self.slots) {
-            // Ids are in the order of slots.
+        } else if self.ids_follow_slots() {
             hits.iter_mut().for_each(|hit| *hit = hit.rotate_left(32));
             hits.sort_unstable();
             hits.iter_mut().for_each(|hit| *hit = hit.rotate_left(32));
@@ -341,12 +374,15 @@ impl Store {
         });
     }
 
-    /// Tokens in consecutive slots, or the row of the first one whose id was there before.
-    pub(crate) fn bulk(batch: &ottava_core::TokenBatch<'_>) -> Result<Self, usize> {
+    /// Tokens in consecutive slots at these positions, or the row of the first one whose id was there before.
+    pub(crate) fn bulk(
+        batch: &ottava_core::TokenBatch<'_>,
+        positions: Column<[f32; 8]>,
+    ) -> Result<Self, usize> {
         let ids = batch.ids();
         let mut store = Self::new();
         store.ids = Column::from_slice(ids);
-        store.positions = Column::from_slice(batch.positions());
+        store.positions = positions;
         let weights = batch.weights().filter(|weights| weights.iter().any(|&w| w != 1.0));
         store.weights = weights.map(Column::from_slice);
         if batch.radii().is_some() || batch.strengths().is_some() {

@@ -1,6 +1,8 @@
 //! The class `TokenGrid`: making one, changing it, looking at it.
 
 use ndarray::ArrayView2;
+use std::borrow::Cow;
+
 use numpy::prelude::*;
 use numpy::{PyArray1, PyArray2, ndarray};
 use ottava_core::{AXES, AxisNames, AxisSet, Scales, Token, TokenBatch};
@@ -109,7 +111,7 @@ fn on_duplicate(py: Python<'_>, name: &str) -> PyResult<OnDuplicate> {
     }
 }
 
-/// A grid of these tokens; `name` is the argument that the ids came in.
+/// A grid of these tokens; `name` is the argument that the ids came in. Another thread may write to the positions meanwhile.
 fn load(
     py: Python<'_>,
     name: &str,
@@ -132,10 +134,12 @@ fn load(
         pool.install(|| {
             let batch = attributes.batch(ids, positions)?;
             match on_duplicate {
+                // It reads a position once.
                 OnDuplicate::Error => ottava_spatial::TokenGrid::from_batch(&batch, options),
                 _ => {
+                    let positions = positions.to_vec();
                     let mut grid = ottava_spatial::TokenGrid::new(options)?;
-                    grid.insert_batch(&batch, on_duplicate)?;
+                    grid.insert_batch(&attributes.batch(ids, &positions)?, on_duplicate)?;
                     Ok(grid)
                 }
             }
@@ -204,7 +208,8 @@ impl TokenGrid {
         let on_duplicate = self::on_duplicate(py, on_duplicate)?;
         let ids = arrays::id_column(ids, "ids")?;
         let rows = arrays::rows(positions, "positions")?;
-        let n = ids.get().len();
+        let ids = ids.get().to_vec();
+        let n = ids.len();
         let attributes = Attributes::read(
             n,
             [
@@ -218,7 +223,7 @@ impl TokenGrid {
             axes.map(|axes| options::axis_names(axes, "axes")).transpose()?.unwrap_or_default();
         let metric = options::metric(metric, Some(rows.get()))?;
         let options = grid_options(cell_size, scales, names, metric)?;
-        let grid = load(py, "ids", ids.get(), rows.get(), &attributes, options, on_duplicate)?;
+        let grid = load(py, "ids", &ids, rows.get(), &attributes, options, on_duplicate)?;
         Ok(Self::of(grid, None))
     }
 
@@ -322,7 +327,8 @@ impl TokenGrid {
         let on_duplicate = self::on_duplicate(py, on_duplicate)?;
         let ids = arrays::id_column(ids, "ids")?;
         let rows = arrays::rows(positions, "positions")?;
-        let (ids, rows) = (ids.get(), rows.get());
+        // Another thread may write to the arrays meanwhile: what is checked must be what is kept.
+        let (ids, rows) = (ids.get().to_vec(), rows.get().to_vec());
         let attributes = Attributes::read(
             ids.len(),
             [
@@ -341,7 +347,7 @@ impl TokenGrid {
             ));
         }
         let done = self.shared.write_parallel(py, |state| {
-            let batch = attributes.batch(ids, rows)?;
+            let batch = attributes.batch(&ids, &rows)?;
             put(state, &batch, on_duplicate)
         })?;
         done.map_err(|err| raise_tokens(py, "ids", "positions", err))
@@ -351,11 +357,11 @@ impl TokenGrid {
     fn remove(&self, py: Python<'_>, id: &Bound<'_, PyAny>) -> PyResult<()> {
         let ids = arrays::ids(id, "id")?;
         let one = matches!(ids, Ids::One(_));
-        let ids = ids.get();
+        let ids = if one { Cow::Borrowed(ids.get()) } else { Cow::Owned(ids.get().to_vec()) };
         let work = |state: &mut State| {
-            match ids {
+            match &ids[..] {
                 [id] if one => drop(state.grid.remove(*id)?),
-                _ => state.grid.remove_batch(ids)?,
+                _ => state.grid.remove_batch(&ids)?,
             }
             if let Some(carried) = &mut state.carried {
                 ids.iter().for_each(|&id| carried.forget(id));
@@ -385,7 +391,7 @@ impl TokenGrid {
             }
             Ids::Many(ids) => {
                 let rows = arrays::rows(position, "position")?;
-                let (ids, rows) = (ids.get(), rows.get());
+                let (ids, rows) = (ids.get().to_vec(), rows.get().to_vec());
                 if ids.len() != rows.len() {
                     let (n, m) = (ids.len(), rows.len());
                     return Err(refuse(
@@ -394,7 +400,7 @@ impl TokenGrid {
                         format_args!("expected one row for each of the {n} ids, got {m}"),
                     ));
                 }
-                self.shared.write_parallel(py, |state| state.grid.move_batch(ids, view(rows)))?
+                self.shared.write_parallel(py, |state| state.grid.move_batch(&ids, view(&rows)))?
             }
         };
         done.map_err(|err| raise_tokens(py, "id", "position", err))

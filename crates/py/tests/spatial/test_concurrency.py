@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ottava.errors import UnknownTokenError
+from ottava.errors import ArgumentError, UnknownTokenError
 from ottava.spatial import TokenGrid
 
 
@@ -224,3 +224,38 @@ def test_a_fork_starts_its_own_threads() -> None:
         same = np.array_equal(grid.nearest(np.zeros((1_000, 8)), 3).ids, expected)
         os._exit(0 if same else 1)
     assert os.waitpid(child, 0)[1] == 0
+
+
+@pytest.mark.parametrize("change", ["from_arrays", "insert_batch", "move"])
+def test_what_another_thread_writes_during_a_change_is_refused_or_not_seen(change: str) -> None:
+    n = 50_000
+    good = np.random.default_rng(5).random((n, 8), dtype=np.float32)
+    ids, array = np.arange(n, dtype=np.uint64), good.copy()
+    grid, stop = TokenGrid(), threading.Event()
+    calls: dict[str, Callable[[], object]] = {
+        "from_arrays": lambda: TokenGrid.from_arrays(ids, array),
+        "insert_batch": lambda: grid.insert_batch(ids, array),
+        "move": lambda: grid.move(ids, array),
+    }
+
+    def spoil() -> None:
+        while not stop.is_set():
+            array[n // 2 :] = np.nan
+            array[n // 2 :] = good[n // 2 :]
+
+    thread = threading.Thread(target=spoil)
+    thread.start()
+    try:
+        for _ in range(20):
+            grid = TokenGrid.from_arrays(ids, good) if change == "move" else TokenGrid()
+            try:
+                made = calls[change]()
+            except ArgumentError:
+                continue
+            held = made if isinstance(made, TokenGrid) else grid
+            assert np.isfinite(held.positions).all()
+            near = held.nearest(good[:20], 1)
+            np.testing.assert_array_equal(near.distances, 0.0)
+    finally:
+        stop.set()
+        thread.join()
