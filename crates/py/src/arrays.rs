@@ -392,7 +392,10 @@ fn quick_numbers(object: &Bound<'_, PyAny>) -> Option<[i32; AXES]> {
     }
     let mut cell = [0; AXES];
     for (to, from) in cell.iter_mut().zip(numbers.iter_borrowed()) {
-        *to = from.cast_exact::<PyInt>().ok()?.extract().ok()?;
+        let (number, mut overflow) = (from.cast_exact::<PyInt>().ok()?, 0);
+        // SAFETY: it is an integer, of which this says whether it fits.
+        let wide = unsafe { ffi::PyLong_AsLongAndOverflow(number.as_ptr(), &raw mut overflow) };
+        *to = i32::try_from(wide).ok().filter(|_| overflow == 0)?;
     }
     Some(cell)
 }
