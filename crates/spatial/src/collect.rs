@@ -115,12 +115,6 @@ impl Sorted {
         if self.len == k { Placed::Full { last: self.distances[k - 1] } } else { Placed::Room }
     }
 
-    /// Whether the id of the last of `k` is below that of a slot.
-    #[cold]
-    fn ends_below(&self, k: usize, slot: u32, store: &Store) -> bool {
-        store.is_above(slot, self.slots[k - 1].to_bits())
-    }
-
     /// Those of the lanes whose id is above that of a slot.
     #[cold]
     fn later(&self, lanes: u16, slot: u32, store: &Store) -> u16 {
@@ -148,16 +142,25 @@ impl<'a> Nearest<'a> {
         Self { measure, admission, store, k, bound, tie: f32::INFINITY, kept }
     }
 
+    /// The lanes of the mask but those that come after `k` others.
+    #[inline(never)]
+    fn without_ties(&self, mask: u16, keys: &Lanes, slots: &Slots) -> u16 {
+        let Kept::Sorted(sorted) = &self.kept else { return mask };
+        let last = sorted.slots[self.k - 1].to_bits();
+        let mut after = 0;
+        for (lane, (&key, &slot)) in keys.iter().zip(slots).enumerate() {
+            if mask >> lane & 1 == 1 && key >= self.tie {
+                after |= u16::from(self.store.is_above(slot, last)) << lane;
+            }
+        }
+        mask & !after
+    }
+
     #[inline(always)]
     fn offer<S: Simd>(&mut self, simd: S, key: f32, slot: u32) {
         let distance = self.measure.distance(key);
         let placed = match &mut self.kept {
-            Kept::Sorted(sorted) => {
-                if key >= self.tie && sorted.ends_below(self.k, slot, self.store) {
-                    return;
-                }
-                sorted.insert(simd, self.k, distance, slot, self.store)
-            }
+            Kept::Sorted(sorted) => sorted.insert(simd, self.k, distance, slot, self.store),
             Kept::Heap(heap) => offer_heap(heap, self.k, distance, slot, self.store),
         };
         match placed {
@@ -218,6 +221,9 @@ impl Collect for Nearest<'_> {
 
     #[inline(always)]
     fn offer_lanes<S: Simd>(&mut self, simd: S, mut mask: u16, keys: &Lanes, slots: &Slots) {
+        if self.tie < f32::INFINITY {
+            mask = self.without_ties(mask, keys, slots);
+        }
         while mask != 0 {
             let lane = mask.trailing_zeros() as usize;
             mask &= mask - 1;

@@ -155,6 +155,17 @@ impl Program {
         }
     }
 
+    /// The rule of a node whose [`Program::quick`] is [`Quick::Text`].
+    #[must_use]
+    #[inline]
+    pub fn text_rule(&self, node: NodeId) -> Option<TextRule<'_>> {
+        match &self.node(node).op {
+            Op::Str(rules) => Some(TextRule(rules)),
+            Op::Alias(inner) => self.text_rule(*inner),
+            _ => None,
+        }
+    }
+
     /// What can be decided of a node without a run.
     #[must_use]
     pub fn quick(&self, node: NodeId) -> Quick<'_> {

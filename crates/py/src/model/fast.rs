@@ -381,8 +381,8 @@ impl FastPlan {
                 Kind::FreeText => class == &raw mut ffi::PyUnicode_Type && is_text(value),
                 Kind::Text(node) => {
                     class == &raw mut ffi::PyUnicode_Type
-                        && match (rules.program.quick(*node), text_of(value)) {
-                            (Quick::Text(rule), Some(text)) => rule.accepts(text),
+                        && match (rules.program.text_rule(*node), text_of(value)) {
+                            (Some(rule), Some(text)) => rule.accepts(text),
                             _ => false,
                         }
                 }

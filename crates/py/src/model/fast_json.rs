@@ -8,7 +8,7 @@ use std::ptr;
 use pyo3::ffi;
 use pyo3::prelude::*;
 
-use ottava_validate::{Checked, Entry, Found, Input, JsonInput, Program, Quick, Schema};
+use ottava_validate::{Checked, Entry, Found, Input, JsonInput, Program, Schema};
 
 use crate::gate;
 
@@ -77,7 +77,7 @@ impl Reader<'_, '_> {
             }
             Kind::FreeText => make::str(self.input.str(&at).ok()??),
             Kind::Text(node) => {
-                let Quick::Text(rule) = self.program.quick(*node) else { return None };
+                let rule = self.program.text_rule(*node)?;
                 let text = self.input.str(&at).ok()??;
                 if !rule.accepts(text) {
                     return None;

@@ -59,26 +59,44 @@ pub(crate) fn short(value: &str) -> Checked<Object> {
     }
 }
 
-/// The bytes and, in the last one, their number.
+/// The bytes, at least two, and, in the last one, their number.
 #[cfg(not(Py_GIL_DISABLED))]
 #[inline]
 fn words(bytes: &[u8]) -> [u64; 2] {
     let length = bytes.len();
     let number = (length as u64) << 56;
-    let word = |from: usize| -> u64 {
-        bytes
-            .get(from..from + 8)
-            .map_or(0, |part| u64::from_le_bytes(part.try_into().unwrap_or([0; 8])))
-    };
-    if length >= 8 {
-        // The last eight bytes overlap the first, and are moved down to where they do not.
-        let rest = word(length - 8);
+    // The last bytes overlap the first, and are moved down to where they do not, or are the same ones once more.
+    if let (Some(first), Some(last)) = (bytes.first_chunk(), bytes.last_chunk()) {
+        let (low, rest) = (u64::from_le_bytes(*first), u64::from_le_bytes(*last));
         let high = if length == 8 { 0 } else { rest >> (8 * (16 - length)) };
-        return [word(0), high | number];
+        return [low, high | number];
     }
-    let mut low = 0;
-    for (index, byte) in bytes.iter().enumerate() {
-        low |= u64::from(*byte) << (8 * index);
-    }
+    let low = match (bytes.first_chunk(), bytes.last_chunk()) {
+        (Some(first), Some(last)) => {
+            let (low, high) = (u32::from_le_bytes(*first), u32::from_le_bytes(*last));
+            u64::from(low) | u64::from(high) << (8 * (length - 4))
+        }
+        _ => {
+            let at = |index: usize| bytes.get(index).copied().map_or(0, u64::from);
+            at(0) | at(1) << 8 | at(2) << 16
+        }
+    };
     [low, number]
+}
+
+#[cfg(all(test, not(Py_GIL_DISABLED)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_tell_all_short_texts_apart() {
+        let text = b"abcdefghijklmno";
+        for length in 2..=LONGEST {
+            let mut expected = [0; 16];
+            expected[..length].copy_from_slice(&text[..length]);
+            expected[15] = length as u8;
+            let bytes = words(&text[..length]).map(u64::to_le_bytes);
+            assert_eq!(bytes.as_flattened(), expected, "{length}");
+        }
+    }
 }

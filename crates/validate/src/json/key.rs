@@ -1,6 +1,6 @@
 //! Keys as they stand in JSON text, to be recognized without reading them.
 
-/// A key in quotes, ready to be compared with text in two steps of eight bytes.
+/// A key in quotes and the colon after it, ready to be compared with text in two steps of eight bytes.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct QuotedKey {
     /// Empty for a key that JSON may have to escape; it is recognized nowhere.
@@ -10,12 +10,12 @@ pub(crate) struct QuotedKey {
 }
 
 impl QuotedKey {
-    /// The key in quotes.
+    /// The key in quotes, and the colon.
     pub(crate) fn new(key: &str) -> Self {
         if key.bytes().any(|byte| byte < 0x20 || byte == b'"' || byte == b'\\') {
             return Self::default();
         }
-        let text = format!("\"{key}\"").into_bytes().into_boxed_slice();
+        let text = format!("\"{key}\":").into_bytes().into_boxed_slice();
         let (mut padded, mut mask) = ([0; 16], [0; 16]);
         let length = text.len().min(16);
         padded[..length].copy_from_slice(&text[..length]);
@@ -23,13 +23,13 @@ impl QuotedKey {
         Self { text, words: words(padded), masks: words(mask) }
     }
 
-    /// Its length with quotes.
+    /// Its length with quotes and colon.
     #[inline]
     pub(crate) fn len(&self) -> usize {
         self.text.len()
     }
 
-    /// Whether the text has this key at `at`.
+    /// Whether the text has this key at `at`, and the colon right after it.
     #[inline]
     pub(crate) fn stands(&self, bytes: &[u8], at: usize) -> bool {
         if let Some(Ok(near)) = bytes.get(at..at + 16).map(<[u8; 16]>::try_from) {
@@ -63,10 +63,12 @@ mod tests {
             let key = "k".repeat(length);
             let quoted = QuotedKey::new(&key);
             for after in 0..20 {
-                let text = format!("xx\"{key}\"{}", ":".repeat(after));
+                let text = format!("xx\"{key}\":{}", "1".repeat(after));
                 assert!(quoted.stands(text.as_bytes(), 2), "{text}");
                 assert!(!quoted.stands(text.as_bytes(), 1), "{text}");
-                let longer = format!("\"{key}k\"{}", ":".repeat(after));
+                let apart = format!("\"{key}\" :{}", "1".repeat(after));
+                assert!(!quoted.stands(apart.as_bytes(), 0), "{apart}");
+                let longer = format!("\"{key}k\":{}", "1".repeat(after));
                 assert!(!quoted.stands(longer.as_bytes(), 0), "{longer}");
             }
         }

@@ -578,9 +578,11 @@ impl Input for JsonInput<'_> {
         if let Some(field) = record.fields.get(expected)
             && field.quoted.stands(self.bytes(), map.key)
         {
-            self.pos = map.key + field.quoted.len();
             self.note_key(map)?;
-            self.colon()?;
+            self.pos = map.key + field.quoted.len();
+            if self.bytes().get(self.pos).is_none_or(|next| *next <= b' ') {
+                self.skip_space();
+            }
             return Ok(Entry::Field(expected, self.pos));
         }
         if self.bytes().get(map.key) != Some(&b'"') {
