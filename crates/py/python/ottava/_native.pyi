@@ -853,7 +853,13 @@ def complete(class_: type, name: str, description: dict[str, Any], /) -> None: .
 def plan_of(class_: type, /) -> Plan | None: ...
 def schema_of(class_: type, /) -> Schema: ...
 def validate_ndjson(
-    class_: type, source: Any, threads: int | None, on_error: str, strict: bool | None, /
+    class_: type,
+    source: Any,
+    threads: int | None,
+    on_error: str,
+    strict: bool | None,
+    context: Any,
+    /,
 ) -> Any: ...
 def model_validate(
     class_: type,
@@ -876,7 +882,15 @@ def model_validate_batch(
     on_error: str = "raise",
     context: Any = None,
 ) -> Any: ...
-def to_arrow(class_: type, source: Any, threads: int | None, on_error: str, /) -> ArrowResult: ...
+def to_arrow(
+    class_: type,
+    source: Any,
+    threads: int | None,
+    on_error: str,
+    strict: bool | None,
+    context: Any,
+    /,
+) -> ArrowResult: ...
 def fields_set(object: Any) -> set[str]: ...
 def get_state(
     object: Any,

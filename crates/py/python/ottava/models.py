@@ -219,7 +219,15 @@ class Model(_native.ModelBase, metaclass=ModelMeta):
         model_validate_batch = classmethod(_native.model_validate_batch)
 
     @classmethod
-    def to_arrow(cls, source: Any, *, threads: int | None = None, on_error: OnError = "raise") -> ArrowResult:
+    def to_arrow(
+        cls,
+        source: Any,
+        *,
+        threads: int | None = None,
+        on_error: OnError = "raise",
+        strict: bool | None = None,
+        context: Any = None,
+    ) -> ArrowResult:
         """NDJSON to Arrow columns: every line is checked, good rows become columns, and no object is made of them.
 
         Of a model with validators or default factories written in Python each row becomes an instance first, on one thread.
@@ -228,6 +236,8 @@ class Model(_native.ModelBase, metaclass=ModelMeta):
             source: NDJSON as bytes, a path, a file descriptor or an object that has one, or an iterable of bytes.
             threads: threads that parse and check. Default: one for each core.
             on_error: `"raise"` one `ValidationError` of all bad rows, `"skip"` them, or `"collect"` their issues in a table.
+            strict: overrides for this call what the class says about conversion.
+            context: what validators find in `ValidationInfo.context`.
 
         Returns:
             An `ArrowResult`: `table`, `issues`, `rows_read`, `rows_good`.
@@ -237,7 +247,7 @@ class Model(_native.ModelBase, metaclass=ModelMeta):
             OSError: where the source cannot be read.
             TypeError: for a model that has no columns.
         """
-        return _native.to_arrow(cls, source, threads, on_error)
+        return _native.to_arrow(cls, source, threads, on_error, strict, context)
 
     @classmethod
     def model_validate_ndjson(
@@ -247,6 +257,7 @@ class Model(_native.ModelBase, metaclass=ModelMeta):
         threads: int | None = None,
         on_error: OnError = "raise",
         strict: bool | None = None,
+        context: Any = None,
     ) -> Any:
         """Instances out of NDJSON. Arguments and errors are those of `to_arrow`.
 
@@ -256,7 +267,7 @@ class Model(_native.ModelBase, metaclass=ModelMeta):
         Returns:
             A list of the good instances; with `on_error="collect"` a `BatchResult` with `rows`, `errors()`, `rows_read`, `rows_good`.
         """
-        return _native.validate_ndjson(cls, source, threads, on_error, strict)
+        return _native.validate_ndjson(cls, source, threads, on_error, strict, context)
 
     @classmethod
     def model_json_schema(cls, by_alias: bool = True, *, mode: Literal["validation"] = "validation") -> _Dict:

@@ -19,6 +19,7 @@ use crate::gate;
 use crate::threads;
 
 use super::batch::{OnError, finish};
+use super::construct::Options;
 use super::descriptor::outlive;
 use super::input::Session;
 use super::issues;
@@ -33,13 +34,14 @@ const ROWS: usize = 4096;
 
 /// Validates each line of NDJSON into an instance.
 #[pyfunction]
-#[pyo3(signature = (class, source, threads, on_error, strict, /))]
+#[pyo3(signature = (class, source, threads, on_error, strict, context, /))]
 pub(crate) fn validate_ndjson<'py>(
     class: &Bound<'py, PyType>,
     source: &Bound<'py, PyAny>,
     threads: Option<isize>,
     on_error: &str,
     strict: Option<bool>,
+    context: Option<Bound<'py, PyAny>>,
 ) -> PyResult<Bound<'py, PyAny>> {
     let py = class.py();
     let on_error = OnError::parse(on_error)?;
@@ -53,7 +55,7 @@ pub(crate) fn validate_ndjson<'py>(
         // Straight from the text into slots is quicker than what other threads could take off this one.
         alone: threads.is_none() && plan.fast.is_some(),
         session: &session,
-        strict,
+        options: Options { strict, context, ..Options::default() },
         skips: on_error == OnError::Skip,
         issues: Issues::new(plan.schema.limits().issues),
         good: PyList::empty(py),
@@ -78,7 +80,7 @@ struct Rows<'r, 'py> {
     /// All rows are this thread's.
     alone: bool,
     session: &'r Session,
-    strict: Option<bool>,
+    options: Options<'py>,
     /// Nobody asks what is wrong.
     skips: bool,
     issues: Issues,
@@ -96,8 +98,14 @@ impl Rows<'_, '_> {
             && plan.hosts.hooks.is_empty()
             && !plan.hosts.wants_data
         {
-            let (read, bad) =
-                in_many_threads(self.owner, self.pool, text, first, self.strict, &self.good)?;
+            let (read, bad) = in_many_threads(
+                self.owner,
+                self.pool,
+                text,
+                first,
+                self.options.strict,
+                &self.good,
+            )?;
             self.read = read;
             for row in bad.into_iter().filter(|_| !self.skips) {
                 let text = &text.bytes(py)[row.place];
@@ -111,7 +119,7 @@ impl Rows<'_, '_> {
             if self.read.is_multiple_of(ROWS) {
                 gate::pause(py)?;
             }
-            match validate_row(self.owner, &row, self.session, self.strict)? {
+            match validate_row(self.owner, &row, self.session, &self.options)? {
                 Ok(object) => self.good.append(object.into_bound(py))?,
                 Err(_) if self.skips => {}
                 Err(mut found) => {
@@ -260,6 +268,7 @@ fn make(
     let py = owner.py();
     let program = owner.get().schema.program();
     let session = Session::default();
+    let options = Options { strict, ..Options::default() };
     let mut output = PyOutput::new(owner, &session);
     let (mut count, mut bad) = (0, Vec::new());
     for (start, piece) in pieces {
@@ -284,7 +293,7 @@ fn make(
                 return Err(error);
             }
             let row = Row { number, line: 0, text: &text[place.clone()] };
-            match validate_row(owner, &row, &session, strict)? {
+            match validate_row(owner, &row, &session, &options)? {
                 Ok(made) => good.append(made.into_bound(py))?,
                 Err(mut found) => bad.push(BadRow { number, place, issues: found.take() }),
             }
@@ -331,11 +340,11 @@ pub(super) fn rows(text: &[u8]) -> impl Iterator<Item = Row<'_>> {
 }
 
 /// What a row becomes, or what is wrong with it.
-pub(super) fn validate_row(
-    owner: &Bound<'_, Plan>,
+pub(super) fn validate_row<'py>(
+    owner: &Bound<'py, Plan>,
     row: &Row<'_>,
     session: &Session,
-    strict: Option<bool>,
+    options: &Options<'py>,
 ) -> PyResult<Result<Object, Issues>> {
     let plan = owner.get();
     let limits = plan.schema.limits();
@@ -353,7 +362,8 @@ pub(super) fn validate_row(
         }
     }
     let mut output = PyOutput::new(owner, session);
-    match json::run(plan, row.text, &mut output, strict) {
+    output.context.clone_from(&options.context);
+    match json::run(plan, row.text, &mut output, options.strict) {
         (Ok(object), _) => Ok(Ok(object)),
         (Err(Stop::Abort), _) => Err(PyErr::fetch(owner.py())),
         (Err(Stop::Invalid), found) => Ok(Err(found)),

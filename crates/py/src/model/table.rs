@@ -24,6 +24,7 @@ use crate::gate;
 use crate::threads;
 
 use super::batch::OnError;
+use super::construct::Options;
 use super::input::{PyInput, Session};
 use super::issues::{self, IssueList};
 use super::ndjson::{self, Row};
@@ -321,12 +322,14 @@ impl Read for Chunks<'_> {
 
 /// Reads NDJSON, checks each row and gives the good ones as Arrow columns.
 #[pyfunction]
-#[pyo3(signature = (class, source, threads, on_error, /))]
+#[pyo3(signature = (class, source, threads, on_error, strict, context, /))]
 pub(crate) fn to_arrow<'py>(
     class: &Bound<'py, PyType>,
     source: &Bound<'py, PyAny>,
     threads: Option<isize>,
     on_error: &str,
+    strict: Option<bool>,
+    context: Option<Bound<'py, PyAny>>,
 ) -> PyResult<Bound<'py, ArrowResult>> {
     let py = class.py();
     let on_error = OnError::parse(on_error)?;
@@ -334,8 +337,10 @@ pub(crate) fn to_arrow<'py>(
     let plan = owner.get();
     let source = Source::of(source)?;
     if !plan.schema.runs_alone() {
-        return through_objects(&owner, source, threads, on_error);
+        let options = Options { strict, context, ..Options::default() };
+        return through_objects(&owner, source, threads, on_error, &options);
     }
+    // Only validators see the context, and this model has none.
     let pool = threads::pool(py, threads)?;
     let options = BatchOptions {
         threads: if pool.current_num_threads() == 1 { 1 } else { 0 },
@@ -344,6 +349,7 @@ pub(crate) fn to_arrow<'py>(
             OnError::Skip => 0,
             OnError::Collect => BatchOptions::default().max_issues,
         },
+        strict,
         ..BatchOptions::default()
     };
     let mut raised = None;
@@ -379,6 +385,7 @@ fn through_objects<'py>(
     source: Source,
     threads: Option<isize>,
     on_error: OnError,
+    options: &Options<'py>,
 ) -> PyResult<Bound<'py, ArrowResult>> {
     let py = owner.py();
     let plan = owner.get();
@@ -403,7 +410,7 @@ fn through_objects<'py>(
     for row in ndjson::rows(text.bytes(py)) {
         let session = Session::default();
         rows_read = row.number as u64 + 1;
-        let checked = match ndjson::validate_row(owner, &row, &session, None)? {
+        let checked = match ndjson::validate_row(owner, &row, &session, options)? {
             Ok(object) => {
                 let mut found = Issues::new(loose.limits().issues);
                 let mut input = PyInput::new(py, &session, &plan.hosts).reading_results();
