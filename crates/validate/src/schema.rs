@@ -150,7 +150,7 @@ impl Schema {
         self.alone()?;
         let mut issues = Issues::new(self.limits.issues);
         let result = self.run_json(bytes, &mut TreeOutput, (), &mut issues, None);
-        result.map_err(|_| issues.take())
+        result.map_err(|stop| all(stop, issues))
     }
 
     /// Validates a plain value into a converted one.
@@ -163,7 +163,7 @@ impl Schema {
         let part = Part::Value(value);
         let result =
             self.run(&mut TreeInput::default(), part, &mut TreeOutput, (), &mut issues, None);
-        result.map_err(|_| issues.take())
+        result.map_err(|stop| all(stop, issues))
     }
 
     /// All issues of a JSON document; none if it is valid.
@@ -175,7 +175,7 @@ impl Schema {
         let mut issues = Issues::new(self.limits.issues);
         match self.run_json(bytes, &mut Nothing::<false>, (), &mut issues, None) {
             Ok(()) => Vec::new(),
-            Err(_) => issues.take(),
+            Err(stop) => all(stop, issues),
         }
     }
 
@@ -197,10 +197,23 @@ impl Schema {
         if self.runs_alone() {
             return Ok(());
         }
-        let mut issue = Issue::new(Code::Custom, Echo::None);
-        issue.ctx.push(("message", Param::Str(SchemaError::NeedsHost.to_string().into())));
-        Err(vec![issue])
+        Err(vec![custom(&SchemaError::NeedsHost.to_string())])
     }
+}
+
+/// The issues of a run without a host that has ended early.
+#[cold]
+fn all(stop: Stop, mut issues: Issues) -> Vec<Issue> {
+    if stop == Stop::Abort {
+        issues.push(custom("the host could not look for a pattern"));
+    }
+    issues.take()
+}
+
+fn custom(message: &str) -> Issue {
+    let mut issue = Issue::new(Code::Custom, Echo::None);
+    issue.ctx.push(("message", Param::Str(message.into())));
+    issue
 }
 
 /// After a wrong value: what follows may show that the text is not even JSON. Otherwise it is just wrong.

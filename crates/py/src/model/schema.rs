@@ -113,10 +113,15 @@ impl Schema {
     fn is_valid_json(&self, py: Python<'_>, json_data: &Bound<'_, PyAny>) -> PyResult<bool> {
         let document = Document::of(json_data)?;
         let (schema, bytes) = (&self.compiled(py)?.get().schema, document.bytes());
-        if bytes.len() < LARGE {
-            return Ok(schema.is_valid_json(bytes));
+        let valid = match bytes.len() {
+            ..LARGE => schema.is_valid_json(bytes),
+            _ => gate::detached(py, || schema.is_valid_json(bytes))?,
+        };
+        // Of a pattern that could not be looked for.
+        match PyErr::take(py) {
+            Some(raised) => Err(raised),
+            None => Ok(valid),
         }
-        gate::detached(py, || schema.is_valid_json(bytes))
     }
 
     /// The valid, converted form of an object, with plain dictionaries for records. Raises `ValidationError`.

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use arrow_array::{Array, ArrayRef, RecordBatch, StringArray, UInt64Array};
 use arrow_schema::{Field, Schema as ArrowSchema};
-use pyo3::exceptions::{PyOSError, PyTypeError, PyValueError};
+use pyo3::exceptions::{PyOSError, PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList, PyString, PyTuple, PyType};
@@ -360,7 +360,10 @@ pub(crate) fn to_arrow<'py>(
     if let Some(error) = raised {
         return Err(error);
     }
-    let all = result.map_err(|error| failure(&error))?;
+    let all = result.map_err(|error| match error {
+        ColumnsError::Host { row, text } => pattern_error(&owner, row, &text, strict),
+        error => failure(&error),
+    })?;
     if on_error == OnError::Raise && all.rows_good < all.rows_read {
         return Err(raise(py, &plan.name, all.issues));
     }
@@ -374,6 +377,17 @@ pub(crate) fn to_arrow<'py>(
         issues_dropped: if on_error == OnError::Collect { dropped } else { 0 },
     };
     Bound::new(py, result)
+}
+
+/// What a pattern has raised about a row in some thread, whose exceptions end with it: it is asked again in this one.
+#[cold]
+fn pattern_error(owner: &Bound<'_, Plan>, row: u64, text: &[u8], strict: Option<bool>) -> PyErr {
+    let again = Row { number: usize::try_from(row).unwrap_or(usize::MAX), line: 0, text };
+    let options = Options { strict, ..Options::default() };
+    match ndjson::validate_row(owner, &again, &Session::default(), &options) {
+        Err(error) => error,
+        Ok(_) => PyRuntimeError::new_err(format!("row {row}: a pattern raised an exception once")),
+    }
 }
 
 /// Rows in a batch that is made of objects.

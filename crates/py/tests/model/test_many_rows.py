@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import re
+import threading
+from collections.abc import Callable
 from typing import Any, Dict, List, Optional
 
 import pyarrow as pa
 import pytest
 
-from ottava import Model, ValidationError, ValidationInfo, field_validator
+from ottava import Field, Model, Schema, ValidationError, ValidationInfo, field_validator
 
 
 @pytest.mark.parametrize("strict", [None, True, False])
@@ -66,9 +69,79 @@ def test_validators_find_the_context_in_every_row() -> None:
     assert Numbers.to_arrow(b'{"items": []}', context=context).rows_good == 1
 
 
+class Broken(Exception):
+    pass
 
 
+def fragile(monkeypatch: pytest.MonkeyPatch, still: Callable[[], bool] = lambda: True) -> Any:
+    """A model with a pattern for Python's `re` that raises at one text, while `still` says so."""
 
+    class Pattern:
+        def __init__(self, real: Any) -> None:
+            self.real = real
+
+        def search(self, text: str) -> Any:
+            if text == "boom" and still():
+                raise Broken(text)
+            return self.real.search(text)
+
+    real = re.compile
+    with monkeypatch.context() as patched:
+        patched.setattr(re, "compile", lambda pattern, flags=0: Pattern(real(pattern, flags)))
+
+        class Row(Model):
+            id: int
+            name: str = Field(pattern="^(?=[a-z])")
+
+    return Row
+
+
+@pytest.mark.parametrize("on_error", ["raise", "skip", "collect"])
+def test_what_a_pattern_raises_is_raised_in_all_threads(monkeypatch: pytest.MonkeyPatch, on_error: Any) -> None:
+    model = fragile(monkeypatch)
+    good = [b'{"id": %d, "name": "%s"}' % (number, b"x" * 30) for number in range(60_000)]
+    bad = [b'{"id": 1, "name": "1"}', b'{"id": "x", "name": "boom"}', b'{"id": 2, "name": "boom"}']
+    for text in (b"\n".join(bad), b"\n".join([*good, *bad]), b"\n".join([*good, *bad, *good])):
+        for read in (model.to_arrow, model.model_validate_ndjson):
+            for threads in (1, 2, None):
+                with pytest.raises(Broken):
+                    read(text, threads=threads, on_error=on_error)
+                with pytest.raises(Broken):
+                    read(iter([text]), threads=threads, on_error=on_error)
+    with pytest.raises(Broken):
+        model.model_validate({"id": 1, "name": "boom"})
+    for document in (bad[2], b'{"name": "boom", "id": 2, "more": "' + b"x" * (1 << 17) + b'"}'):
+        with pytest.raises(Broken):
+            model.model_validate_json(document)
+    assert model.to_arrow(b"\n".join(good), threads=2).rows_good == len(good)
+
+
+def test_what_a_pattern_raises_once_is_no_good_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    raised: List[bool] = []
+
+    def in_a_thread() -> bool:
+        raised.append(threading.current_thread() is not threading.main_thread())
+        return raised[-1]
+
+    model = fragile(monkeypatch, in_a_thread)
+    with pytest.raises(RuntimeError, match="row 1: a pattern raised"):
+        model.to_arrow(b'{"id": 1, "name": "a"}\n{"id": 2, "name": "boom"}', on_error="collect")
+    assert raised[0] and not raised[-1]
+
+
+def test_validity_is_not_known_where_a_pattern_raises(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Pattern:
+        def search(self, text: str) -> Any:
+            raise Broken(text)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(re, "compile", lambda pattern, flags=0: Pattern())
+        schema = Schema.from_json_schema({"type": "array", "items": {"type": "string", "pattern": "(?=a)"}})
+    for document in (b'["a"]', b'["a", "' + b"a" * (1 << 17) + b'"]'):
+        for call in (schema.is_valid_json, schema.issues_json, schema.validate_json):
+            with pytest.raises(Broken):
+                call(document)
+    assert schema.is_valid_json(b"[]") and not schema.is_valid_json(b"[1]")
 
 
 class Numbers(Model):

@@ -67,6 +67,15 @@ pub enum ColumnsError {
     /// The threads could not be started.
     #[error("starting threads: {0}")]
     Threads(String),
+    /// The host's pattern engine could not say whether a row is right, and the reason is lost with the thread: the host should check the
+    /// row again where it can raise.
+    #[error("row {row}: the host could not look for a pattern")]
+    Host {
+        /// Number of the row, from 0.
+        row: u64,
+        /// Its text.
+        text: Vec<u8>,
+    },
 }
 
 /// Pieces that a text of a few MiB has at least, for threads to have as much each, whatever their number.
@@ -82,8 +91,8 @@ impl Schema {
     /// A row is a line that is not blank; lines end with `\n` or `\r\n`.
     ///
     /// # Errors
-    /// [`ColumnsError`] if the declaration has no columns, needs a host, or threads cannot be started; never because of
-    /// what a row holds.
+    /// [`ColumnsError`] if the declaration has no columns, needs a host, or threads cannot be started, or a pattern engine of the
+    /// host fails; never because of what a row holds.
     pub fn ndjson_to_arrow(
         &self,
         bytes: &[u8],
@@ -180,7 +189,13 @@ impl<R: Read> NdjsonReader<'_, R> {
             None => parallel(),
         };
         for chunk in chunks {
-            self.add(chunk?, all);
+            let chunk = chunk.map_err(|error| match error {
+                ColumnsError::Host { row, text } => {
+                    ColumnsError::Host { row: self.rows + row, text }
+                }
+                other => other,
+            })?;
+            self.add(chunk, all);
         }
         Ok(())
     }

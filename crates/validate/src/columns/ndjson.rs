@@ -11,6 +11,7 @@ use super::output::ColumnOutput;
 use super::template::{Level, Templates};
 use crate::issue::{Code, Echo, Issue, Issues, Param};
 use crate::lines::{Row, RowText};
+use crate::output::Stop;
 use crate::schema::Schema;
 
 /// Most bytes of a wrong value that a [`RowIssue`] shows.
@@ -59,6 +60,7 @@ pub(super) fn check_chunk_by(
     let root = output.root();
     let mut issues = RowIssues::default();
     let mut templates = Templates::new(level);
+    let mut failed = None;
     let (rows, lines) = RowText { schema, bytes, strict: options.strict }.each(
         &mut output,
         root,
@@ -66,13 +68,20 @@ pub(super) fn check_chunk_by(
         ColumnOutput::forget_row,
         |output, row, checked, found| match checked {
             Ok(_) => output.end_row(),
-            Err(_) => {
+            Err(stop) => {
                 output.forget_row();
+                if stop == Stop::Abort && failed.is_none() {
+                    let text = row.text.to_vec();
+                    failed = Some(ColumnsError::Host { row: row.number, text });
+                }
                 keep(&mut issues, found, &row, options.max_issues);
             }
         },
     );
-    Ok(Chunk { batch: output.take()?, issues, rows, lines })
+    match failed {
+        Some(error) => Err(error),
+        None => Ok(Chunk { batch: output.take()?, issues, rows, lines }),
+    }
 }
 
 /// Moves the issues of one row to those of all rows.

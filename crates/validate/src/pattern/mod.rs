@@ -27,7 +27,8 @@ pub trait PatternEngine {
 
 /// A pattern compiled by a [`PatternEngine`].
 pub trait PatternMatch: Send + Sync {
-    /// Whether the pattern is found somewhere in the text; `None` if the host cannot say, and keeps the reason, which ends the run.
+    /// Whether the pattern is found somewhere in the text; `None` if the host cannot say, and keeps the reason, which ends the run. Where
+    /// rows are read in many threads it may be asked again about the same text, in a thread of the host.
     fn is_match(&self, text: &str) -> Option<bool>;
 }
 

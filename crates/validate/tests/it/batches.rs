@@ -1,12 +1,15 @@
 //! NDJSON into Arrow columns.
 
 use std::io::Read;
+use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Int64Type, TimestampMicrosecondType};
 use arrow_array::{Array, RecordBatch};
 use ottava_core::schema::{Declaration, Extra, Field, Kind, Record, TimeUnit, Type, Value};
-use ottava_validate::{ArrowBatches, BatchOptions, Schema};
+use ottava_validate::{
+    ArrowBatches, BatchOptions, ColumnsError, CompileOptions, PatternEngine, PatternMatch, Schema,
+};
 
 fn flights() -> Schema {
     let when = Type::new(Kind::DateTime { unit: TimeUnit::Micro, aware: Some(true) });
@@ -135,7 +138,6 @@ fn bytes_that_are_not_text_spoil_their_own_row_only() {
 #[test]
 fn a_row_without_end_is_passed_over() {
     use ottava_core::limits::Limits;
-    use ottava_validate::CompileOptions;
     let record = Record::new("r").field(Field::new("a", Type::int()));
     let limits = Limits { row_bytes: 100, ..Limits::default() };
     let schema = Schema::compile_with(
@@ -206,6 +208,48 @@ fn an_integer_that_fits_no_column_is_an_issue() {
     assert_eq!(all_issues(&found), ["0:1 a: Input should fit 64 bits [int_range]"]);
     let any = found.batches[0].column(1).as_string::<i32>();
     assert_eq!(any.value(0), "9223372036854775808");
+}
+
+/// A host whose engine cannot say whether a text with `!` matches.
+struct Fragile;
+
+impl PatternEngine for Fragile {
+    fn compile(&self, _pattern: &str) -> Result<Arc<dyn PatternMatch>, String> {
+        Ok(Arc::new(Fragile))
+    }
+}
+
+impl PatternMatch for Fragile {
+    fn is_match(&self, text: &str) -> Option<bool> {
+        (!text.contains('!')).then(|| text.starts_with('a'))
+    }
+}
+
+#[test]
+fn a_row_that_the_host_cannot_judge_is_neither_good_nor_bad() {
+    let record = Record::new("r")
+        .field(Field::new("n", Type::int()))
+        .field(Field::new("s", Type::str().pattern("(?=a)")));
+    let compile = CompileOptions { pattern_engine: Some(&Fragile), ..CompileOptions::default() };
+    let schema = Schema::compile_with(Declaration::from(record), &compile).unwrap();
+    let rows = |bad: &str| format!("{}{bad}\n\n{bad}\n", "{\"n\":1,\"s\":\"a\"}\n".repeat(50));
+    for threads in [1, 2] {
+        for chunk in [1, 100, 1 << 20] {
+            let text = rows("{\"n\":1,\"s\":\"b\"}");
+            let found = schema.ndjson_to_arrow(text.as_bytes(), &options(threads, chunk)).unwrap();
+            assert_eq!((found.rows_good, found.issues.list.len()), (50, 2));
+            for bad in ["{\"n\":1,\"s\":\"a!\"}", "{\"n\":\"x\",\"s\":\"!\"}"] {
+                let found = schema.ndjson_to_arrow(rows(bad).as_bytes(), &options(threads, chunk));
+                let Err(ColumnsError::Host { row, text }) = found else { panic!("{found:?}") };
+                assert_eq!((row, text.as_slice()), (50, bad.as_bytes()));
+            }
+        }
+    }
+    let row = b"{\"n\":1,\"s\":\"!\"}";
+    assert!(!schema.is_valid_json(row));
+    let issues = schema.issues_json(row);
+    assert_eq!(schema.json_to_value(row), Err(issues.clone()));
+    assert_eq!(issues[0].message(), "the host could not look for a pattern");
 }
 
 proptest::proptest! {
