@@ -23,8 +23,8 @@ pub struct CompactRows {
 pub enum CompactRow {
     /// It is right; [`CompactRows::make`] makes it.
     Good(Made),
-    /// It is wrong.
-    Bad(Vec<Issue>),
+    /// It is wrong: issues, and how many more were found than were kept.
+    Bad(Vec<Issue>, usize),
     /// It did not fit into this form and has to be checked in another way.
     Other,
 }
@@ -104,7 +104,10 @@ impl CompactRows {
                     Ok(cell) => CompactRow::Good(Made(cell)),
                     Err(Stop::Abort) => CompactRow::Other,
                     Err(_) if found.is_empty() => CompactRow::Other,
-                    Err(_) => CompactRow::Bad(found.take()),
+                    Err(_) => {
+                        let dropped = found.dropped();
+                        CompactRow::Bad(found.take(), dropped)
+                    }
                 };
                 rows.push((made, row.start..row.start + row.text.len()));
             },

@@ -125,11 +125,11 @@ impl Issues {
         Self { list: Vec::new(), limit: limit.max(1), dropped: 0, found: 0 }
     }
 
-    /// How many are kept. [`Issues::locate`] takes this as a mark.
+    /// How many there are, kept or not. [`Issues::locate`] takes this as a mark.
     #[must_use]
     #[inline]
     pub fn len(&self) -> usize {
-        self.list.len()
+        self.list.len() + self.dropped
     }
 
     /// How many were ever added, whether they were kept or not.
@@ -137,7 +137,7 @@ impl Issues {
         self.found
     }
 
-    /// Whether none is kept.
+    /// Whether there is none.
     #[must_use]
     #[inline]
     pub fn is_empty(&self) -> bool {
@@ -153,6 +153,12 @@ impl Issues {
         } else {
             self.dropped += 1;
         }
+    }
+
+    /// Counts issues that were found elsewhere and not kept there.
+    pub fn count_dropped(&mut self, more: usize) {
+        self.found += more;
+        self.dropped += more;
     }
 
     /// Says that all issues from `mark` on happened inside `step`.
@@ -187,11 +193,8 @@ impl Issues {
 
     /// Forgets the issues from `mark` on.
     pub fn truncate(&mut self, mark: usize) {
+        self.dropped = self.dropped.min(mark.saturating_sub(self.list.len()));
         self.list.truncate(mark);
-        if mark < self.limit {
-            // While there was room nothing was dropped.
-            self.dropped = 0;
-        }
     }
 
     /// How many were found beyond the limit.
@@ -200,7 +203,7 @@ impl Issues {
         self.dropped
     }
 
-    /// Empties the list and returns the issues with their paths from the root inwards.
+    /// Empties the list and returns the issues that were kept, with their paths from the root inwards.
     pub fn take(&mut self) -> Vec<Issue> {
         let mut list = std::mem::take(&mut self.list);
         self.dropped = 0;
@@ -208,5 +211,34 @@ impl Issues {
             issue.loc.reverse();
         }
         list
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_kept_is_counted_and_forgotten_like_the_rest() {
+        let mut issues = Issues::new(2);
+        let add = |issues: &mut Issues, count| {
+            (0..count).for_each(|_| issues.push(Issue::new(Code::Missing, Echo::None)));
+        };
+        add(&mut issues, 1);
+        for before in [0, 1, 3] {
+            add(&mut issues, before);
+            let mark = issues.len();
+            for after in [0, 1, 4] {
+                add(&mut issues, after);
+                issues.locate(mark, &Loc::Index(0));
+                assert_eq!(issues.len(), mark + after);
+                issues.truncate(mark);
+                assert_eq!((issues.len(), issues.dropped()), (mark, mark.saturating_sub(2)));
+            }
+        }
+        issues.count_dropped(3);
+        assert_eq!((issues.len(), issues.dropped()), (8, 6));
+        assert!(issues.take().iter().all(|issue| issue.loc.is_empty()));
+        assert_eq!((issues.len(), issues.is_empty()), (0, true));
     }
 }

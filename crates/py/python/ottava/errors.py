@@ -236,7 +236,8 @@ class ValidationError(OttavaError, ValueError):
     `title` is the name of the model. `errors()` gives a dictionary for each issue; `str()` one line for each.
     """
 
-    # The arguments are the title and what holds the issues: a list of dictionaries, or the native list that makes one when asked.
+    # The arguments are the title, what holds the issues (a list of dictionaries, or the native list that makes one when asked), and
+    # how many more there were than the list of dictionaries has.
 
     @property
     def title(self) -> str:
@@ -263,7 +264,10 @@ class ValidationError(OttavaError, ValueError):
 
     def error_count(self) -> int:
         """How many issues there are, with those that `errors()` no longer has."""
-        return len(self.args[1]) + getattr(self.args[1], "dropped", 0) if len(self.args) > 1 else 0
+        return len(self.args[1]) + self._dropped() if len(self.args) > 1 else 0
+
+    def _dropped(self) -> int:
+        return int(self.args[2]) if len(self.args) > 2 else getattr(self.args[1], "dropped", 0)
 
     def json(
         self,
@@ -296,7 +300,8 @@ class ValidationError(OttavaError, ValueError):
         return f"ValidationError({self.title!r}, {self.error_count()} errors)"
 
     def __reduce__(self) -> tuple[object, ...]:
-        return type(self), (self.title, self.errors())
+        dropped = self._dropped() if len(self.args) > 1 else 0
+        return type(self), (self.title, self.errors(), *([dropped] if dropped else []))
 
 
 _MOST_LINES = 100

@@ -232,6 +232,7 @@ fn merge<I: Input>(run: &mut Run<'_, I, PyOutput<'_, '_>>, list: &IssueList) -> 
         let issue = Issue::new(Code::Custom, ottava_validate::Echo::Host(kept));
         run.issues.push(Issue { ctx: [("whole", Param::Host(kept))].into(), ..issue });
     }
+    run.issues.count_dropped(list.dropped());
     Err(Stop::Invalid)
 }
 

@@ -109,7 +109,7 @@ impl Rows<'_, '_> {
             self.read = read;
             for row in bad.into_iter().filter(|_| !self.skips) {
                 let text = &text.bytes(py)[row.place];
-                keep(py, self.session, &mut self.issues, text, row.number, row.issues)?;
+                keep(py, self.session, &mut self.issues, text, row.number, row.found)?;
             }
             return Ok(());
         }
@@ -122,8 +122,8 @@ impl Rows<'_, '_> {
             match validate_row(self.owner, &row, self.session, &self.options)? {
                 Ok(object) => self.good.append(object.into_bound(py))?,
                 Err(_) if self.skips => {}
-                Err(mut found) => {
-                    let found = found.take();
+                Err(found) => {
+                    let found = Found::from(found);
                     keep(py, self.session, &mut self.issues, row.text, row.number, found)?;
                 }
             }
@@ -176,10 +176,11 @@ fn keep(
     issues: &mut Issues,
     text: &[u8],
     number: usize,
-    found: Vec<Issue>,
+    found: Found,
 ) -> PyResult<()> {
     let text = PyBytes::new(py, text).into_any();
-    for mut issue in found {
+    issues.count_dropped(found.dropped);
+    for mut issue in found.issues {
         if let Echo::Span(span) = issue.echo.clone() {
             let part = json::excerpt(&text, span)?;
             issue.echo = Echo::Host(session.keep(Object::from(part)));
@@ -203,7 +204,21 @@ struct BadRow {
     number: usize,
     /// Where it stands in the text.
     place: Range<usize>,
+    found: Found,
+}
+
+/// What is wrong with a row.
+struct Found {
     issues: Vec<Issue>,
+    /// How many more there were.
+    dropped: usize,
+}
+
+impl From<Issues> for Found {
+    fn from(mut found: Issues) -> Self {
+        let dropped = found.dropped();
+        Self { issues: found.take(), dropped }
+    }
 }
 
 /// Threads without the lock check pieces of the text, while this one, with it, makes instances of the pieces before. Adds the instances to
@@ -278,8 +293,9 @@ fn make(
             let place = start + place.start..start + place.end;
             let made = match row {
                 CompactRow::Good(made) => piece.make(program, *made, &mut output).ok(),
-                CompactRow::Bad(issues) => {
-                    bad.push(BadRow { number, place, issues: issues.clone() });
+                CompactRow::Bad(issues, dropped) => {
+                    let found = Found { issues: issues.clone(), dropped: *dropped };
+                    bad.push(BadRow { number, place, found });
                     continue;
                 }
                 CompactRow::Other => None,
@@ -295,7 +311,7 @@ fn make(
             let row = Row { number, line: 0, text: &text[place.clone()] };
             match validate_row(owner, &row, &session, &options)? {
                 Ok(made) => good.append(made.into_bound(py))?,
-                Err(mut found) => bad.push(BadRow { number, place, issues: found.take() }),
+                Err(found) => bad.push(BadRow { number, place, found: found.into() }),
             }
         }
     }

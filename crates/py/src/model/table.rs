@@ -459,7 +459,7 @@ fn through_objects<'py>(
         take(&mut output)?;
     }
     if on_error == OnError::Raise && rows_good < rows_read {
-        return Err(VALIDATION.new_err(py, (&plan.name, bad.errors(py)?)));
+        return Err(VALIDATION.new_err(py, (&plan.name, bad.errors(py)?, bad.dropped)));
     }
     let result = ArrowResult {
         table: Py::new(py, Table::new(schema, batches))?,
@@ -492,6 +492,7 @@ impl BadRows {
     ) -> PyResult<()> {
         let text = PyBytes::new(py, row.text).into_any();
         let list = IssueList::new(found, session, Some(&text));
+        self.dropped += list.dropped() as u64;
         for error in list.errors(py)? {
             if self.errors.len() == self.most {
                 self.dropped += 1;

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import pickle
 import re
 import threading
 from collections.abc import Callable
-from typing import Any, Dict, List, Optional
+from typing import Any, Dict, List, Optional, Union
 
 import pyarrow as pa
 import pytest
 
-from ottava import Field, Model, Schema, ValidationError, ValidationInfo, field_validator
+from ottava import Field, Model, Schema, TypeAdapter, ValidationError, ValidationInfo, field_validator
 
 
 @pytest.mark.parametrize("strict", [None, True, False])
@@ -148,5 +149,63 @@ class Numbers(Model):
     items: List[int]
 
 
+class CheckedNumbers(Numbers):
+    @field_validator("items")
+    @classmethod
+    def same(cls, value: Any) -> Any:
+        return value
 
 
+class Around(Model):
+    inner: Any
+
+    @field_validator("inner")
+    @classmethod
+    def through(cls, value: Any) -> Any:
+        return Numbers.model_validate(value)
+
+
+@pytest.mark.parametrize("model", [Numbers, CheckedNumbers])
+def test_of_a_row_with_too_many_issues_the_rest_is_counted(model: Any) -> None:
+    value = {"items": ["x"] * 12_345}
+    line = json.dumps(value).encode()
+    text = b"\n".join([line, b'{"items": ["y"]}', b'{"items": [1]}', *[b'{"items": [1, 2]}'] * 60_000])
+    count = 12_346
+    whole = (Around, {"inner": value}, 12_345)
+    for cls, given, found in [(model, value, 12_345), whole]:
+        for call in (lambda: cls.model_validate(given), lambda: cls.model_validate_json(json.dumps(given)), lambda: cls(**given)):
+            with pytest.raises(ValidationError, match=f"^{found} errors in") as caught:
+                call()
+            assert (len(caught.value.errors()), caught.value.error_count()) == (10_000, found)
+    for read in (model.model_validate_ndjson, model.to_arrow):
+        for threads in (1, 2):
+            with pytest.raises(ValidationError) as caught:
+                read(text, threads=threads)
+            assert caught.value.error_count() == count
+            again = pickle.loads(pickle.dumps(caught.value))
+            assert (again.error_count(), str(again)) == (count, str(caught.value))
+            kept = read(text, threads=threads, on_error="collect")
+            issues = kept.errors() if hasattr(kept, "errors") else pa.table(kept.issues).to_pylist()
+            assert (len(issues) + kept.issues_dropped, kept.rows_good, kept.rows_read) == (count, 60_001, 60_003)
+    batch = model.model_validate_batch([value, {"items": ["y"]}, {"items": [1]}], on_error="collect")
+    assert len(batch.errors()) + batch.issues_dropped == count
+    array = TypeAdapter(List[model])
+    with pytest.raises(ValidationError) as caught:
+        array.validate_json(b"[" + line + b"]")
+    assert caught.value.error_count() == 12_345
+
+
+def test_issues_of_members_that_were_not_taken_do_not_count() -> None:
+    class Part(Model):
+        n: int
+
+    class Row(Model):
+        items: List[int]
+        either: List[Union[Part, Dict[str, str]]] = []
+
+    # The first member of the union is found wrong where there is no room for more issues, and the second right.
+    value = {"items": ["x"] * 10_005, "either": [{"n": "y"}] * 7}
+    for call in (lambda: Row.model_validate(value), lambda: Row.model_validate_json(json.dumps(value))):
+        with pytest.raises(ValidationError) as caught:
+            call()
+        assert caught.value.error_count() == 10_005

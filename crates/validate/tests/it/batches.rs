@@ -8,7 +8,8 @@ use arrow_array::types::{Int64Type, TimestampMicrosecondType};
 use arrow_array::{Array, RecordBatch};
 use ottava_core::schema::{Declaration, Extra, Field, Kind, Record, TimeUnit, Type, Value};
 use ottava_validate::{
-    ArrowBatches, BatchOptions, ColumnsError, CompileOptions, PatternEngine, PatternMatch, Schema,
+    ArrowBatches, BatchOptions, ColumnsError, CompactRow, CompactRows, CompileOptions,
+    PatternEngine, PatternMatch, Schema,
 };
 
 fn flights() -> Schema {
@@ -250,6 +251,21 @@ fn a_row_that_the_host_cannot_judge_is_neither_good_nor_bad() {
     let issues = schema.issues_json(row);
     assert_eq!(schema.json_to_value(row), Err(issues.clone()));
     assert_eq!(issues[0].message(), "the host could not look for a pattern");
+}
+
+#[test]
+fn issues_of_a_row_beyond_the_limit_are_counted() {
+    let record = Record::new("r").field(Field::new("a", Type::list(Type::int())));
+    let schema = Schema::compile(Declaration::from(record)).unwrap();
+    let text = format!("{{\"a\":[{}1]}}\n{{\"a\":[true,{{}}]}}", "[],".repeat(10_100));
+    let found = schema.ndjson_to_arrow(text.as_bytes(), &options(1, 1 << 20)).unwrap();
+    assert_eq!((found.issues.list.len(), found.issues.dropped), (10_001, 100));
+    let rows = CompactRows::check(&schema, text.as_bytes(), None);
+    let counts = rows.rows().map(|(row, _)| match row {
+        CompactRow::Bad(issues, dropped) => (issues.len(), *dropped),
+        other => panic!("{other:?}"),
+    });
+    assert_eq!(counts.collect::<Vec<_>>(), [(10_000, 100), (1, 0)]);
 }
 
 proptest::proptest! {

@@ -280,7 +280,7 @@ proptest! {
                     let made = checked.make(schema.program(), *made, &mut TreeOutput);
                     prop_assert_eq!(made.ok(), expected.ok());
                 }
-                CompactRow::Bad(issues) => prop_assert_eq!(Err(issues.clone()), expected),
+                CompactRow::Bad(issues, _) => prop_assert_eq!(Err(issues.clone()), expected),
                 CompactRow::Other => prop_assert!(false, "these rows all fit"),
             }
         }
