@@ -33,6 +33,7 @@ from typing import (
 )
 
 import annotated_types
+import pyarrow as pa
 import pydantic
 import pytest
 from typing_extensions import NotRequired, TypeAliasType, TypedDict
@@ -80,13 +81,19 @@ TYPES: dict[str, Any] = {
     "int or str": Union[int, str],
     "str or int": Union[str, int],
     "int or float": Union[int, float],
+    "int or bool or float": Union[int, bool, float],
+    "bool or int": Union[bool, int],
+    "int, Decimal or str": Union[int, decimal.Decimal, str],
+    "str or Decimal": Union[str, decimal.Decimal],
+    "float or Decimal": Union[float, decimal.Decimal],
     "list or dict": Union[List[int], Dict[str, int]],
     "any": Any,
 }
 
 VALUES: list[Any] = [
     None, True, False, 0, 1, -1, 2, 1.0, 1.5, -0.0, 1e10, "", "a", "x", "1", "1.0", " 1 ", "1_000", "0x10", "true", "off", "yes",
-    "t", "red", "BLUE", "abc", "é", "1e5", "-5", "+5", b"", b"abc", b"1", b"\xff", decimal.Decimal("1.5"),
+    "t", "red", "BLUE", "abc", "é", "1e5", "-5", "+5", b"", b"abc", b"1", b"\xff",
+    *map(decimal.Decimal, ["1.5", "1", "0.0", "2", "-7", "1E+3", "1E+40", "Infinity", "NaN"]),
     dt.datetime(2020, 1, 2, 3, 4, 5, 6), dt.datetime(2020, 1, 2, tzinfo=dt.timezone.utc), dt.datetime(2020, 1, 2),
     dt.date(2020, 1, 2), dt.time(1, 2, 3), dt.timedelta(days=1, seconds=2.5), "2020-01-02", "2020-01-02T03:04:05",
     "2020-01-02T03:04:05Z", "2020-01-02T03:04:05+02:00", "2020-01-02 03:04", "01:02:03", "01:02", "P1DT2H", "1 days 02:03:04",
@@ -98,19 +105,20 @@ VALUES: list[Any] = [
 
 def differs_on_purpose(kind: str, value: Any, strict: bool, way: str) -> bool:
     """What ottava does in another way, and means to."""
-    if isinstance(value, decimal.Decimal) and kind != "Decimal":
-        return True  # pydantic reads decimals as numbers in some places and not in others
+    if isinstance(value, decimal.Decimal) and kind in ("datetime", "date", "time", "timedelta"):
+        return True  # pydantic reads decimals as numbers of seconds
     if isinstance(value, enum.Enum) and any(part in kind.split() for part in ("int", "str")):
         return True  # pydantic takes the value of any enum for text
     if kind == "timedelta" and isinstance(value, bool):
         return True  # pydantic takes a truth value for a number of seconds
     if kind == "date" and strict and way == "json" and isinstance(value, str):
         return True  # both refuse text that is no date; the reasons are worded in different ways
-    if kind in ("Decimal", "UUID") and strict and way == "python":
+    textual = "Decimal" in kind or kind == "UUID"
+    if textual and strict and way == "python":
         return True  # pydantic has a code of its own, is_instance_of
-    if kind == "Decimal" and way == "json" and isinstance(value, float):
+    if "Decimal" in kind and way == "json" and isinstance(value, float):
         return True  # the digits of the text are kept: Decimal("1.0")
-    return kind in ("Decimal", "UUID") and isinstance(value, (bytes, tuple, list))
+    return textual and isinstance(value, (bytes, tuple, list))
 
 
 def plain(value: Any) -> Any:
@@ -272,6 +280,23 @@ def test_tags_choose_alike(name: str) -> None:
     values = [{"kind": tag, **more} for tag in tags for more in ({}, {"n": "x"}, {"color": "black"}, {"color": "gold", "n": []})]
     for value in [*values, {}, {"color": "black"}, [], 5, None, "x"]:
         same(theirs, ours, value)
+
+
+@pytest.mark.parametrize("text", ["１２", "-١٢.٥", "１_０e٢", "𝟙𝟚", "１２x", "Ⅷ", "²", "NaN１", "1２3 ", "\u3000７"])
+def test_decimals_of_the_digits_of_all_scripts(text: str) -> None:
+    same(pydantic.TypeAdapter(decimal.Decimal), TypeAdapter(decimal.Decimal), text)
+    same(
+        pydantic.TypeAdapter(Annotated[decimal.Decimal, pydantic.Field(max_digits=2, gt=0)]),
+        TypeAdapter(Annotated[decimal.Decimal, Field(max_digits=2, gt=0)]),
+        text,
+    )
+
+    class Row(Model):
+        x: Annotated[decimal.Decimal, Field(max_digits=20, decimal_places=2)]
+
+    rows = Row.model_validate_batch([{"x": text}], on_error="skip")
+    columns = Row.to_arrow(json.dumps({"x": text}).encode(), on_error="skip")
+    assert [row["x"] for row in pa.table(columns.table).to_pylist()] == [row.x for row in rows]
 
 
 def test_numbers_beyond_floats() -> None:

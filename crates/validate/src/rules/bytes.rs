@@ -97,7 +97,10 @@ impl<I: Input, O: Output> Run<'_, I, O> {
             Found::Int(int) => Ok((int.to_string(), Fit::Strict)),
             Found::BigInt(digits) => Ok((digits.to_owned(), Fit::Strict)),
             Found::Float(float) => Ok((format!("{float:?}"), Fit::Strict)),
-            Found::Str(text) => Ok((text.trim().to_owned(), Fit::Strict)),
+            Found::Str(text) => {
+                let fit = if I::IS_JSON { Fit::Exact } else { Fit::Strict };
+                Ok((decimal::in_ascii(text.trim()), fit))
+            }
             _ => Err(Code::DecimalType),
         };
         let (text, fit) = match read {

@@ -1,8 +1,10 @@
 //! Decimal numbers, exact at any size.
 
 use std::cmp::Ordering;
+use std::sync::LazyLock;
 
 use num_bigint::BigInt;
+use regex_syntax::hir::{Class, HirKind};
 
 /// A finite decimal: `digits * 10^exponent`, with the sign apart.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,7 +42,28 @@ impl Decimal {
     }
 }
 
-/// Reads what Python's `Decimal` reads, finite values only.
+/// Where the digits of all scripts are, each run of them from zero to nine or several times that.
+static DIGITS: LazyLock<Vec<(char, char)>> =
+    LazyLock::new(|| match regex_syntax::parse(r"\d").map(regex_syntax::hir::Hir::into_kind) {
+        Ok(HirKind::Class(Class::Unicode(class))) => {
+            class.ranges().iter().map(|range| (range.start(), range.end())).collect()
+        }
+        _ => Vec::new(),
+    });
+
+/// The text with the digits of all scripts as ASCII: Python's `Decimal` reads them, too.
+pub(crate) fn in_ascii(text: &str) -> String {
+    if text.is_ascii() {
+        return text.to_owned();
+    }
+    let digit = |char: char| {
+        let run = DIGITS.iter().find(|(first, last)| (*first..=*last).contains(&char))?;
+        char::from_digit((u32::from(char) - u32::from(run.0)) % 10, 10)
+    };
+    text.chars().map(|char| digit(char).unwrap_or(char)).collect()
+}
+
+/// Reads what Python's `Decimal` reads in ASCII, finite values only.
 pub(crate) fn parse(text: &str) -> Option<Decimal> {
     let text = text.trim();
     let (negative, text) = match text.as_bytes().first()? {
@@ -181,6 +204,19 @@ mod tests {
             }
         }
         assert_eq!(parse("-0").unwrap().compare(&parse("0.00").unwrap()), Ordering::Equal);
+    }
+
+    #[test]
+    fn reads_the_digits_of_all_scripts() {
+        assert!(DIGITS.len() > 50);
+        assert!(
+            DIGITS.iter().all(|(first, last)| (u32::from(*last) - u32::from(*first)) % 10 == 9)
+        );
+        for (text, ascii) in
+            [("１２.５", "12.5"), ("-١٢e٣", "-12e3"), ("𝟘𝟙𝟡𝟚", "0192"), ("Ⅷ²", "Ⅷ²"), ("1", "1")]
+        {
+            assert_eq!(in_ascii(text), ascii);
+        }
     }
 
     #[test]

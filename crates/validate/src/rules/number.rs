@@ -445,10 +445,10 @@ impl<I: Input, O: Output> Run<'_, I, O> {
             Found::Int(int) => Ok((int as f64, Fit::Strict)),
             // The digits of an integer always parse.
             Found::BigInt(digits) => Ok((digits.parse().unwrap_or(f64::NAN), Fit::Strict)),
+            Found::Decimal(text) => float_from_text(text).map(|float| (float, Fit::Strict)),
             _ if strict => Err(Code::FloatType),
             Found::Bool(flag) => Ok((f64::from(u8::from(flag)), Fit::Lax)),
             Found::Str(text) => float_from_text(text).map(|float| (float, Fit::Lax)),
-            Found::Decimal(text) => float_from_text(text).map(|float| (float, Fit::Lax)),
             Found::Bytes(bytes) => match std::str::from_utf8(bytes) {
                 Ok(text) => float_from_text(text).map(|float| (float, Fit::Lax)),
                 Err(_) => Err(Code::FloatParsing),
@@ -489,8 +489,12 @@ impl<I: Input, O: Output> Run<'_, I, O> {
         at: O::Place,
         value: &I::Value,
     ) -> Checked<O::Value> {
-        let parsed = match self.input.get(value)? {
+        let found = match self.input.get(value)? {
             Found::Bool(flag) => return self.output.bool(at, flag),
+            Found::Decimal(text) => Found::Float(float_from_text(text).unwrap_or(f64::NAN)),
+            other => other,
+        };
+        let parsed = match found {
             _ if strict => Err(Code::BoolType),
             Found::Str(text) => bool_from_text(text).ok_or(Code::BoolParsing),
             Found::Bytes(bytes) => {
@@ -501,7 +505,9 @@ impl<I: Input, O: Output> Run<'_, I, O> {
             Found::Int(_) | Found::BigInt(_) => Err(Code::BoolParsing),
             Found::Float(0.0) => Ok(false),
             Found::Float(1.0) => Ok(true),
-            Found::Float(float) if float.fract() == 0.0 => Err(Code::BoolParsing),
+            Found::Float(float) if float.fract() == 0.0 && float.abs() < 2_f64.powi(63) => {
+                Err(Code::BoolParsing)
+            }
             _ => Err(Code::BoolType),
         };
         match parsed {
