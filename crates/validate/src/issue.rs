@@ -66,6 +66,8 @@ impl fmt::Display for Issue {
 pub enum Loc {
     /// A field, a key, or the tag of a union's member.
     Name(Arc<str>),
+    /// The tag of a union's member, if that is an integer.
+    Tag(i64),
     /// An index of a sequence, or a row number.
     Index(usize),
 }
@@ -74,6 +76,7 @@ impl fmt::Display for Loc {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Loc::Name(name) => f.write_str(name),
+            Loc::Tag(tag) => write!(f, "{tag}"),
             Loc::Index(index) => write!(f, "{index}"),
         }
     }

@@ -92,6 +92,7 @@ impl IssueList {
         for step in &issue.loc {
             loc.push(match step {
                 Loc::Name(name) => PyString::new(py, name).into_any(),
+                Loc::Tag(tag) => tag.into_pyobject(py)?.into_any(),
                 Loc::Index(index) => index.into_pyobject(py)?.into_any(),
             });
         }

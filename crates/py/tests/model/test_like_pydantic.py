@@ -252,10 +252,17 @@ def members(base: Any) -> dict[str, Any]:
     dog = model("Dog", kind=Literal["dog"], n=int)
     one, other = model("One", kind=Literal[Kind.A], n=int), model("Other", kind=Literal[Kind.B], n=int)
 
+    three, four, five = model("Three", kind=Literal[3], n=int), model("Four", kind=Literal[4, -4], n=int), model("Five", kind=Literal["cat", 5], n=int)
+
     def union(discriminator: str, *parts: Any) -> Any:
         return Annotated[Union[parts], choice(discriminator=discriminator)]
 
+    # Tags inside of what a tag has chosen, as a field and in a list.
+    house = model("House", kind=Literal["house"], n=int, pet=union("kind", cat, dog), more=List[union("kind", three, union("kind", four, five))])
     return {
+        "numbers": union("kind", three, four, five),
+        "numbers inside": union("kind", union("kind", three, four), five),
+        "inside of each other": union("kind", house, model("Street", kind=Literal["street", 5], n=int, houses=List[house])),
         "plain": union("kind", cat, dog),
         "nested": union("kind", union("kind", cat, lion), dog),
         "by another field": union("kind", union("color", cat, lion), dog),
@@ -273,11 +280,21 @@ def test_tags_choose_alike(name: str) -> None:
         # pydantic takes the member alone; here its value stands for it, too, and it is shown by that.
         assert ours.validate_python({"kind": Kind.A}).kind is Kind.A
         assert ours.validate_python({"kind": "b"}).kind is ours.validate_json('{"kind": "b"}').kind is Kind.B
+        for tag in (Kind.B, "b"):
+            with pytest.raises(ValidationError) as caught:
+                ours.validate_python({"kind": tag, "n": "x"})
+            assert caught.value.errors()[0]["loc"] == ("b", "n")
         with pytest.raises(ValidationError, match="Input tag 'Color.RED' found using 'kind'"):
             ours.validate_python({"kind": Color.RED})
         return
-    tags = ["cat", "lion", "tiger", "dog", 3, 4, "x", None, True, 1.5, 2**70, [1], {}, {"a": "b"}, b"cat", Kind.A, (1, 2)]
+    tags = ["cat", "lion", "tiger", "dog", 3, 4, -4, 5, 3.0, "3", "x", None, True, 1.5, 2**70, [1], {}, {"a": "b"}, b"cat", Kind.A, (1, 2)]
     values = [{"kind": tag, **more} for tag in tags for more in ({}, {"n": "x"}, {"color": "black"}, {"color": "gold", "n": []})]
+    houses = [
+        {"kind": "house", "pet": pet, "more": more}
+        for pet in ({"kind": "cat", "color": "black"}, {"kind": "cat", "n": "x"}, {"kind": 3}, {}, 5)
+        for more in ([], [{"kind": 3}, {"kind": -4, "n": "x"}, {"kind": "cat"}], [{"kind": 5, "n": []}, {"kind": "5"}, {}, {"kind": 3, "n": "x"}])
+    ]
+    values += [*houses, {"kind": "street", "houses": houses}, {"kind": 5, "houses": houses[4:6]}]
     for value in [*values, {}, {"color": "black"}, [], 5, None, "x"]:
         same(theirs, ours, value)
 

@@ -1,6 +1,6 @@
 //! Unions: one of several types.
 
-use ottava_core::schema::{Kind, Rules, Type, UnionMode};
+use ottava_core::schema::{Kind, Rules, Type, UnionMode, Value};
 use rustc_hash::FxHashMap;
 use smallvec::smallvec;
 
@@ -297,6 +297,10 @@ impl<I: Input, O: Output> Run<'_, I, O> {
         let mut member = match self.input.get(&item)? {
             Found::Str(text) => tag.texts.get(text).copied(),
             Found::Int(int) => tag.ints.get(&int).copied(),
+            // Equal numbers are one value, as in a literal.
+            Found::Float(float) if float.fract() == 0.0 && float.abs() < 9e15 => {
+                tag.ints.get(&(float as i64)).copied()
+            }
             _ => None,
         };
         for (number, index) in &tag.enums {
@@ -322,16 +326,36 @@ impl<I: Input, O: Output> Run<'_, I, O> {
                     && tag_of(program, plan.members[member].node)
                         .is_none_or(|inner| inner.record.name != tag.record.name) =>
             {
-                let step = match self.input.get(&item)? {
-                    Found::Str(text) => Loc::Name(text.into()),
-                    Found::Int(int) => Loc::Name(int.to_string().into()),
-                    _ => plan.members[member].label.clone(),
-                };
+                let step = self.tag_step(tag, &item)?;
+                let step = step.unwrap_or_else(|| plan.members[member].label.clone());
                 self.issues.locate(mark, &step);
                 Err(Stop::Invalid)
             }
             checked => checked,
         }
+    }
+
+    /// The step that issues show for a tag.
+    #[cold]
+    fn tag_step(&mut self, tag: &TagPlan, item: &I::Value) -> Checked<Option<Loc>> {
+        match self.input.get(item)? {
+            Found::Str(text) => return Ok(Some(Loc::Name(text.into()))),
+            Found::Int(int) => return Ok(Some(Loc::Tag(int))),
+            Found::Float(float) => return Ok(Some(Loc::Name(format!("{float:?}").into()))),
+            _ => {}
+        }
+        let program = self.program;
+        for (number, _) in &tag.enums {
+            let plan = &program.enums[*number as usize];
+            if let Some(index) = self.input.enum_member(item, plan)? {
+                return Ok(match &plan.members[index].value {
+                    Value::Str(text) => Some(Loc::Name(text.as_str().into())),
+                    Value::Int(int) => Some(Loc::Tag(*int)),
+                    _ => None,
+                });
+            }
+        }
+        Ok(None)
     }
 
     /// A tag that no member has, as the host or Python writes it.
