@@ -419,7 +419,7 @@ def _typevar(var: TypeVar, context: Context) -> Description:
 
 def _generic(annotation: Any, origin: Any, args: tuple[Any, ...], context: Context) -> Description:
     if origin in (type, typing.Type):  # noqa: UP006
-        return checked_by(subclass_of(args[0] if args else Any))
+        return checked_by(subclass_of(args[0] if args else Any), info=True)
     if origin in (abc.Callable, typing.Callable):
         return checked_by(is_callable)
     if origin is re.Pattern:
@@ -492,6 +492,8 @@ def _class(cls: type, context: Context) -> Description:
         return hooked({"kind": "bytes"}, "after", bytearray)
     if cls is re.Pattern:
         return checked_by(pattern)
+    if cls is type:
+        return checked_by(subclass_of(Any), info=True)
     if issubclass(cls, TEXTUAL):
         return checked_by(made_of_text(cls))
     if cls in (complex, range, slice):

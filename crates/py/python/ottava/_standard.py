@@ -56,10 +56,10 @@ def predicate(test: Any, negated: bool) -> Any:
     return check
 
 
-def checked_by(function: Any) -> dict[str, Any]:
+def checked_by(function: Any, info: bool = False) -> dict[str, Any]:
     """Whatever the function makes of a value; it raises `ValueError` for one that it does not take."""
     hook = (
-        ("plain", function, False, None)
+        ("plain", function, info, None)
         if not isinstance(function, type)
         else ("plain", _made_by(function), False, None)
     )
@@ -123,13 +123,19 @@ def is_callable(value: Any) -> Any:
 
 
 def subclass_of(wanted: Any) -> Any:
-    def check(value: Any) -> Any:
-        if not isinstance(value, type) or (isinstance(wanted, type) and not issubclass(value, wanted)):
-            if not isinstance(wanted, type):
-                raise Refusal("is_type", "Input should be a type")
-            name = wanted.__qualname__
-            raise Refusal("is_subclass_of", f"Input should be a subclass of {name}", **{"class": name})
-        return value
+    """A check for classes; a `wanted` that is no class, or `Any` (which is one since Python 3.11), takes all of them."""
+    takes_all = wanted is Any or not isinstance(wanted, type)
+
+    def check(value: Any, info: Any) -> Any:
+        if isinstance(value, type) and (takes_all or issubclass(value, wanted)):
+            return value
+        if takes_all:
+            raise Refusal("is_type", "Input should be a type")
+        if info.mode == "json":
+            words = "Cannot check `issubclass` when validating from json, use a JsonOrPython validator instead"
+            raise Refusal("needs_python_object", words, method_name="issubclass")
+        name = wanted.__qualname__
+        raise Refusal("is_subclass_of", f"Input should be a subclass of {name}", **{"class": name})
 
     return check
 

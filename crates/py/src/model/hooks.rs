@@ -69,6 +69,9 @@ pub(crate) fn run_hook<I: Input>(
             if or_abort(py, object.bind(py).is_instance(class))? {
                 return Ok(object);
             }
+            if I::IS_JSON {
+                return run.fail(&value, Code::Custom, no_instance());
+            }
             let name = or_abort(py, class_name(class))?;
             run.fail(
                 &value,
@@ -135,6 +138,18 @@ pub(crate) fn run_hook<I: Input>(
             )
         }
     }
+}
+
+/// Of a class whose instances JSON has not.
+#[cold]
+fn no_instance() -> Ctx {
+    let message =
+        "Cannot check `isinstance` when validating from json, use a JsonOrPython validator instead";
+    Ctx::from_vec(vec![
+        ("type", Param::Str("needs_python_object".into())),
+        ("message", Param::Str(message.into())),
+        ("method_name", Param::Str("isinstance".into())),
+    ])
 }
 
 /// The value as a Python object, unchecked.
@@ -215,7 +230,7 @@ fn refusal(py: Python<'_>, error: &PyErr) -> Option<Ctx> {
         ("type", Param::Str(code.into())),
         ("message", Param::Str(value.str().ok()?.to_string_lossy().into_owned().into())),
     ];
-    for name in ["class", "error", "expected", "func"] {
+    for name in ["class", "error", "expected", "func", "method_name"] {
         if let Ok(Some(param)) = value.getattr_opt(name) {
             ctx.push((name, Param::Str(param.extract::<String>().ok()?.into())));
         }
