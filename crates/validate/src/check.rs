@@ -82,6 +82,12 @@ impl<'r, I: Input, O: Output> Run<'r, I, O> {
         }
     }
 
+    /// What the caller has said about strictness, which overrides the declaration.
+    #[must_use]
+    pub fn strict(&self) -> Option<bool> {
+        self.force_strict
+    }
+
     /// The same run over another input, such as an object that a validator has returned.
     pub fn with_input<J: Input, T>(
         &mut self,

@@ -50,7 +50,7 @@ pub(crate) fn run_hook<I: Input>(
         }
         Mode::Wrap => {
             let object = raw(run, &value)?;
-            let handler = Handler { plan: run.output.owner.clone().unbind(), node: inner };
+            let handler = or_abort(py, Handler::new(run, inner))?;
             let handler = or_abort(py, Bound::new(py, handler))?;
             let function = hook.function.bind(py);
             let result = if hook.info {
@@ -103,7 +103,7 @@ pub(crate) fn run_hook<I: Input>(
             if run.input.host(&value).is_some_and(|host| host == object.host()) {
                 return Ok(object);
             }
-            match hook.function.bind(py).call1((object.bind(py), py.None())) {
+            match hook.function.bind(py).call1((object.bind(py), run.output.context.as_ref())) {
                 Ok(_) => Ok(object),
                 Err(error) => failed(run, &value, error),
             }
@@ -192,7 +192,7 @@ fn info<'py, I: Input>(
 ) -> PyResult<Bound<'py, PyAny>> {
     let py = run.output.py;
     let class = py.import(intern!(py, "ottava.models"))?.getattr(intern!(py, "ValidationInfo"))?;
-    let mode = if I::IS_JSON { "json" } else { "python" };
+    let mode = if run.output.is_json { "json" } else { "python" };
     class.call1((run.output.data()?, hook.field.as_ref(), run.output.context.as_ref(), mode))
 }
 
@@ -288,6 +288,29 @@ pub(crate) fn incomplete(class: *mut ffi::PyTypeObject) -> PyErr {
 pub(crate) struct Handler {
     plan: Py<Plan>,
     node: NodeId,
+    strict: Option<bool>,
+    context: Option<Py<PyAny>>,
+    is_json: bool,
+    /// The fields that were checked before, if some validator wants to see them.
+    data: Option<Py<PyDict>>,
+}
+
+impl Handler {
+    fn new<I: Input>(run: &Run<'_, I, PyOutput<'_, '_>>, node: NodeId) -> PyResult<Self> {
+        let output = &run.output;
+        let data = match output.hosts().wants_data {
+            true => Some(output.data()?.unbind()),
+            false => None,
+        };
+        Ok(Self {
+            plan: output.owner.clone().unbind(),
+            node,
+            strict: run.strict(),
+            context: output.context.as_ref().map(|context| context.clone().unbind()),
+            is_json: output.is_json,
+            data,
+        })
+    }
 }
 
 #[pymethods]
@@ -299,8 +322,13 @@ impl Handler {
         let mut issues = Issues::new(plan.schema.limits().issues);
         let mut input = PyInput::new(py, &session, &plan.hosts);
         let mut output = PyOutput::new(owner, &session);
+        output.context = self.context.as_ref().map(|context| context.bind(py).clone());
+        output.is_json = self.is_json;
+        if let Some(data) = &self.data {
+            output.open_fields(data.bind(py).clone());
+        }
         let (program, limits) = (plan.schema.program(), plan.schema.limits());
-        let mut run = Run::new(program, &mut input, &mut output, &mut issues, limits, None);
+        let mut run = Run::new(program, &mut input, &mut output, &mut issues, limits, self.strict);
         let checked = run.check(self.node, (), Object::from(value));
         match checked {
             Ok(object) => Ok(object.into_bound(py).unbind()),
@@ -310,6 +338,8 @@ impl Handler {
     }
 
     fn __traverse__(&self, visit: pyo3::PyVisit<'_>) -> Result<(), pyo3::PyTraverseError> {
-        visit.call(&self.plan)
+        visit.call(&self.plan)?;
+        visit.call(&self.context)?;
+        visit.call(&self.data)
     }
 }

@@ -146,7 +146,7 @@ pub(crate) fn run(
     output: &mut PyOutput<'_, '_>,
     strict: Option<bool>,
 ) -> (Checked<Object>, Issues) {
-    output.pauses = true;
+    (output.pauses, output.is_json) = (true, true);
     let mut issues = Issues::new(plan.schema.limits().issues);
     let result = plan.schema.run_json(bytes, output, (), &mut issues, strict);
     (result, issues)

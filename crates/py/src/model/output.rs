@@ -38,6 +38,8 @@ pub(crate) struct PyOutput<'s, 'py> {
     pub(crate) target: Option<Object>,
     /// Whether the input is one that other threads cannot change, so that they may go ahead now and then.
     pub(crate) pauses: bool,
+    /// The value came from JSON text.
+    pub(crate) is_json: bool,
     /// Items so far.
     pushed: usize,
     /// The records in progress, outermost first, if a validator wants to see them.
@@ -62,6 +64,7 @@ impl<'s, 'py> PyOutput<'s, 'py> {
             context: None,
             target: None,
             pauses: false,
+            is_json: false,
             pushed: 0,
             open: Vec::new(),
         }
@@ -89,6 +92,12 @@ impl<'s, 'py> PyOutput<'s, 'py> {
             }
         }
         Ok(data)
+    }
+
+    /// Begins inside of a record of which these fields have been checked.
+    pub(crate) fn open_fields(&mut self, fields: Bound<'py, PyDict>) {
+        let fields = fields.into_any().into();
+        self.open.push(Open { fields, layout: None, assigned: None });
     }
 
     fn host_default(&mut self, number: u32) -> PyResult<Object> {

@@ -15,16 +15,19 @@ import weakref
 from typing import Any, Dict, Generic, List, Optional, TypeVar
 
 import pytest
-from typing_extensions import TypedDict
+from typing_extensions import Annotated, TypedDict
 
 import ottava.models
 from ottava import (
+    AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     Model,
     TypeAdapter,
     ValidationError,
+    WrapValidator,
     field_validator,
     model_validator,
     root_validator,
@@ -420,6 +423,37 @@ def test_enum_of_other_values_than_literals() -> None:
 
         class Wrong(Model):
             a: List[str] = Field(enum=["x"])
+
+
+
+
+def test_validators_inside_of_others_are_told_what_those_are() -> None:
+    seen: List[tuple[Any, ...]] = []
+
+    def note(value: Any, info: Any) -> Any:
+        seen.append((info.mode, info.context, info.data))
+        return value
+
+    class Noted(Model):
+        a: int = 0
+        x: Annotated[int, AfterValidator(note), WrapValidator(lambda value, handler: handler(value))]
+        y: Annotated[int, AfterValidator(note), BeforeValidator(lambda value: value)] = 1
+
+        def model_post_init(self, context: Any, /) -> None:
+            seen.append(("post", context))
+
+    fields = {"a": 5, "x": 6, "y": 7}
+    for way, make in (("python", Noted.model_validate), ("json", lambda value, **more: Noted.model_validate_json(json.dumps(value), **more))):
+        seen.clear()
+        assert make(fields, context="c") == Noted.model_construct(**fields)
+        assert seen == [(way, "c", {"a": 5}), (way, "c", {"a": 5, "x": 6}), ("post", "c")]
+        with pytest.raises(ValidationError) as caught:
+            make({"x": "6", "y": "7"}, strict=True)
+        assert issues(caught.value) == [(("x",), "int_type"), (("y",), "int_type")]
+        assert make({"x": "6", "y": "7"}).x == 6
+    seen.clear()
+    Noted(x=1)
+    assert seen == [("python", None, {"a": 0}), ("post", None)]
 
 
 def test_instances_that_lack_a_field() -> None:
