@@ -45,6 +45,13 @@ pub trait Output: Sized {
     /// Whether the first issue ends the run.
     const FIRST_ISSUE_ONLY: bool = false;
 
+    /// Whether the fields of records are checked, and defaults made, in the order of the declaration and not of the input, because
+    /// validators look at the fields before their own.
+    #[inline(always)]
+    fn in_order(&self) -> bool {
+        false
+    }
+
     /// Why the sink has refused a value. A method that makes a value may return [`Stop::Invalid`] if the sink cannot hold
     /// the value (a number that is too large for its column); the engine then asks here and reports the issue.
     #[cold]

@@ -149,6 +149,11 @@ impl<'s, 'py> Output for PyOutput<'s, 'py> {
     const TAKES_HOST: bool = true;
 
     #[inline]
+    fn in_order(&self) -> bool {
+        self.hosts().wants_data
+    }
+
+    #[inline]
     fn host(&mut self, (): (), value: HostValue) -> Checked<Object> {
         // SAFETY: host values come from `PyInput`, which holds the object while the engine uses it.
         Ok(unsafe { Object::borrowed(value.address().as_ptr().cast()) })

@@ -426,6 +426,51 @@ def test_enum_of_other_values_than_literals() -> None:
 
 
 
+@pytest.mark.parametrize("extra", ["ignore", "allow", "forbid"])
+def test_validators_see_all_fields_before_their_own_whatever_the_order(extra: Any) -> None:
+    seen: List[tuple[str, dict[str, Any]]] = []
+
+    class Ordered(Model, extra=extra, from_attributes=True):
+        a: int = 0
+        x: int = Field(alias="X")
+        y: List[str] = Field(default_factory=lambda: ["new"])
+        z: Optional[int] = None
+        late: int = Field(default_factory=lambda data: data.get("x", 0) + 1)
+
+        @field_validator("x", "z")
+        @classmethod
+        def note(cls, value: Any, info: Any) -> Any:
+            seen.append((info.field_name, dict(info.data)))
+            return value
+
+    class Source:
+        z, X = 1, 2
+        y: List[str] = []
+
+    before = {"a": 0}
+    for call in (
+        lambda: Ordered(z=1, X=2),  # type: ignore[call-arg]
+        lambda: Ordered.model_validate({"z": 1, "X": 2}),
+        lambda: Ordered.model_validate_json('{"z": 1, "X": 2}'),
+        lambda: Ordered.model_validate_json('{"z": 7, "X": 8, "z": 1, "X": 2}'),
+        lambda: Ordered.model_validate_ndjson(b'{"z": 1, "X": 2}')[0],
+        lambda: Ordered.model_validate_batch([{"z": 1, "X": 2}])[0],
+    ):
+        seen.clear()
+        made = call()
+        assert made.model_dump() == {"a": 0, "x": 2, "y": ["new"], "z": 1, "late": 3} and made.model_fields_set == {"x", "z"}
+        assert seen == [("x", before), ("z", {**before, "x": 2, "y": ["new"]})]
+    seen.clear()
+    assert Ordered.model_validate(Source()).late == 3 and [name for name, _ in seen] == ["x", "z"]
+    # What is wrong is not seen, and the rest is checked as ever; the issues are in the order of the fields.
+    for read in (lambda value: Ordered.model_validate(value), lambda value: Ordered.model_validate_json(json.dumps(value))):
+        seen.clear()
+        with pytest.raises(ValidationError) as caught:
+            read({"more": 1, "z": 5, "y": 3, "a": "a"})
+        assert issues(caught.value)[:3] == [(("a",), "int_parsing"), (("X",), "missing"), (("y",), "list_type")]
+        assert [place for place, _ in issues(caught.value)[3:]] == ([("more",)] if extra == "forbid" else [])
+        assert seen == [("z", {})]
+
 
 def test_validators_inside_of_others_are_told_what_those_are() -> None:
     seen: List[tuple[Any, ...]] = []

@@ -33,7 +33,10 @@ impl<I: Input, O: Output> Run<'_, I, O> {
                 _ => self.fail(value, Code::ModelType, smallvec![("class_name", class_name)]),
             };
         };
-        self.deeper(value, |run| run.read_record(plan, at, value, entries))
+        self.deeper(value, |run| match run.output.in_order() {
+            true => run.read_gathered(plan, at, value, entries),
+            false => run.read_record(plan, at, value, entries),
+        })
     }
 
     #[inline]
@@ -95,7 +98,10 @@ impl<I: Input, O: Output> Run<'_, I, O> {
             self.issues.truncate(start);
             self.output.forget_record(at, record);
             (self.fit, self.fields) = before;
-            return self.read_gathered(plan, at, value);
+            let Some(entries) = self.input.map(value, Some(plan), false)? else {
+                return self.fail(value, Code::DictType, Ctx::new());
+            };
+            return self.read_gathered(plan, at, value, entries);
         }
         if !given.is_full(plan.fields.len()) {
             in_order = false;
@@ -161,20 +167,19 @@ impl<I: Input, O: Output> Run<'_, I, O> {
         }
     }
 
-    /// Reads a record in which a key occurs twice: looks through all of it first, so that the last one wins.
+    /// Looks through a record first, and then reads its fields in the order of the declaration. Of a key that occurs twice, the last one
+    /// wins.
     #[cold]
     fn read_gathered(
         &mut self,
         plan: &RecordPlan,
         at: O::Place,
         value: &I::Value,
+        mut entries: I::Map,
     ) -> Checked<O::Value> {
         let mut fields: Vec<Option<(I::Value, bool)>> = vec![None; plan.fields.len()];
         let mut unknown: Vec<(Option<String>, I::Value)> = Vec::new();
         let mut places: HashMap<String, usize> = HashMap::new();
-        let Some(mut entries) = self.input.map(value, Some(plan), false)? else {
-            return self.fail(value, Code::DictType, Ctx::new());
-        };
         loop {
             let (field, item) = match self.input.next_field(&mut entries, plan, 0)? {
                 Entry::Field(index, item) => (Some(index), item),
@@ -229,12 +234,13 @@ impl<I: Input, O: Output> Run<'_, I, O> {
                         self.issues.rename(mark, &Loc::Name(name.into()));
                     }
                 }
+            } else {
+                failed |= !self.fill_in(plan, at, value, &mut record, index)?;
             }
         }
         for (key, item) in unknown {
             failed |= !self.read_unknown(plan, at, &mut record, key, item)?;
         }
-        failed |= !self.read_missing(plan, at, value, &mut record, &given)?;
         self.input.skip(value)?;
         if failed {
             self.issues.sort_by_field(start, plan);
@@ -318,28 +324,39 @@ impl<I: Input, O: Output> Run<'_, I, O> {
         given: &Given,
     ) -> Checked<bool> {
         let mut complete = true;
-        for (index, field) in plan.fields.iter().enumerate() {
-            if given.contains(index) {
-                continue;
-            }
-            match &field.default {
-                FieldDefault::Required => {
-                    let mark = self.issues.len();
-                    let failure: Checked<()> = self.fail(value, Code::Missing, Ctx::new());
-                    if O::FIRST_ISSUE_ONLY {
-                        failure?;
-                    }
-                    self.issues.locate(mark, &field.loc);
-                    complete = false;
-                }
-                FieldDefault::Absent => {}
-                default => {
-                    let place = self.output.field_place(at, record, index);
-                    let done = self.output.default(place, plan, index, default)?;
-                    self.output.field(record, index, done)?;
-                }
-            }
+        for index in (0..plan.fields.len()).filter(|index| !given.contains(*index)) {
+            complete &= self.fill_in(plan, at, value, record, index)?;
         }
         Ok(complete)
+    }
+
+    /// Fills in a field that the input does not have; whether that is possible.
+    fn fill_in(
+        &mut self,
+        plan: &RecordPlan,
+        at: O::Place,
+        value: &I::Value,
+        record: &mut O::Record,
+        index: usize,
+    ) -> Checked<bool> {
+        let field = &plan.fields[index];
+        match &field.default {
+            FieldDefault::Required => {
+                let mark = self.issues.len();
+                let failure: Checked<()> = self.fail(value, Code::Missing, Ctx::new());
+                if O::FIRST_ISSUE_ONLY {
+                    failure?;
+                }
+                self.issues.locate(mark, &field.loc);
+                Ok(false)
+            }
+            FieldDefault::Absent => Ok(true),
+            default => {
+                let place = self.output.field_place(at, record, index);
+                let done = self.output.default(place, plan, index, default)?;
+                self.output.field(record, index, done)?;
+                Ok(true)
+            }
+        }
     }
 }
