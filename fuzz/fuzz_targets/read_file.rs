@@ -17,7 +17,8 @@ static GOOD: LazyLock<Vec<u8>> = LazyLock::new(|| {
         ("v", std::sync::Arc::new(StringViewArray::from(vec!["short", "not so short a text"]))),
     ])
     .expect("columns of one length");
-    let mut writer = FileWriter::try_new(Vec::new(), batch.schema_ref()).expect("a writable schema");
+    let mut writer =
+        FileWriter::try_new(Vec::new(), batch.schema_ref()).expect("a writable schema");
     writer.write(&batch).expect("a writable batch");
     writer.into_inner().expect("a complete file")
 });

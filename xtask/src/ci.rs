@@ -62,10 +62,31 @@ pub(crate) fn run_all() -> Result<()> {
         "-D",
         "warnings",
     ]))?;
+    fuzz_targets()?;
     run(cargo(["doc", "--workspace", "--no-deps", "--all-features", "--quiet"])
         .env("RUSTDOCFLAGS", "-D warnings"))?;
     test()?;
     bench::ratchet(&["--profile", "small"])
+}
+
+/// Lints the targets for fuzzing, which are outside of the workspace, without the fuzzer: that needs no nightly compiler.
+fn fuzz_targets() -> Result<()> {
+    let manifest = "fuzz/Cargo.toml";
+    run(&mut cargo(["fmt", "--manifest-path", manifest, "--check"]))?;
+    // The versions of the workspace; what was compiled for it is used again where features agree.
+    std::fs::copy(root().join("Cargo.lock"), root().join("fuzz/Cargo.lock"))?;
+    run(&mut cargo([
+        "clippy",
+        "--manifest-path",
+        manifest,
+        "--no-default-features",
+        "--target-dir",
+        "target",
+        "--quiet",
+        "--",
+        "-D",
+        "warnings",
+    ]))
 }
 
 /// Which way dependencies point, where unsafe code stands, and which packages there may be.
