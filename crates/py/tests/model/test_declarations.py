@@ -425,6 +425,42 @@ def test_enum_of_other_values_than_literals() -> None:
             a: List[str] = Field(enum=["x"])
 
 
+@pytest.mark.parametrize("native", [True, False], ids=["slots", "dict"])
+def test_patterns_of_match_leave_out_fields_that_cannot_be_given(native: bool) -> None:
+    class Base(Model):
+        __ottava_native__ = native
+        a: int
+        made: str = Field("m", init=False)
+        b: int = 2
+
+    class Derived(Base):
+        c: int = 3
+        late: List[int] = Field(default_factory=list, init=False)
+
+    class Other(Base):
+        __match_args__ = ("made", "a")
+        d: int = 4
+
+    assert Base.__match_args__ == ("a", "b") and Derived.__match_args__ == ("a", "b", "c")
+    assert Other.__match_args__ == ("made", "a")
+    match Derived(a=1):
+        case Base(1, b, c=3, late=[], made=made):
+            assert (b, made) == (2, "m")
+        case _:
+            raise AssertionError
+    match Base(a=1):
+        case Derived() | Base(1, 3):
+            raise AssertionError
+        case Base(a, b):
+            assert (a, b) == (1, 2)
+    match Other(a=7):
+        case Other(made, a):
+            assert (made, a) == ("m", 7)
+    with pytest.raises(TypeError, match="accepts 2 positional sub-patterns"):
+        match Base(a=1):
+            case Base(1, 2, 3):  # type: ignore[misc]
+                pass
+
 
 @pytest.mark.parametrize("extra", ["ignore", "allow", "forbid"])
 def test_validators_see_all_fields_before_their_own_whatever_the_order(extra: Any) -> None:

@@ -8,7 +8,7 @@ import pickle
 import re
 import threading
 from collections.abc import Callable
-from typing import Any, Dict, List, Optional, Union
+from typing import Any, Dict, List, Optional, Set, Union
 
 import pyarrow as pa
 import pytest
@@ -209,3 +209,36 @@ def test_issues_of_members_that_were_not_taken_do_not_count() -> None:
         with pytest.raises(ValidationError) as caught:
             call()
         assert caught.value.error_count() == 10_005
+
+
+def test_threads_change_nothing_about_columns() -> None:
+    class Part(Model):
+        name: str = Field(min_length=2)
+        tags: Set[str] = set()
+
+    class Row(Model):
+        id: int = Field(ge=0)
+        kind: Optional[Part] = None
+        parts: List[Part] = []
+
+    made = [
+        {"id": number if number % 89 else -number, "parts": [{"name": "ab" if number % 31 else "a", "tags": ["é" * (number % 5)]}] * (number % 4)}
+        for number in range(40_000)
+    ]  # fmt: skip
+    lines = [json.dumps(row).encode() for row in made]
+    for number in range(5, len(lines), 1_009):
+        lines[number] = [b"{", b"\xff", b"", b"[]", b'{"id": "x"}'][number % 5]
+    text = b"\n".join(lines)
+    assert len(text) > 1 << 21
+    for on_error in ("collect", "skip"):
+        one, two = (Row.to_arrow(text, threads=threads, on_error=on_error) for threads in (1, 2))  # type: ignore[arg-type]
+        assert pa.table(two.table) == pa.table(one.table)
+        assert pa.table(two.issues) == pa.table(one.issues)
+        assert pa.table(one.issues).num_rows > 1_000 or on_error == "skip"
+        assert (two.rows_read, two.rows_good, two.issues_dropped) == (one.rows_read, one.rows_good, one.issues_dropped)
+    raised = []
+    for threads in (1, 2):
+        with pytest.raises(ValidationError) as caught:
+            Row.to_arrow(text, threads=threads)
+        raised.append((caught.value.errors(), caught.value.error_count()))
+    assert raised[0] == raised[1]
