@@ -131,6 +131,12 @@ pub enum Error {
         /// Why.
         source: std::io::Error,
     },
+    /// There is something else at the path: a pipe, a socket, a device.
+    #[error("{} is not a file", path.display())]
+    NotAFile {
+        /// The path.
+        path: PathBuf,
+    },
     /// A file is not a snapshot, or is damaged.
     #[error("{}: section {section}: {problem}", path.display())]
     Snapshot {

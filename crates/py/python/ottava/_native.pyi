@@ -607,16 +607,20 @@ class TokenGrid:
 
         The columns carried from an Arrow table are in it too, for the tokens that are there. A grid that was opened from a snapshot is
         verified first: `SnapshotError` if that one is damaged, and nothing is written. `OSError` if the file cannot be written.
+
+        A file at the path is replaced, or the one that a symbolic link there leads to. Anything else is left as it is: `ArgumentError`
+        for a pipe, a socket or a device, `IsADirectoryError` for a folder. Until the snapshot is whole it is `.ottava-*.tmp` beside its
+        place; a process that is killed meanwhile leaves that behind, and it may be deleted.
         """
 
     @staticmethod
     def open(path: str | os.PathLike[str], mmap: bool = True, *, verify: bool | None = None) -> TokenGrid:
         """Opens a snapshot; mapped, it answers at once, whatever its size. Tokens inserted later are held in memory.
 
-        `SnapshotError` for a damaged file or one of a newer version, `OSError` for one that cannot be read. `verify=True` computes all
-        checksums, which reads the whole file; `verify=False` those of its layout only, after which a damaged byte elsewhere may change
-        an answer, until `verify()` or `save` finds it. By default all are computed for a file of at most 64 MiB and with
-        `mmap=False`, otherwise those of the layout.
+        `SnapshotError` for a damaged file or one of a newer version, `OSError` for one that cannot be read, `ArgumentError` for a pipe
+        or a device. `verify=True` computes all checksums, which reads the whole file; `verify=False` those of its layout only, after
+        which a damaged byte elsewhere may change an answer, until `verify()` or `save` finds it. By default all are computed for a file
+        of at most 64 MiB and with `mmap=False`, otherwise those of the layout.
         """
 
     def verify(self) -> None:

@@ -1,5 +1,6 @@
 //! Errors of the grid as Python exceptions.
 
+use std::io::ErrorKind;
 use std::path::Path;
 
 use ottava_spatial::Error;
@@ -61,9 +62,14 @@ pub(super) fn in_row(first: usize, mut error: Error) -> Error {
     error
 }
 
+/// The same number on Linux, macOS, the BSDs and Windows.
+const EISDIR: i32 = 21;
+
 /// `OSError(errno, text, path)`, which Python makes a `FileNotFoundError` and the like.
 fn os_error(py: Python<'_>, path: &Path, source: &std::io::Error) -> PyErr {
-    match source.raw_os_error() {
+    // What was refused before the system was asked.
+    let refused = (source.kind() == ErrorKind::IsADirectory).then_some(EISDIR);
+    match source.raw_os_error().or(refused) {
         Some(code) => {
             let text = py
                 .import("os")

@@ -11,7 +11,6 @@ use super::columns::RowsError;
 use super::grid::TokenGrid;
 use super::raise::raise;
 use super::state::State;
-use crate::arrays::refuse;
 use crate::gate;
 
 /// Saves the tokens, and the columns they carry.
@@ -48,11 +47,6 @@ impl TokenGrid {
     #[staticmethod]
     #[pyo3(signature = (path, mmap=true, *, verify=None))]
     fn open(py: Python<'_>, path: PathBuf, mmap: bool, verify: Option<bool>) -> PyResult<Self> {
-        // Opening a pipe or a device may wait, deaf to signals.
-        if std::fs::metadata(&path).is_ok_and(|found| !found.is_file() && !found.is_dir()) {
-            let message = format_args!("{} is not a file", path.display());
-            return Err(refuse(py, "path", message));
-        }
         let verify = match verify {
             None => Verify::Auto,
             Some(true) => Verify::Full,

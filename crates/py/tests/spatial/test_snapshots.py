@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import copy
+import errno
 import os
 import pickle
+import socket
 import threading
 import zlib
 from concurrent.futures import ProcessPoolExecutor
@@ -79,12 +81,17 @@ def test_no_file(tmp_path: Path, grid: TokenGrid) -> None:
     with pytest.raises(FileNotFoundError) as caught:
         TokenGrid.open(tmp_path / "none")
     assert caught.value.filename == str(tmp_path / "none")
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(FileNotFoundError) as caught:
         grid.save(tmp_path / "no" / "folder")
-    with pytest.raises(OSError):
-        TokenGrid.open(tmp_path)
-    with pytest.raises(TypeError):
-        TokenGrid.open(5)
+    assert (caught.value.errno, caught.value.filename) == (errno.ENOENT, str(tmp_path / "no" / "folder"))
+    (tmp_path / "file").touch()
+    with pytest.raises(NotADirectoryError) as not_a_folder:
+        grid.save(tmp_path / "file" / "grid")
+    assert (not_a_folder.value.errno, not_a_folder.value.filename) == (errno.ENOTDIR, str(tmp_path / "file" / "grid"))
+    for call in (grid.save, TokenGrid.open, lambda path: TokenGrid.open(path, mmap=False)):
+        with pytest.raises(IsADirectoryError) as folder:
+            call(tmp_path)
+        assert (folder.value.errno, folder.value.filename) == (errno.EISDIR, str(tmp_path))
 
 
 def test_damaged_files(grid: TokenGrid, tmp_path: Path) -> None:
@@ -140,11 +147,37 @@ def test_damage_is_not_copied(grid: TokenGrid, tmp_path: Path) -> None:
     assert [entry.name for entry in tmp_path.iterdir()] == ["grid"]
 
 
-def test_only_files_are_opened(tmp_path: Path) -> None:
-    pipe = tmp_path / "pipe"
+def test_only_files_are_opened_and_replaced(tmp_path: Path, grid: TokenGrid, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As root, a file would take the place of a device."""
+    pipe, address, link, other = (tmp_path / name for name in ("pipe", "socket", "link", "other"))
     os.mkfifo(pipe)
-    with pytest.raises(ArgumentError, match=f"^path: {pipe} is not a file$"):
-        TokenGrid.open(pipe)
+    link.symlink_to(pipe)
+    with socket.socket(socket.AF_UNIX) as bound:
+        monkeypatch.chdir(tmp_path)
+        bound.bind(address.name)  # the whole path may be too long
+        for path in (pipe, address, link):
+            for call in (TokenGrid.open, grid.save):
+                with pytest.raises(ArgumentError, match=f"^path: {path} is not a file$"):
+                    call(path)
+        assert pipe.is_fifo()
+        assert link.is_symlink()
+        assert address.is_socket()
+    link.unlink()
+    link.symlink_to(other)
+    for _ in range(2):
+        grid.save(link)
+        assert link.is_symlink()
+        assert other.is_file()
+    assert len(list(tmp_path.iterdir())) == 4
+
+
+def test_no_snapshot_is_read_to_its_end(tmp_path: Path) -> None:
+    path = tmp_path / "large"
+    path.touch()
+    os.truncate(path, 1 << 42)
+    for mmap in (True, False):
+        with pytest.raises(SnapshotError, match="section header: this is not a snapshot"):
+            TokenGrid.open(path, mmap=mmap)
 
 
 def test_a_pickle_needs_a_folder_for_temporary_files(grid: TokenGrid, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -39,6 +39,9 @@ pub(crate) const UNIT: usize = 64;
 /// The most sections a file may have.
 const MAX_SECTIONS: usize = 64;
 
+/// The most bytes that the header and the table have.
+pub(crate) const MAX_HEAD: usize = UNIT * (MAX_SECTIONS + 1);
+
 /// An entry of the section table.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Section {
@@ -77,10 +80,10 @@ pub(crate) fn encode(sections: &[Section], file_len: usize) -> Vec<u8> {
     [&header[..], &table].concat()
 }
 
-/// Reads and checks the header and the table.
-pub(crate) fn decode(path: &Path, bytes: &[u8]) -> Result<Vec<Section>, Error> {
+/// Checks the header and the table of a file of `file_len` bytes that begins with `head`: [`MAX_HEAD`] bytes, or the whole file.
+pub(crate) fn decode(path: &Path, head: &[u8], file_len: usize) -> Result<Vec<Section>, Error> {
     let wrong = |problem: &str| damaged(path, "header", problem);
-    let Some(header) = bytes.first_chunk::<UNIT>() else {
+    let Some(header) = head.first_chunk::<UNIT>() else {
         return Err(wrong("the file ends in it"));
     };
     if header[..8] != MAGIC {
@@ -96,7 +99,7 @@ pub(crate) fn decode(path: &Path, bytes: &[u8]) -> Result<Vec<Section>, Error> {
     if version != VERSION {
         return Err(wrong("unknown version"));
     }
-    if u64_at(header, 16) != bytes.len() as u64 {
+    if u64_at(header, 16) != file_len as u64 {
         return Err(wrong("the file has another length than it was written with"));
     }
     let count = u32_at(header, 12) as usize;
@@ -104,7 +107,7 @@ pub(crate) fn decode(path: &Path, bytes: &[u8]) -> Result<Vec<Section>, Error> {
     if count > MAX_SECTIONS {
         return Err(wrong("too many"));
     }
-    let Some(table) = bytes.get(UNIT..UNIT * (count + 1)) else {
+    let Some(table) = head.get(UNIT..UNIT * (count + 1)) else {
         return Err(wrong("the file ends in it"));
     };
     if crc32fast::hash(table) != u32_at(header, 24) {
@@ -126,7 +129,7 @@ pub(crate) fn decode(path: &Path, bytes: &[u8]) -> Result<Vec<Section>, Error> {
         end = section.padded_end().ok_or_else(|| wrong("too large"))?;
         sections.push(section);
     }
-    if end != bytes.len() {
+    if end != file_len {
         return Err(wrong("out of place"));
     }
     Ok(sections)

@@ -13,6 +13,8 @@ pub use read::{OpenOptions, Verify};
 
 pub(crate) use read::File;
 
+use std::fs::Metadata;
+use std::io::ErrorKind;
 use std::path::Path;
 
 use crate::error::Error;
@@ -20,6 +22,15 @@ use crate::error::Error;
 /// The error for a section that is not as it must be.
 fn damaged(path: &Path, section: &str, problem: impl Into<String>) -> Error {
     Error::Snapshot { path: path.into(), section: section.into(), problem: problem.into() }
+}
+
+/// Refuses what is at a path unless it is a file: to open a pipe may wait forever, and a rename would put a file in the place of a
+/// device.
+fn check_file(path: &Path, found: &Metadata) -> Result<(), Error> {
+    if found.is_dir() {
+        return Err(io(path)(ErrorKind::IsADirectory.into()));
+    }
+    if found.is_file() { Ok(()) } else { Err(Error::NotAFile { path: path.into() }) }
 }
 
 /// The error for a file that cannot be read or written.

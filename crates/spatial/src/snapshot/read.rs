@@ -2,16 +2,16 @@
 
 #![allow(unsafe_code)]
 
-use std::io::Read;
+use std::io::{Read, Seek};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytemuck::Pod;
 use memmap2::{Mmap, MmapMut};
 
-use super::format::{Section, decode};
+use super::format::{MAX_HEAD, Section, decode};
 use super::options::Scalars;
-use super::{damaged, io};
+use super::{check_file, damaged, io};
 use crate::cells::Side;
 use crate::error::Error;
 use crate::forest::Forest;
@@ -67,8 +67,8 @@ impl TokenGrid {
     /// held in memory.
     ///
     /// # Errors
-    /// [`Error::Io`]; [`Error::Snapshot`] naming the section for a file that is truncated, damaged or
-    /// no snapshot; [`Error::NewerSnapshot`].
+    /// [`Error::Io`]; [`Error::NotAFile`]; [`Error::Snapshot`] naming the section for a file that is
+    /// truncated, damaged or no snapshot; [`Error::NewerSnapshot`].
     pub fn open(path: impl AsRef<Path>, options: OpenOptions) -> Result<Self, Error> {
         let file = File::open(path.as_ref(), options.mmap)?;
         let full = match options.verify {
@@ -112,11 +112,15 @@ impl TokenGrid {
 
 impl File {
     fn open(path: &Path, mmap: bool) -> Result<Self, Error> {
+        check_file(path, &std::fs::metadata(path).map_err(io(path))?)?;
         let mut file = std::fs::File::open(path).map_err(io(path))?;
         let len = file.metadata().map_err(io(path))?.len();
-        let Some(len) = usize::try_from(len).ok().filter(|&len| len > 0) else {
-            return Err(damaged(path, "header", "the file ends in it"));
+        let Ok(len) = usize::try_from(len) else {
+            return Err(damaged(path, "header", "the file is larger than memory can address"));
         };
+        let mut head = Vec::new();
+        (&file).take(MAX_HEAD as u64).read_to_end(&mut head).map_err(io(path))?;
+        let sections = decode(path, &head, len)?;
         let map = if mmap {
             // SAFETY: the map is read-only and private. Files are published by rename and not written
             // after, which `OpenOptions::mmap` asks of everyone else; bytes are only ever read as
@@ -124,12 +128,13 @@ impl File {
             unsafe { Mmap::map(&file) }.map_err(io(path))?
         } else {
             let mut memory = MmapMut::map_anon(len).map_err(io(path))?;
-            file.read_exact(&mut memory).map_err(io(path))?;
+            file.rewind().and_then(|()| file.read_exact(&mut memory)).map_err(io(path))?;
             memory.make_read_only().map_err(io(path))?
         };
-        let sections = decode(path, &map)?;
-        let file = Self { path: path.into(), map: Arc::new(map), sections };
-        Ok(file)
+        if map.len() != len {
+            return Err(damaged(path, "header", "the file changed its length meanwhile"));
+        }
+        Ok(Self { path: path.into(), map: Arc::new(map), sections })
     }
 
     fn verify(&self) -> Result<(), Error> {

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::{Seek, SeekFrom, Write};
 #[cfg(unix)]
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, sync_channel};
@@ -12,8 +12,8 @@ use std::thread::{self, JoinHandle};
 use bytemuck::NoUninit;
 
 use super::format::{Section, UNIT, encode};
-use super::io;
 use super::options::Scalars;
+use super::{check_file, io};
 use crate::error::Error;
 use crate::grid::TokenGrid;
 use crate::tree::Tree;
@@ -26,15 +26,18 @@ impl TokenGrid {
     /// the new one, whole, whenever the process is stopped. Cached connections are not saved.
     ///
     /// A file that is replaced passes its permissions on, but not its owner. Through a symbolic link,
-    /// what it leads to is replaced. What is copied from a snapshot that the grid was opened from is
-    /// verified first, so that damage is not given new checksums.
+    /// the file that it leads to is replaced; what is no file never is. What is copied from a snapshot
+    /// that the grid was opened from is verified first, so that damage is not given new checksums.
+    ///
+    /// The new file is `.ottava-*.tmp` in the same folder until it is whole. It stays there if the
+    /// process is killed meanwhile, and may be deleted.
     ///
     /// A grid that has changed since its bulk load is merged into one tree on the way, on the current
     /// rayon pool; call [`TokenGrid::optimize`] before to keep that tree.
     ///
     /// # Errors
-    /// [`Error::Io`]; [`Error::Snapshot`] naming the damaged section of the file that the grid was
-    /// opened from. A file that was there is then unchanged.
+    /// [`Error::Io`]; [`Error::NotAFile`]; [`Error::Snapshot`] naming the damaged section of the file
+    /// that the grid was opened from. What was there is then unchanged.
     pub fn save(&self, path: impl AsRef<Path>) -> Result<(), Error> {
         self.save_with(path, &[])
     }
@@ -45,18 +48,26 @@ impl TokenGrid {
     /// # Errors
     /// As [`TokenGrid::save`].
     pub fn save_with(&self, path: impl AsRef<Path>, attachment: &[u8]) -> Result<(), Error> {
+        let path = path.as_ref();
+        let old = std::fs::metadata(path).ok();
+        if let Some(old) = &old {
+            check_file(path, old)?;
+        }
         self.verify()?;
-        let path = &target(path.as_ref()).map_err(io(path.as_ref()))?;
+        let path = &target(path).map_err(io(path))?;
         let folder = match path.parent() {
             Some(folder) if folder != Path::new("") => folder,
             _ => Path::new("."),
         };
         let mut builder = tempfile::Builder::new();
         builder.prefix(".ottava-").suffix(".tmp");
-        let old = std::fs::metadata(path).ok().map(|old| old.permissions());
+        let old = old.map(|old| old.permissions());
+        let mut options = File::options();
+        options.read(true).write(true).create_new(true);
         #[cfg(unix)]
-        builder.permissions(old.clone().unwrap_or(PermissionsExt::from_mode(0o666))); // less the umask
-        let mut file = builder.tempfile_in(folder).map_err(io(path))?;
+        options.mode(old.as_ref().map_or(0o666, PermissionsExt::mode)); // less the umask
+        // `tempfile_in` would wrap the error, and hide its number.
+        let mut file = builder.make_in(folder, |path| options.open(path)).map_err(io(path))?;
         self.write(file.as_file_mut(), attachment).map_err(io(path))?;
         if let Some(old) = old {
             file.as_file().set_permissions(old).map_err(io(path))?;

@@ -225,6 +225,54 @@ fn a_file_that_is_replaced_keeps_its_permissions_and_its_place() {
     assert_eq!(left, 4);
 }
 
+/// To put a file in the place of a device would take it away from every other program.
+#[test]
+#[cfg(unix)]
+fn what_is_no_file_stays_as_it_is() {
+    use std::os::unix::fs::{FileTypeExt, symlink};
+    let folder = tempfile::tempdir().unwrap();
+    let [pipe, socket, sub, link] =
+        ["pipe", "socket", "sub", "link"].map(|n| folder.path().join(n));
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let _bound = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+    fs::create_dir(&sub).unwrap();
+    symlink("pipe", &link).unwrap();
+    let grid = grid(20, Metric::Euclidean);
+    for path in [&pipe, &socket, &link] {
+        for refused in [grid.save(path), TokenGrid::open(path, OPEN[0]).map(drop)] {
+            let error = refused.unwrap_err();
+            assert!(matches!(&error, Error::NotAFile { path: named } if named == path), "{error}");
+            assert_eq!(error.to_string(), format!("{} is not a file", path.display()));
+        }
+    }
+    for refused in [grid.save(&sub), TokenGrid::open(&sub, OPEN[0]).map(drop)] {
+        let Err(Error::Io { source, .. }) = refused else { panic!("{refused:?}") };
+        assert_eq!(source.kind(), std::io::ErrorKind::IsADirectory);
+    }
+    assert!(fs::metadata(&pipe).unwrap().file_type().is_fifo());
+    assert!(fs::metadata(&socket).unwrap().file_type().is_socket());
+    assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 4);
+}
+
+/// Memory would not hold the file, nor would anyone wait for it.
+#[test]
+fn a_file_is_not_read_before_its_header() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("grid.ottava");
+    let refused = |problem: &str| {
+        fs::File::options().write(true).open(&path).unwrap().set_len(1 << 42).unwrap();
+        for options in OPEN {
+            let error = TokenGrid::open(&path, options).unwrap_err().to_string();
+            assert!(error.ends_with(problem), "{error}");
+        }
+    };
+    fs::write(&path, "text").unwrap();
+    refused("section header: this is not a snapshot");
+    grid(20, Metric::Euclidean).save(&path).unwrap();
+    refused("section header: the file has another length than it was written with");
+}
+
 /// By anyone, not only by saving: what is mapped is the file, whatever has its name.
 #[test]
 #[cfg(unix)]
@@ -324,7 +372,9 @@ fn what_is_no_snapshot_is_refused() {
     let error = TokenGrid::open(&text, OPEN[0]).unwrap_err();
     assert!(error.to_string().ends_with("section header: this is not a snapshot"), "{error}");
     let nowhere = folder.path().join("none").join("grid");
-    assert!(matches!(grid(3, Metric::Euclidean).save(nowhere), Err(Error::Io { .. })));
+    let saved = grid(3, Metric::Euclidean).save(nowhere);
+    let Err(Error::Io { source, .. }) = saved else { panic!("{saved:?}") };
+    assert!(source.raw_os_error().is_some(), "{source:?}");
     let left: Vec<_> = fs::read_dir(folder.path()).unwrap().collect();
     assert_eq!(left.len(), 1, "{left:?}");
 }
