@@ -53,7 +53,8 @@ impl TokenGrid {
     /// chooses the other tokens.
     ///
     /// # Errors
-    /// As [`TokenGrid::within`] and [`TokenGrid::nearest`]; [`Error::OutOfMemory`].
+    /// As [`TokenGrid::within`] and [`TokenGrid::nearest`]; [`Error::OutOfMemory`];
+    /// [`Error::Snapshot`] naming the row of a coordinate that a damaged file invented.
     pub fn connect(
         &self,
         by: Connect,
@@ -80,7 +81,8 @@ impl TokenGrid {
         let positions = slots
             .iter()
             .enumerate()
-            .map(|(row, &slot)| self.planned(row, self.store.position(slot), &plan));
+            .map(|(row, &slot)| self.planned(row, self.store.position(slot), &plan))
+            .map(|position| position.map_err(|error| self.in_file(error)));
         let visit = Visit::in_order(positions.collect::<Result<_, _>>()?, self.tree_order(&rows));
         let parts = visit.chunks(query.cancel, |range| {
             self.connect_some(&slots, &visit, range, &plan, &wanted)
@@ -131,6 +133,15 @@ impl TokenGrid {
         blocks.into_par_iter().with_min_len(8).for_each(fill);
         let ids = slots.iter().map(|&slot| self.store.id(slot)).collect();
         Ok(Graph { ids, indptr, indices, distances, strengths })
+    }
+
+    /// The error for a token of the grid that was never let in, which only a file can hold.
+    #[cold]
+    fn in_file(&self, error: Error) -> Error {
+        match &self.file {
+            Some(file) => file.damaged("positions", error.to_string()),
+            None => error,
+        }
     }
 
     /// Searches for a range of steps, in groups of those that follow each other.

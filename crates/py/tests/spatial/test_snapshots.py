@@ -180,6 +180,19 @@ def test_no_snapshot_is_read_to_its_end(tmp_path: Path) -> None:
             TokenGrid.open(path, mmap=mmap)
 
 
+def test_a_damaged_token_is_not_blamed_on_an_argument(grid: TokenGrid, tmp_path: Path) -> None:
+    path = tmp_path / "grid"
+    grid.save(path)
+    bytes = bytearray(path.read_bytes())
+    at = bytes.index(grid.positions[1234].tobytes())
+    bytes[at + 4 : at + 8] = np.float32(np.nan).tobytes()
+    path.write_bytes(bytes)
+    opened = TokenGrid.open(path, verify=False)
+    for arguments in ({"k": 2}, {"radius": 0.1}):
+        with pytest.raises(SnapshotError, match=f"^{path}: section positions: row 1234, axis 1: coordinate NaN"):
+            opened.connect(**arguments)
+
+
 def test_a_pickle_needs_a_folder_for_temporary_files(grid: TokenGrid, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     bytes = pickle.dumps(grid)
     monkeypatch.setenv("TMPDIR", str(tmp_path / "none"))

@@ -137,6 +137,11 @@ impl File {
         Ok(Self { path: path.into(), map: Arc::new(map), sections })
     }
 
+    /// The error for a section that is not as it must be.
+    pub(crate) fn damaged(&self, section: &str, problem: String) -> Error {
+        damaged(&self.path, section, problem)
+    }
+
     fn verify(&self) -> Result<(), Error> {
         self.sections.iter().try_for_each(|section| self.check(section))
     }

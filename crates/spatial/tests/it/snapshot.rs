@@ -157,6 +157,24 @@ fn every_flipped_bit_is_refused() {
 }
 
 #[test]
+fn connecting_damaged_tokens_names_the_row() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("grid.ottava");
+    let whole = grid(50, Metric::Euclidean);
+    whole.save(&path).unwrap();
+    let mut bytes = fs::read(&path).unwrap();
+    let row = bytemuck::bytes_of(&whole.iter().nth(17).unwrap().position.0).to_vec();
+    let at = (0..bytes.len()).step_by(4).find(|&at| bytes[at..].starts_with(&row)).unwrap();
+    bytes[at..at + 4].copy_from_slice(&f32::NAN.to_le_bytes());
+    fs::write(&path, &bytes).unwrap();
+    let damaged = TokenGrid::open(&path, OPEN[1]).unwrap();
+    let connected =
+        damaged.connect(ottava_spatial::Connect::Nearest(3), Default::default(), &Query::default());
+    let wanted = "section positions: row 17, axis 0: coordinate NaN is not finite or beyond 2^61";
+    assert_eq!(connected.unwrap_err().to_string(), format!("{}: {wanted}", path.display()));
+}
+
+#[test]
 #[cfg(unix)]
 fn damage_is_not_saved_as_if_it_were_whole() {
     use std::os::unix::fs::FileExt;
