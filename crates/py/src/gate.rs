@@ -23,8 +23,8 @@ where
         .map_err(|m| INTERNAL.new_err(py, (m,)))
 }
 
-/// How often a long call looks whether a signal came in.
-const SIGNAL_PERIOD: Duration = Duration::from_millis(50);
+/// How often a call that takes long, or waits long, looks whether a signal came in.
+pub(crate) const SIGNAL_PERIOD: Duration = Duration::from_millis(50);
 
 /// Runs `work` on a pool with the interpreter lock released, and ends it early on Ctrl-C.
 ///
@@ -35,13 +35,13 @@ where
     F: FnOnce(&AtomicBool) -> T + Send,
     T: Send,
 {
-    interruptible_with(py, pool, || (), |(), cancel| work(cancel))
+    interruptible_with(py, pool, || Ok(()), |(), cancel| work(cancel))
 }
 
 /// As [`interruptible`], with something that is kept meanwhile.
 ///
 /// `acquire` runs first, on the calling thread: locks are taken there, because a thread of a pool that
-/// waits for its own work may run someone else's.
+/// waits for its own work may run someone else's. If it fails, that is all.
 pub(crate) fn interruptible_with<G, T, A, F>(
     py: Python<'_>,
     pool: &ThreadPool,
@@ -51,7 +51,7 @@ pub(crate) fn interruptible_with<G, T, A, F>(
 where
     G: Sync,
     T: Send,
-    A: FnOnce() -> G + Send,
+    A: FnOnce() -> PyResult<G> + Send,
     F: FnOnce(&G, &AtomicBool) -> T + Send,
 {
     let cancel = AtomicBool::new(false);
@@ -59,8 +59,7 @@ where
     let done = Condvar::new();
     let lock = || outcome.lock().unwrap_or_else(PoisonError::into_inner);
     let signal = py.detach(|| {
-        let acquired = acquire();
-        let acquired = &acquired;
+        let acquired = &acquire()?;
         pool.in_place_scope(|scope| {
             scope.spawn(|_| {
                 let run = AssertUnwindSafe(|| work(acquired, &cancel));
@@ -75,7 +74,7 @@ where
                 held = back;
                 if held.is_none() && waited.timed_out() && signal.is_ok() {
                     drop(held);
-                    signal = Python::attach(|py| py.check_signals());
+                    signal = check_signals();
                     cancel.store(signal.is_err(), Ordering::Relaxed);
                     held = lock();
                 }
@@ -89,6 +88,11 @@ where
         Some(Err(text)) => Err(INTERNAL.new_err(py, (text,))),
         None => Err(INTERNAL.new_err(py, ("internal error, please report it: no outcome",))),
     }
+}
+
+/// Looks for signals from a detached thread; an error is what a handler raised. Nothing comes once Python shuts down.
+pub(crate) fn check_signals() -> PyResult<()> {
+    Python::try_attach(|py| py.check_signals()).unwrap_or(Ok(()))
 }
 
 /// Lets other threads go ahead for a moment in a long call that holds the lock; an error if a signal handler raised one.

@@ -172,8 +172,8 @@ class TokenGrid:
     are converted to float32 first. Ids are integers from 0 to 2**64 - 2.
 
     A grid may be used by several threads at once. Queries run side by side, a change waits for them and then runs alone. Long
-    calls release the interpreter. Batches of queries, `connect` and `pairwise` end on Ctrl-C; a query of one point, a bulk load, a
-    change, `save` and a pickle run to their end first.
+    calls release the interpreter. Batches of queries, `connect` and `pairwise` end on Ctrl-C, and so does whatever waits for another
+    thread's call; a query of one point, a bulk load, a change, `occupied_cells`, `save` and a pickle run to their end first.
 
     Errors: `ArgumentError` (a ValueError) names the argument, row and axis; `TypeError` the argument; `UnknownTokenError` (a KeyError);
     `DuplicateTokenError` (a ValueError). A call that raises has changed nothing.
@@ -476,7 +476,10 @@ class TokenGrid:
         """
 
     def occupied_cells(self) -> Cells:
-        """The cells that hold tokens, shape (m, 8), int32, in ascending order, and how many each holds, shape (m,), int64."""
+        """The cells that hold tokens, shape (m, 8), int32, in ascending order, and how many each holds, shape (m,), int64.
+
+        Like the first `cell`, it takes time that grows with the number of tokens.
+        """
 
     def connections(
         self,

@@ -5,6 +5,7 @@ mod columns;
 mod fields;
 mod grid;
 mod kernels;
+mod line;
 mod options;
 mod query;
 mod raise;

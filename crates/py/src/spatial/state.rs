@@ -1,7 +1,8 @@
 //! A grid behind a lock that no thread waits for while it holds the interpreter.
 //!
 //! Two locks are around: the interpreter's and the grid's. A thread that waited for the grid while attached would stop every
-//! other thread, also the one it waits for. So the grid's lock is only ever tried while attached; who has to wait detaches.
+//! other thread, also the one it waits for. So the grid's lock is only ever tried while attached; who has to wait detaches, and
+//! stands in [`Line`], as does everything long: whoever holds the lock without being there is done in a moment.
 
 use std::cell::Cell;
 use std::sync::atomic::AtomicBool;
@@ -11,6 +12,7 @@ use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 
 use super::carried::Carried;
+use super::line::{Aim, Line};
 use crate::error::INTERNAL;
 use crate::gate;
 use crate::threads;
@@ -30,16 +32,19 @@ impl State {
 }
 
 /// [`State`], shared by threads.
-pub(super) struct Shared(RwLock<State>);
+pub(super) struct Shared {
+    line: Line,
+    lock: RwLock<State>,
+}
 
 thread_local! {
-    /// The grid that this thread is asking something long. A signal handler that runs meanwhile must not wait for it.
+    /// The grid that this thread is asking something long, or waiting for. A signal handler that runs meanwhile must not wait for it.
     static ASKING: Cell<*const Shared> = const { Cell::new(std::ptr::null()) };
 }
 
 impl Shared {
     pub(super) fn new(state: State) -> Self {
-        Self(RwLock::new(state))
+        Self { line: Line::default(), lock: RwLock::new(state) }
     }
 
     /// Runs something short, attached unless it has to wait.
@@ -49,23 +54,28 @@ impl Shared {
         py: Python<'_>,
         work: impl FnOnce(&State) -> T + Send,
     ) -> PyResult<T> {
-        match self.0.try_read() {
+        match self.lock.try_read() {
             Ok(state) => gate::attached(py, || work(&state)),
             Err(TryLockError::Poisoned(_)) => Err(broken(py)),
             Err(TryLockError::WouldBlock) => self.read_detached(py, work),
         }
     }
 
-    /// Runs something whose work has no bound, detached, on this thread; at once if nobody changes the grid.
+    /// Runs something whose work has no bound, detached, on this thread; at once if nobody changes the grid, or waits to.
     pub(super) fn read_unbounded<T: Send>(
         &self,
         py: Python<'_>,
         work: impl FnOnce(&State) -> T + Send,
     ) -> PyResult<T> {
-        match self.0.try_read() {
-            Ok(state) => gate::detached(py, || work(&state)),
-            Err(TryLockError::Poisoned(_)) => Err(broken(py)),
-            Err(TryLockError::WouldBlock) => self.read_detached(py, work),
+        match self.line.enter_now(Aim::Ask) {
+            Some(turn) => {
+                let answer = gate::detached(py, || {
+                    let _turn = turn;
+                    self.lock.read().ok().map(|state| work(&state))
+                });
+                answer?.ok_or_else(|| broken(py))
+            }
+            None => self.read_detached(py, work),
         }
     }
 
@@ -76,8 +86,13 @@ impl Shared {
         work: impl FnOnce(&State) -> T + Send,
     ) -> PyResult<T> {
         self.check_handler()?;
-        gate::detached(py, || self.0.read().ok().map(|state| work(&state)))?
-            .ok_or_else(|| broken(py))
+        let answer = self.interrupted_here(|| {
+            gate::detached(py, || {
+                let _turn = self.line.enter(Aim::Ask)?;
+                Ok::<_, PyErr>(self.lock.read().ok().map(|state| work(&state)))
+            })
+        });
+        answer??.ok_or_else(|| broken(py))
     }
 
     /// Runs something long on `threads` threads, until it is done or a signal ends it.
@@ -89,14 +104,15 @@ impl Shared {
     ) -> PyResult<T> {
         self.check_handler()?;
         let pool = threads::pool(py, threads)?;
-        let outer = ASKING.replace(self);
-        let answer = gate::interruptible_with(
-            py,
-            &pool,
-            || self.0.read().ok(),
-            |state, cancel| state.as_ref().map(|state| work(state, cancel)),
-        );
-        ASKING.set(outer);
+        let acquire = || {
+            let turn = self.line.enter(Aim::Ask)?;
+            Ok((self.lock.read().ok(), turn))
+        };
+        let answer = self.interrupted_here(|| {
+            gate::interruptible_with(py, &pool, acquire, |(state, _), cancel| {
+                state.as_ref().map(|state| work(state, cancel))
+            })
+        });
         answer?.ok_or_else(|| broken(py))
     }
 
@@ -107,7 +123,7 @@ impl Shared {
         py: Python<'_>,
         work: impl FnOnce(&mut State) -> T + Send,
     ) -> PyResult<T> {
-        match self.0.try_write() {
+        match self.lock.try_write() {
             Ok(mut state) => {
                 // Moved in, so that a panic poisons the lock: a half-made change is never asked.
                 gate::attached(py, move || work(&mut state))
@@ -125,12 +141,23 @@ impl Shared {
     ) -> PyResult<T> {
         self.check_handler()?;
         let pool = threads::pool(py, None::<usize>)?;
-        let answer = gate::detached(py, || {
-            let mut state = self.0.write().ok()?;
-            let state = &mut *state;
-            Some(pool.install(|| work(state)))
+        let answer = self.interrupted_here(|| {
+            gate::detached(py, || {
+                let _turn = self.line.enter(Aim::Change)?;
+                let Ok(mut state) = self.lock.write() else { return Ok(None) };
+                let state = &mut *state;
+                Ok::<_, PyErr>(Some(pool.install(|| work(state))))
+            })
         });
-        answer?.ok_or_else(|| broken(py))
+        answer??.ok_or_else(|| broken(py))
+    }
+
+    /// Runs a call that looks for signals on the way.
+    fn interrupted_here<T>(&self, call: impl FnOnce() -> T) -> T {
+        let outer = ASKING.replace(self);
+        let result = call();
+        ASKING.set(outer);
+        result
     }
 
     fn check_handler(&self) -> PyResult<()> {

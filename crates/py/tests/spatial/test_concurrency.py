@@ -142,6 +142,121 @@ def test_ctrl_c_ends_long_calls(call: str) -> None:
     assert float(run.stdout.split()[1]) < 60  # to the end it would take minutes
 
 
+WAITING = """
+import os, signal, sys, threading, time
+import numpy as np
+from ottava.spatial import TokenGrid
+
+points = np.random.default_rng(0).random((200_000, 8), dtype=np.float32)
+ids = np.arange(len(points))
+grid = TokenGrid.from_arrays(ids, points)
+asking = threading.Thread(target=lambda: grid.connect(k=1000, threads=1), daemon=True)  # takes minutes
+asking.start()
+
+def changing():
+    thread = threading.Thread(target=lambda: grid.insert(10**6, points[0], on_duplicate="replace"), daemon=True)
+    thread.start()
+    thread.join(0.2)
+    return thread.is_alive()
+
+while not changing():
+    pass  # until one waits for the call above
+"""
+
+BEHIND = (
+    WAITING
+    + """
+# What is short does not wait for a change that waits.
+assert len(grid) == len(ids) and 5 in grid and grid.get(5).id == 5 and grid.cell_of(points[0])
+assert grid.nearest(points[5], 3).ids[0] == 5
+calls = {
+    "insert": lambda: grid.insert(10**6, points[0]),
+    "insert_batch": lambda: grid.insert_batch(ids + 10**7, points),
+    "move": lambda: grid.move(ids, points),
+    "remove": lambda: grid.remove(ids[:2]),
+    "optimize": grid.optimize,
+    "nearest": lambda: grid.nearest(points[:2]),
+    "within": lambda: grid.within(points[0], 0.1),
+    "connections": lambda: grid.connections(1, 0.1),
+    "influence": lambda: grid.influence(points[0]),
+    "ids": lambda: grid.ids,
+    "rows": lambda: grid.rows([1]),
+    "save": lambda: grid.save(os.devnull + "/none"),
+}
+for name, call in calls.items():
+    threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT)).start()
+    try:
+        call()
+        print(name, "did not wait")
+    except KeyboardInterrupt:
+        pass
+assert 10**6 not in grid
+print(asking.is_alive(), flush=True)
+os._exit(0)
+"""
+)
+
+
+def test_ctrl_c_ends_waiting_for_another_thread() -> None:
+    run = subprocess.run([sys.executable, "-c", BEHIND], capture_output=True, text=True, timeout=300)
+    assert run.stdout == "True\n", run.stderr
+
+
+HANDLER = (
+    WAITING
+    + """
+seen = []
+
+def handler(number, frame):
+    seen.append(len(grid))
+    for change in (lambda: grid.insert(10**6, points[0]), lambda: grid.remove([1, 2])):
+        try:
+            change()
+        except RuntimeError as error:
+            seen.append(str(error))
+
+signal.signal(signal.SIGUSR1, handler)
+threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGUSR1)).start()
+threading.Timer(0.6, os.kill, (os.getpid(), signal.SIGINT)).start()
+try:
+    grid.insert(10**6, points[0])
+except KeyboardInterrupt:
+    print(seen, asking.is_alive(), flush=True)
+os._exit(0)
+"""
+)
+
+
+def test_a_signal_handler_cannot_wait_behind_the_call_it_interrupted() -> None:
+    run = subprocess.run([sys.executable, "-c", HANDLER], capture_output=True, text=True, timeout=300)
+    refused = "a signal handler cannot wait for the grid that it interrupted"
+    assert run.stdout == f"{[200_000, refused, refused]} True\n", run.stderr
+
+
+def test_a_change_is_not_put_off_for_ever(cloud: np.ndarray) -> None:
+    """Long calls that overlap leave no moment in which nobody asks."""
+    grid = TokenGrid.from_arrays(np.arange(len(cloud)), cloud)
+    stop = threading.Event()
+
+    def ask() -> int:
+        asked = 0
+        while not stop.is_set():
+            grid.nearest(np.tile(cloud, (4, 1)), 20, threads=1)
+            asked += 1
+        return asked
+
+    with ThreadPoolExecutor(3) as pool:
+        jobs = [pool.submit(ask) for _ in range(3)]
+        try:
+            for turn in range(10):
+                grid.insert(10_000 + turn, cloud[turn])
+                grid.move([10_000 + turn, 1], cloud[:2])
+        finally:
+            stop.set()
+        assert sum(job.result(timeout=120) for job in jobs) >= 3
+    assert len(grid) == len(cloud) + 10
+
+
 UNINTERRUPTED = """
 import os, signal, sys, threading
 import numpy as np
