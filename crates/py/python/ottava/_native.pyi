@@ -313,9 +313,10 @@ class TokenGrid:
 
     @property
     def memory(self) -> dict[str, int]:
-        """Bytes in use: `tokens`, `index`, `cells`, `cache`, and `columns`, those of a table carried along.
+        """Bytes allocated: `tokens`, `index`, `cells`, `cache`, and `columns`, those of a table carried along.
 
-        Columns of a snapshot are in its file, 0 here, until `rows` first asks for them.
+        Room for tokens is made for 16,384 at a time: one token takes as many bytes as so many. What a grid was opened from is not
+        counted, columns until `rows` first asks for them.
         """
 
     @property
@@ -463,7 +464,8 @@ class TokenGrid:
     def cell_of(self, position: npt.ArrayLike) -> tuple[int, int, int, int, int, int, int, int]:
         """The cell of a position of shape (8,): `floor(scale * coordinate / cell_size)` on each axis. It can be a key of a dict.
 
-        What is beyond the range of int32 is in the outermost cell: positions far apart may share it.
+        With the Mahalanobis metric cells divide the whitened coordinates, in which distances are Euclidean, and not those of the
+        position. What is beyond the range of int32 is in the outermost cell: positions far apart may share it.
         """
 
     def cells_of(self, positions: npt.ArrayLike) -> npt.NDArray[np.int32]:
