@@ -7,7 +7,8 @@ threads or on the processor.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+import operator
+from typing import TYPE_CHECKING, NamedTuple, SupportsIndex
 
 from ottava._native import Table, TokenGrid, distance, distances, pairwise, simd_level
 
@@ -68,9 +69,13 @@ class Ragged(NamedTuple):
     ids: npt.NDArray[np.uint64]
     distances: npt.NDArray[np.float32]
 
-    def row(self, i: int) -> Neighbors:
-        """The answer of query i."""
-        part = slice(self.indptr[i], self.indptr[i + 1])
+    def row(self, i: SupportsIndex) -> Neighbors:
+        """The answer of query i; a negative one counts from the end. `IndexError` if there is none."""
+        at, n = operator.index(i), len(self.indptr) - 1
+        if not -n <= at < n:
+            raise IndexError(f"i: there is no row {at}, there are {n}")
+        at %= n
+        part = slice(self.indptr[at], self.indptr[at + 1])
         return Neighbors(self.ids[part], self.distances[part])
 
 

@@ -71,6 +71,21 @@ def test_within_is_scipy(cloud: np.ndarray, grid: TokenGrid) -> None:
     assert np.abs(grid.count_within(cloud[:300], 0.251).astype(int) - counts).max() <= 1
 
 
+def test_rows_of_a_ragged_answer_are_those_of_a_sequence(cloud: np.ndarray, grid: TokenGrid) -> None:
+    found = grid.within(cloud[:3], 0.2)
+    rows = [grid.within(q, 0.2) for q in cloud[:3]]
+    for i in (0, 2, -1, -3, np.int64(-2)):
+        for part, expected in zip(found.row(i), rows[i], strict=True):
+            np.testing.assert_array_equal(part, expected)
+    for beyond in (3, -4, 2**70):
+        with pytest.raises(IndexError, match=f"^i: there is no row {beyond}, there are 3$"):
+            found.row(beyond)
+    with pytest.raises(IndexError):
+        grid.within(cloud[:0], 0.2).row(0)
+    with pytest.raises(TypeError):
+        found.row(0.5)
+
+
 def test_the_radius_is_inclusive() -> None:
     grid = TokenGrid.from_arrays([1, 2], [[0.0] * 8, [3.0, 4.0] + [0.0] * 6])
     assert grid.within([0] * 8, 5.0).ids.tolist() == [1, 2]
