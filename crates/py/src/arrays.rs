@@ -225,13 +225,20 @@ pub(crate) fn per_row(object: &Bound<'_, PyAny>, name: &str, n: usize) -> PyResu
 /// `id=`: one id.
 pub(crate) fn id(object: &Bound<'_, PyAny>) -> PyResult<u64> {
     match object.extract() {
-        Ok(id) => Ok(id),
+        Ok(id) if !is_boolean(object) => Ok(id),
         Err(_) if is_integer(object) => Err(no_id(object, "id")),
-        Err(_) => Err(PyTypeError::new_err(format!(
-            "id: expected an integer, got {}",
-            object.get_type().name()?
-        ))),
+        _ => Err(wrong_type(object, "id", "an integer")),
     }
+}
+
+/// A text.
+pub(crate) fn text<'a>(object: &'a Bound<'_, PyAny>, name: &str) -> PyResult<&'a str> {
+    object.extract().map_err(|_| wrong_type(object, name, "a str"))
+}
+
+/// True or False.
+pub(crate) fn flag(object: &Bound<'_, PyAny>, name: &str) -> PyResult<bool> {
+    object.extract().map_err(|_| wrong_type(object, name, "True or False"))
 }
 
 /// Ids: one integer, or a one-dimensional array or sequence of integers.
@@ -239,8 +246,13 @@ pub(crate) fn ids<'py>(object: &Bound<'py, PyAny>, name: &str) -> PyResult<Ids<'
     if let Some(column) = quick_ids(object)? {
         return Ok(Ids::Many(column));
     }
-    if let Ok(id) = object.extract::<u64>() {
+    if let Ok(id) = object.extract::<u64>()
+        && !is_boolean(object)
+    {
         return Ok(Ids::One(id));
+    }
+    if is_boolean(object) {
+        return Err(wrong_type(object, name, "an integer"));
     }
     if is_integer(object) {
         return Err(no_id(object, name));
@@ -280,6 +292,11 @@ pub(crate) fn id_column<'py>(object: &Bound<'py, PyAny>, name: &str) -> PyResult
         {
             return Ok(ids);
         }
+        if array.ndim() == 0 && kind == b'O' && object.try_iter().is_ok() {
+            let got = object.get_type().name()?;
+            let message = format!("{name}: expected a sequence of integers, got {got}");
+            return Err(PyTypeError::new_err(message + "; list(...) makes one of it"));
+        }
         let fix = if kind == b'f' {
             "ids are whole numbers, of which floats hold only those up to 2**53; make them with dtype=np.uint64"
         } else {
@@ -302,17 +319,28 @@ pub(crate) fn id_column<'py>(object: &Bound<'py, PyAny>, name: &str) -> PyResult
 }
 
 /// The ids of a sequence of Python integers, of which numpy makes floats or objects if some are beyond 2**63; `None` if it
-/// holds anything else.
+/// holds floats or texts.
 fn each_id<'py>(object: &Bound<'py, PyAny>, name: &str) -> PyResult<Option<Column<'py, u64>>> {
     let mut ids = Vec::new();
     for (row, item) in object.try_iter()?.enumerate() {
         let item = item?;
         match item.extract::<u64>() {
-            Ok(id) => ids.push(id),
+            Ok(id) if !is_boolean(&item) => ids.push(id),
             Err(_) if is_integer(&item) => {
                 return Err(no_id(&item, format_args!("{name}: row {row}")));
             }
-            Err(_) => return Ok(None),
+            Err(_) if is_number_or_text(&item) => return Ok(None),
+            _ => {
+                let fix = match name {
+                    _ if !item.is_none() && !is_boolean(&item) => "ids are 0 to 2**64 - 2",
+                    "where" => "a mask is an array of dtype bool, np.array(..., bool) makes one",
+                    _ => "grid.ids[mask] are the ids of a mask",
+                };
+                let got = item.get_type().name()?;
+                return Err(PyTypeError::new_err(format!(
+                    "{name}: row {row}: expected an integer, got {got}; {fix}"
+                )));
+            }
         }
     }
     Ok(Some(Column(PyArray1::from_vec(object.py(), ids).readonly())))
@@ -429,10 +457,7 @@ pub(crate) fn number(object: &Bound<'_, PyAny>, name: &str) -> PyResult<f32> {
             let message = format_args!("{object} is beyond the range of float32");
             Err(refuse(object.py(), name, message))
         }
-        Err(_) => Err(PyTypeError::new_err(format!(
-            "{name}: expected a number, got {}",
-            object.get_type().name()?
-        ))),
+        Err(_) => Err(wrong_type(object, name, "a number")),
     }
 }
 
@@ -442,13 +467,7 @@ pub(crate) fn count(object: &Bound<'_, PyAny>, name: &str, least: usize) -> PyRe
     let found = match object.extract::<usize>() {
         Ok(count) => Some(count),
         Err(_) if is_integer(object) => object.gt(0)?.then_some(usize::MAX),
-        Err(_) => {
-            let got = object.get_type();
-            return Err(PyTypeError::new_err(format!(
-                "{name}: expected an integer, got {}",
-                got.name()?
-            )));
-        }
+        Err(_) => return Err(wrong_type(object, name, "an integer")),
     };
     found
         .filter(|&count| count >= least)
@@ -612,11 +631,33 @@ fn is_masked(array: &Bound<'_, PyUntypedArray>) -> bool {
         .unwrap_or(false)
 }
 
+/// Whether it is a boolean of Python or numpy. Python takes its own for the integers 0 and 1.
+pub(crate) fn is_boolean(object: &Bound<'_, PyAny>) -> bool {
+    static SCALAR: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+    let scalar = || SCALAR.import(object.py(), "numpy", "bool_");
+    object.is_instance_of::<PyBool>()
+        || !object.is_instance_of::<PyInt>()
+            && scalar().is_ok_and(|class| object.get_type().is(class))
+}
+
+fn is_number_or_text(object: &Bound<'_, PyAny>) -> bool {
+    !is_boolean(object) && (object.extract::<f64>().is_ok() || object.extract::<&str>().is_ok())
+}
+
 /// Whether it is an integer in the eyes of Python, but not a boolean.
 fn is_integer(object: &Bound<'_, PyAny>) -> bool {
-    !object.is_instance_of::<PyBool>()
+    !is_boolean(object)
         && object.hasattr(intern!(object.py(), "__index__")).unwrap_or(false)
         && !object.hasattr(intern!(object.py(), "__len__")).unwrap_or(false)
+}
+
+/// `TypeError`: `name: expected ..., got ...`.
+#[cold]
+pub(crate) fn wrong_type(object: &Bound<'_, PyAny>, name: &str, expected: &str) -> PyErr {
+    match object.get_type().name() {
+        Ok(got) => PyTypeError::new_err(format!("{name}: expected {expected}, got {got}")),
+        Err(err) => err,
+    }
 }
 
 fn wrong_shape(array: &Bound<'_, PyUntypedArray>, name: &str, expected: &str, fix: &str) -> PyErr {

@@ -262,8 +262,8 @@ class TokenGrid:
         Arguments and errors are those of `from_arrays` and `insert`; errors name the row.
         """
 
-    def remove(self, id: npt.ArrayLike) -> None:
-        """Removes a token, or many (shape (n,)), or none if one is unknown (`UnknownTokenError`) or comes twice."""
+    def remove(self, id: _Ids) -> None:
+        """Removes a token, or many (shape (n,), or a set), or none if one is unknown (`UnknownTokenError`) or comes twice."""
 
     def move(self, id: npt.ArrayLike, position: npt.ArrayLike) -> None:
         """Moves a token to a position of shape (8,), or many, shape (n,), to the rows of one of shape (n, 8).

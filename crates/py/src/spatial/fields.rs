@@ -12,7 +12,7 @@ use pyo3::prelude::*;
 
 use super::grid::{TokenGrid, table, view};
 use super::options;
-use super::query::{Choices, limit, radius};
+use super::query::{Choices, limit, radius, sort};
 use super::raise::{in_row, raise};
 use super::results::{CACHE_STATS, CONNECTIONS, GRAPH};
 use super::state::State;
@@ -88,7 +88,7 @@ impl TokenGrid {
         #[pyo3(from_py_with = arrays::id)] id: u64,
         #[pyo3(from_py_with = self::radius)] radius: f32,
         #[pyo3(from_py_with = self::limit)] limit: Option<usize>,
-        sort: bool,
+        #[pyo3(from_py_with = self::sort)] sort: bool,
         falloff: Option<&Bound<'py, PyAny>>,
         axes: Option<&Bound<'py, PyAny>>,
         scales: Option<&Bound<'py, PyAny>>,
@@ -149,7 +149,7 @@ impl TokenGrid {
         k: Option<&Bound<'py, PyAny>>,
         #[pyo3(from_py_with = super::query::within)] within: Option<f32>,
         #[pyo3(from_py_with = self::limit)] limit: Option<usize>,
-        sort: bool,
+        #[pyo3(from_py_with = self::sort)] sort: bool,
         falloff: Option<&Bound<'py, PyAny>>,
         axes: Option<&Bound<'py, PyAny>>,
         scales: Option<&Bound<'py, PyAny>>,

@@ -12,6 +12,7 @@ use pyo3::types::{PyDict, PyIterator};
 
 use super::carried::Carried;
 use super::options;
+use super::query::id_set;
 use super::raise::{raise, raise_tokens};
 use super::replies::Replies;
 use super::results::TOKEN;
@@ -96,6 +97,16 @@ impl Attributes {
         }
         Ok(batch)
     }
+}
+
+/// `on_duplicate=`.
+fn duplicates<'a>(object: &'a Bound<'_, PyAny>) -> PyResult<&'a str> {
+    arrays::text(object, "on_duplicate")
+}
+
+/// `id=` of a table.
+fn id_column<'a>(object: &'a Bound<'_, PyAny>) -> PyResult<&'a str> {
+    arrays::text(object, "id")
 }
 
 fn on_duplicate(py: Python<'_>, name: &str) -> PyResult<OnDuplicate> {
@@ -203,7 +214,7 @@ impl TokenGrid {
         scales: Option<&Bound<'_, PyAny>>,
         axes: Option<&Bound<'_, PyAny>>,
         metric: Option<&Bound<'_, PyAny>>,
-        on_duplicate: &str,
+        #[pyo3(from_py_with = self::duplicates)] on_duplicate: &str,
     ) -> PyResult<Self> {
         let on_duplicate = self::on_duplicate(py, on_duplicate)?;
         let ids = arrays::id_column(ids, "ids")?;
@@ -235,7 +246,7 @@ impl TokenGrid {
     fn from_arrow(
         py: Python<'_>,
         table: &Bound<'_, PyAny>,
-        id: &str,
+        #[pyo3(from_py_with = self::id_column)] id: &str,
         positions: &Bound<'_, PyAny>,
         weight: Option<&Bound<'_, PyAny>>,
         field_radius: Option<&Bound<'_, PyAny>>,
@@ -244,7 +255,7 @@ impl TokenGrid {
         scales: Option<&Bound<'_, PyAny>>,
         axes: Option<&Bound<'_, PyAny>>,
         metric: Option<&Bound<'_, PyAny>>,
-        on_duplicate: &str,
+        #[pyo3(from_py_with = self::duplicates)] on_duplicate: &str,
     ) -> PyResult<Self> {
         let on_duplicate = self::on_duplicate(py, on_duplicate)?;
         let table = Table::read(table, "table")?;
@@ -289,7 +300,7 @@ impl TokenGrid {
         #[pyo3(from_py_with = weight)] weight: f32,
         #[pyo3(from_py_with = field_radius)] field_radius: f32,
         #[pyo3(from_py_with = field_strength)] field_strength: f32,
-        on_duplicate: &str,
+        #[pyo3(from_py_with = self::duplicates)] on_duplicate: &str,
     ) -> PyResult<()> {
         let on_duplicate = self::on_duplicate(py, on_duplicate)?;
         let mut token = Token::new(id, arrays::point(position, "position")?);
@@ -322,7 +333,7 @@ impl TokenGrid {
         weight: Option<&Bound<'_, PyAny>>,
         field_radius: Option<&Bound<'_, PyAny>>,
         field_strength: Option<&Bound<'_, PyAny>>,
-        on_duplicate: &str,
+        #[pyo3(from_py_with = self::duplicates)] on_duplicate: &str,
     ) -> PyResult<usize> {
         let on_duplicate = self::on_duplicate(py, on_duplicate)?;
         let ids = arrays::id_column(ids, "ids")?;
@@ -355,7 +366,7 @@ impl TokenGrid {
 
     #[doc = include_str!(concat!(env!("OUT_DIR"), "/help/TokenGrid.remove"))]
     fn remove(&self, py: Python<'_>, id: &Bound<'_, PyAny>) -> PyResult<()> {
-        let ids = arrays::ids(id, "id")?;
+        let ids = id_set(id, "id")?;
         let one = matches!(ids, Ids::One(_));
         let ids = if one { Cow::Borrowed(ids.get()) } else { Cow::Owned(ids.get().to_vec()) };
         let work = |state: &mut State| {

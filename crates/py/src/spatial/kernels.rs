@@ -147,8 +147,9 @@ fn long<T: Send>(py: Python<'_>, size: usize, work: impl FnOnce() -> T + Send) -
 #[doc = include_str!(concat!(env!("OUT_DIR"), "/help/simd_level"))]
 #[pyfunction]
 #[pyo3(signature = (level=None))]
-fn simd_level(py: Python<'_>, level: Option<&str>) -> PyResult<String> {
-    if let Some(name) = level {
+fn simd_level(py: Python<'_>, level: Option<&Bound<'_, PyAny>>) -> PyResult<String> {
+    if let Some(level) = level {
+        let name = arrays::text(level, "level")?;
         let wanted = match name {
             "auto" => None,
             _ => Some(name.parse::<simd::Level>().map_err(|err| raise(py, "level", err))?),

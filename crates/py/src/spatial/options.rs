@@ -7,14 +7,14 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyMapping, PySequence, PyString};
 
 use super::raise::raise;
-use crate::arrays::{self, number, refuse};
+use crate::arrays::{self, is_boolean, number, refuse, wrong_type};
 
 /// The names of the eight axes of a grid.
 pub(super) fn axis_names(object: &Bound<'_, PyAny>, argument: &str) -> PyResult<AxisNames> {
     let py = object.py();
     let names: Vec<String> = match object.cast::<PyString>() {
         Err(_) => object.extract().map_err(|_| expected_names(object, argument))?,
-        Ok(_) => return Err(expected_names(object, argument)),
+        Ok(_) => return Err(wrong_type(object, argument, "eight names")),
     };
     let count = names.len();
     let names: [String; AXES] = names
@@ -23,9 +23,15 @@ pub(super) fn axis_names(object: &Bound<'_, PyAny>, argument: &str) -> PyResult<
     AxisNames::new(names).map_err(|err| refuse(py, argument, err))
 }
 
+#[cold]
 fn expected_names(object: &Bound<'_, PyAny>, argument: &str) -> PyErr {
-    let got = object.get_type();
-    PyTypeError::new_err(format!("{argument}: expected eight names, got {got}"))
+    let items = object.cast::<PySequence>().ok().and_then(|items| items.to_list().ok());
+    for (axis, item) in items.iter().flatten().enumerate() {
+        if !item.is_instance_of::<PyString>() {
+            return wrong_type(&item, &format!("{argument}: axis {axis}"), "a name");
+        }
+    }
+    wrong_type(object, argument, "eight names")
 }
 
 /// Some axes of a grid, by name or number.
@@ -39,12 +45,16 @@ pub(super) fn axis_set(object: &Bound<'_, PyAny>, names: &AxisNames) -> PyResult
         return names.select(&[name]).map_err(wrong);
     }
     let mut axes = Vec::with_capacity(AXES);
-    let items = object.try_iter().map_err(|_| {
-        let got = object.get_type();
-        PyTypeError::new_err(format!("axes: expected axis names or numbers, got {got}"))
-    })?;
+    let items =
+        object.try_iter().map_err(|_| wrong_type(object, "axes", "axis names or numbers"))?;
     for item in items {
         let item = item?;
+        if is_boolean(&item) {
+            return Err(PyTypeError::new_err(format!(
+                "axes: {} is neither an axis name nor 0 to 7; np.flatnonzero(mask) are the numbers of a mask",
+                item.repr()?
+            )));
+        }
         if let Ok(axis) = item.extract::<usize>() {
             axes.push(axis);
         } else if let Ok(name) = item.extract::<String>() {
@@ -169,10 +179,7 @@ pub(super) fn falloff(name: Option<&Bound<'_, PyAny>>) -> PyResult<Falloff> {
     let Some(object) = name else { return Ok(Falloff::Linear) };
     let py = object.py();
     let Ok(text) = object.cast::<PyString>() else {
-        return Err(PyTypeError::new_err(format!(
-            "falloff: expected a name, got {}",
-            object.get_type()
-        )));
+        return Err(wrong_type(object, "falloff", "a name"));
     };
     match &*text.to_cow()? {
         "linear" => Ok(Falloff::Linear),

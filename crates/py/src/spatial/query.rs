@@ -8,7 +8,8 @@ use ottava_core::{AXES, AxisSet, Scales, TokenId};
 use ottava_spatial::{Error, Filter, Neighbors, Query};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
-use pyo3::types::{PyFrozenSet, PyList, PySet, PyTuple};
+use pyo3::sync::PyOnceLock;
+use pyo3::types::{PyInt, PyList, PyTuple, PyType};
 
 use super::grid::{TokenGrid, table, view};
 use super::options;
@@ -94,12 +95,22 @@ impl<'py> Choices<'py> {
 }
 
 /// Ids whose order does not matter.
-fn id_set<'py>(object: &Bound<'py, PyAny>, name: &str) -> PyResult<Ids<'py>> {
-    if object.is_instance_of::<PySet>() || object.is_instance_of::<PyFrozenSet>() {
+pub(super) fn id_set<'py>(object: &Bound<'py, PyAny>, name: &str) -> PyResult<Ids<'py>> {
+    if is_set(object) {
         let list = object.py().get_type::<PyList>().call1((object,))?;
         return arrays::ids(&list, name);
     }
     arrays::ids(object, name)
+}
+
+/// Whether it is a set, or behaves like one, as the keys of a dict do.
+fn is_set(object: &Bound<'_, PyAny>) -> bool {
+    static SET: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+    let usual = object.is_instance_of::<PyInt>()
+        || object.is_instance_of::<PyList>()
+        || object.is_instance_of::<PyUntypedArray>();
+    let set = || SET.import(object.py(), "collections.abc", "Set");
+    !usual && set().and_then(|set| object.is_instance(set)).unwrap_or(false)
 }
 
 impl<'py> Admitted<'py> {
@@ -185,6 +196,11 @@ pub(super) fn limit(object: &Bound<'_, PyAny>) -> PyResult<Option<usize>> {
     (!object.is_none()).then(|| arrays::count(object, "limit", 0)).transpose()
 }
 
+/// `sort=`.
+pub(super) fn sort(object: &Bound<'_, PyAny>) -> PyResult<bool> {
+    arrays::flag(object, "sort")
+}
+
 /// `radius=`.
 pub(super) fn radius(object: &Bound<'_, PyAny>) -> PyResult<f32> {
     arrays::number(object, "radius")
@@ -258,7 +274,7 @@ impl TokenGrid {
         q: &Bound<'py, PyAny>,
         #[pyo3(from_py_with = self::radius)] radius: f32,
         #[pyo3(from_py_with = self::limit)] limit: Option<usize>,
-        sort: bool,
+        #[pyo3(from_py_with = self::sort)] sort: bool,
         axes: Option<&Bound<'py, PyAny>>,
         scales: Option<&Bound<'py, PyAny>>,
         r#where: Option<&Bound<'py, PyAny>>,

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use ottava_spatial::{Error, OpenOptions, Verify};
+use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyType};
 
@@ -11,6 +12,7 @@ use super::columns::RowsError;
 use super::grid::TokenGrid;
 use super::raise::raise;
 use super::state::State;
+use crate::arrays::{self, wrong_type};
 use crate::gate;
 
 /// Saves the tokens, and the columns they carry.
@@ -20,6 +22,30 @@ fn save(state: &State, path: &Path) -> Result<(), RowsError> {
         None => state.grid.attachment()?.to_vec(),
     };
     Ok(state.grid.save_with(path, &attachment)?)
+}
+
+/// `path=`.
+fn path(object: &Bound<'_, PyAny>) -> PyResult<PathBuf> {
+    if object.is_instance_of::<PyBytes>() {
+        let wrong = "path: expected a str or an os.PathLike, got bytes; os.fsdecode(path) makes one of them";
+        return Err(PyTypeError::new_err(wrong));
+    }
+    match object.extract() {
+        Err::<_, PyErr>(err) if err.is_instance_of::<PyTypeError>(object.py()) => {
+            Err(wrong_type(object, "path", "a str or an os.PathLike"))
+        }
+        found => found,
+    }
+}
+
+/// `mmap=`.
+fn mmap(object: &Bound<'_, PyAny>) -> PyResult<bool> {
+    arrays::flag(object, "mmap")
+}
+
+/// `verify=`.
+fn verify(object: &Bound<'_, PyAny>) -> PyResult<Option<bool>> {
+    (!object.is_none()).then(|| arrays::flag(object, "verify")).transpose()
 }
 
 /// The error of a snapshot that is in no file of the user's.
@@ -38,7 +64,11 @@ fn of_bytes(error: Error) -> Error {
 #[pymethods]
 impl TokenGrid {
     #[doc = include_str!(concat!(env!("OUT_DIR"), "/help/TokenGrid.save"))]
-    fn save(&self, py: Python<'_>, path: PathBuf) -> PyResult<()> {
+    fn save(
+        &self,
+        py: Python<'_>,
+        #[pyo3(from_py_with = self::path)] path: PathBuf,
+    ) -> PyResult<()> {
         let done = self.shared.read_parallel(py, None, |state, _| save(state, &path))?;
         done.map_err(|err| err.raise(py, "path"))
     }
@@ -46,7 +76,12 @@ impl TokenGrid {
     #[doc = include_str!(concat!(env!("OUT_DIR"), "/help/TokenGrid.open"))]
     #[staticmethod]
     #[pyo3(signature = (path, mmap=true, *, verify=None))]
-    fn open(py: Python<'_>, path: PathBuf, mmap: bool, verify: Option<bool>) -> PyResult<Self> {
+    fn open(
+        py: Python<'_>,
+        #[pyo3(from_py_with = self::path)] path: PathBuf,
+        #[pyo3(from_py_with = self::mmap)] mmap: bool,
+        #[pyo3(from_py_with = self::verify)] verify: Option<bool>,
+    ) -> PyResult<Self> {
         let verify = match verify {
             None => Verify::Auto,
             Some(true) => Verify::Full,

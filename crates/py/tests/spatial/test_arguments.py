@@ -100,11 +100,48 @@ REFUSED: list[tuple[Callable[[TokenGrid], Any], type[Exception], str]] = [
     (lambda g: g.remove("1"), TypeError, "id: expected integers, got dtype <U1; ids are 0 to 2**64 - 2"),
     (lambda g: g.nearest(ZERO, where="x"), TypeError, "where: expected integers, got dtype <U1; ids are 0 to 2**64 - 2"),
     (lambda g: g.nearest(ZERO, where=pa.array([1.0, 2.0])), TypeError, "where: expected an Arrow column of booleans or ids, got Float64"),
-    (lambda g: TokenGrid(axes="abcdefgh"), TypeError, "axes: expected eight names, got <class 'str'>"),
-    (lambda g: TokenGrid(axes=range(8)), TypeError, "axes: expected eight names, got <class 'range'>"),
+    (lambda g: TokenGrid(axes="abcdefgh"), TypeError, "axes: expected eight names, got str"),
+    (lambda g: TokenGrid(axes=3), TypeError, "axes: expected eight names, got int"),
+    (lambda g: TokenGrid(axes=range(8)), TypeError, "axes: axis 0: expected a name, got int"),
+    (lambda g: TokenGrid(axes=[*"abcdefg", None]), TypeError, "axes: axis 7: expected a name, got NoneType"),
     (lambda g: TokenGrid(scales={"x0": "y"}), TypeError, "scales: expected a number, got str"),
-    (lambda g: g.connections(1, 1, falloff=2), TypeError, "falloff: expected a name, got <class 'int'>"),
-    (lambda g: g.nearest(ZERO, axes=3), TypeError, "axes: expected axis names or numbers, got <class 'int'>"),
+    (lambda g: g.connections(1, 1, falloff=2), TypeError, "falloff: expected a name, got int"),
+    (lambda g: g.nearest(ZERO, axes=3), TypeError, "axes: expected axis names or numbers, got int"),
+    (lambda g: g.nearest(ZERO, axes=[True, False] * 4), TypeError, "axes: True is neither an axis name nor 0 to 7; np.flatnonzero(mask) are the numbers of a mask"),
+    (lambda g: g.nearest(ZERO, axes=np.ones(8, bool)), TypeError, f"axes: {np.True_!r} is neither an axis name nor 0 to 7; np.flatnonzero(mask) are the numbers of a mask"),
+    (lambda g: g.within(ZERO, 1, sort=3), TypeError, "sort: expected True or False, got int"),
+    (lambda g: g.connections(1, 1, sort="no"), TypeError, "sort: expected True or False, got str"),
+    (lambda g: g.connect(radius=1, sort=None), TypeError, "sort: expected True or False, got NoneType"),
+    (lambda g: g.insert(9, ZERO, on_duplicate=None), TypeError, "on_duplicate: expected a str, got NoneType"),
+    (lambda g: g.insert_batch([9], [ZERO], on_duplicate=1), TypeError, "on_duplicate: expected a str, got int"),
+    (lambda g: TokenGrid.from_arrays([9], [ZERO], on_duplicate=1), TypeError, "on_duplicate: expected a str, got int"),
+    (lambda g: TokenGrid.open("x", mmap=3), TypeError, "mmap: expected True or False, got int"),
+    (lambda g: TokenGrid.open("x", verify=3), TypeError, "verify: expected True or False, got int"),
+    (lambda g: TokenGrid.open(b"x"), TypeError, "path: expected a str or an os.PathLike, got bytes; os.fsdecode(path) makes one of them"),
+    (lambda g: TokenGrid.open(5), TypeError, "path: expected a str or an os.PathLike, got int"),
+    (lambda g: g.save(b"x"), TypeError, "path: expected a str or an os.PathLike, got bytes; os.fsdecode(path) makes one of them"),
+    (lambda g: simd_level(3), TypeError, "level: expected a str, got int"),
+    (lambda g: g.get(True), TypeError, "id: expected an integer, got bool"),
+    (lambda g: g.remove(True), TypeError, "id: expected an integer, got bool"),
+    (lambda g: g.remove(np.array([True, False], object)), TypeError, "id: row 0: expected an integer, got bool; grid.ids[mask] are the ids of a mask"),
+    (lambda g: g.remove(np.array([True, False])), TypeError, f"id: row 0: expected an integer, got {np.bool_.__name__}; grid.ids[mask] are the ids of a mask"),
+    (lambda g: g.remove([1, None]), TypeError, "id: row 1: expected an integer, got NoneType; grid.ids[mask] are the ids of a mask"),
+    (lambda g: g.remove([1, b"2"]), TypeError, "id: row 1: expected an integer, got bytes; ids are 0 to 2**64 - 2"),
+    (lambda g: g.remove(i for i in [1]), TypeError, "id: expected a sequence of integers, got generator; list(...) makes one of it"),
+    (lambda g: g.move({1}, [ZERO]), TypeError, "id: expected a sequence of integers, got set; list(...) makes one of it"),
+    (lambda g: g.rows({1}), TypeError, "ids: expected a sequence of integers, got set; list(...) makes one of it"),
+    (lambda g: TokenGrid.from_arrays({1}, [ZERO]), TypeError, "ids: expected a sequence of integers, got set; list(...) makes one of it"),
+    (lambda g: g.nearest(ZERO, where=np.ones(3, bool).astype(object)), TypeError, "where: row 0: expected an integer, got bool; a mask is an array of dtype bool, np.array(..., bool) makes one"),
+    (lambda g: g.nearest(ZERO, where=[True, None, False]), TypeError, "where: row 0: expected an integer, got bool; a mask is an array of dtype bool, np.array(..., bool) makes one"),
+    (lambda g: g.nearest(ZERO, where=[None, True, False]), TypeError, "where: row 0: expected an integer, got NoneType; a mask is an array of dtype bool, np.array(..., bool) makes one"),
+    (lambda g: g.nearest(ZERO, where={True}), TypeError, "where: row 0: expected an integer, got bool; a mask is an array of dtype bool, np.array(..., bool) makes one"),
+    (lambda g: g.nearest(ZERO, exclude={True}), TypeError, "exclude: row 0: expected an integer, got bool; grid.ids[mask] are the ids of a mask"),
+    (lambda g: g.plot([True, False]), TypeError, "axes: True is neither an axis name nor 0 to 7; np.flatnonzero(mask) are the numbers of a mask"),
+    (lambda g: g.plot([1.0, 2.0]), ArgumentError, "axes: 1.0 is neither an axis name nor 0 to 7; the axes are a, b, c, d, e, f, g, h"),
+    (lambda g: g.plot(["a", 8]), ArgumentError, "axes: 8 is neither an axis name nor 0 to 7; the axes are a, b, c, d, e, f, g, h"),
+    (lambda g: g.plot(["a", "z"]), ArgumentError, "axes: 'z' is neither an axis name nor 0 to 7; the axes are a, b, c, d, e, f, g, h"),
+    (lambda g: g.plot(3), TypeError, "axes: expected two axis names or numbers, got int"),
+    (lambda g: g.plot("ab"), TypeError, "axes: expected two axis names or numbers, got str"),
     (lambda g: distances(ZERO, [ZERO], [0.0]), TypeError, "out: expected a float32 array of shape (1,), got list; np.empty((1,), np.float32) makes one"),
     (lambda g: distances(ZERO, [ZERO], np.zeros(1)), TypeError, "out: expected float32, got dtype float64; np.empty((1,), np.float32) makes one"),
     # values
@@ -218,7 +255,15 @@ def test_what_is_taken_as_ids_and_counts(tiny: TokenGrid) -> None:
             assert grid.nearest(ZERO, 3, exclude=where).ids.tolist() == far[:1]
     grid.remove(far[1:])
     assert list(grid) == [1]
+    changed = TokenGrid.from_arrays([1, 2, 3, 4], np.eye(8)[:4])
+    changed.remove({1, 2})
+    changed.remove(dict.fromkeys([3]).keys())
+    assert list(changed) == [4]
     assert tiny.nearest(ZERO, where=frozenset({3})).ids.tolist() == [3]
+    assert tiny.nearest(ZERO, 3, where={1: "a", 3: "b"}.keys()).ids.tolist() == [1, 3]
+    assert tiny.nearest(ZERO, 3, axes={0, "b"}, where={1, np.uint64(3)}).ids.tolist() == [3, 1]
+    assert tiny.nearest(ZERO, 3, axes=np.array([0])).ids.tolist() == [2, 3, 1]
+    assert tiny.within(ZERO, 1, sort=np.False_).ids.tolist() == [1, 2, 3]
     assert tiny.nearest(ZERO, where=pa.table({"id": [3]})).ids.tolist() == [3]
     assert tiny.nearest(ZERO, where=pl.DataFrame({"near": [False, True, False]})).ids.tolist() == [2]
     assert tiny.nearest(ZERO, where=pd.Series([False, True, False])).ids.tolist() == [2]
@@ -298,7 +343,7 @@ def test_plots(grid: TokenGrid) -> None:
     ax = grid.plot()
     assert ax.get_xlabel() == "first principal component"
     assert len(ax.collections[0].get_offsets()) == len(grid)
-    ax = grid.plot(["x1", 4], ax)
+    ax = grid.plot(["x1", np.int64(4)], ax)
     assert (ax.get_xlabel(), ax.get_ylabel()) == ("x1", "x4")
     with pytest.raises(ValueError, match="axes: expected two axis names or numbers"):
         grid.plot(["x1"])
