@@ -227,7 +227,8 @@ class TokenGrid:
         `id` names the column of ids. `positions` is eight column names, which then name the axes too; or the name of a column of
         fixed-size lists of eight; or an array of shape (n, 8). The attributes are a number, a column name or an array. All columns
         are carried along without a copy and given back by `rows`. Nulls in the columns used here are an `ArgumentError` that names the
-        row. The other arguments are those of `from_arrays`.
+        row, as is a name that two columns have; a column of another type is a `TypeError`. The other arguments are those of
+        `from_arrays`.
         """
 
     def insert(

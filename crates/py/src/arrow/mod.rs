@@ -68,7 +68,7 @@ impl Table {
         self.batches.iter().map(RecordBatch::num_rows).sum()
     }
 
-    /// The chunks of the column of this name.
+    /// The chunks of the one column of this name.
     pub(crate) fn column(
         &self,
         py: Python<'_>,
@@ -80,6 +80,10 @@ impl Table {
             let message = format!("the table has no column {name:?}, it has {}", known.join(", "));
             return Err(refuse(py, argument, message));
         };
+        if self.schema.fields()[index + 1..].iter().any(|field| field.name() == name) {
+            let message = format!("the table has more than one column {name:?}; rename the others");
+            return Err(refuse(py, argument, message));
+        }
         Ok(self.batches.iter().map(|batch| Arc::clone(batch.column(index))).collect())
     }
 }
@@ -158,8 +162,10 @@ pub(crate) fn to_u64(py: Python<'_>, argument: &str, chunks: &[ArrayRef]) -> PyR
     let mut values = Vec::with_capacity(chunks.iter().map(|c| c.len()).sum());
     for chunk in chunks {
         if !chunk.data_type().is_integer() {
-            let message = format!("expected a column of integers, got {}", chunk.data_type());
-            return Err(refuse(py, argument, message));
+            return Err(PyTypeError::new_err(format!(
+                "{argument}: expected a column of integers, got {}; cast it to uint64 first",
+                chunk.data_type()
+            )));
         }
         let first = values.len();
         let whole = cast(chunk, &DataType::UInt64).map_err(|err| refuse(py, argument, err))?;
@@ -177,8 +183,10 @@ pub(crate) fn to_f32(py: Python<'_>, argument: &str, chunks: &[ArrayRef]) -> PyR
     let mut values = Vec::with_capacity(chunks.iter().map(|c| c.len()).sum());
     for chunk in chunks {
         if !chunk.data_type().is_numeric() {
-            let message = format!("expected a column of numbers, got {}", chunk.data_type());
-            return Err(refuse(py, argument, message));
+            return Err(PyTypeError::new_err(format!(
+                "{argument}: expected a column of numbers, got {}; cast it to float32 first",
+                chunk.data_type()
+            )));
         }
         let first = values.len();
         let narrow = cast(chunk, &DataType::Float32).map_err(|err| refuse(py, argument, err))?;
