@@ -1,9 +1,19 @@
 """The native half of ottava. Private: import from `ottava` and its modules."""
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from typing import Any, Literal, Protocol, TypeAlias, final, overload, type_check_only
+from typing import (
+    Any,
+    Literal,
+    Protocol,
+    SupportsFloat,
+    SupportsIndex,
+    TypeAlias,
+    final,
+    overload,
+    type_check_only,
+)
 
 import numpy as np
 import numpy.typing as npt
@@ -138,10 +148,14 @@ _Metric: TypeAlias = (
     Literal["euclidean", "squared_euclidean", "manhattan", "chebyshev", "mahalanobis"] | npt.ArrayLike
 )
 _Falloff: TypeAlias = Literal["linear", "quadratic", "gaussian"]
-_Axes: TypeAlias = str | Sequence[str | int]
-_Scales: TypeAlias = npt.ArrayLike | Mapping[str, float]
-_Where: TypeAlias = npt.ArrayLike | SupportsArrow | AbstractSet[int]
-_Ids: TypeAlias = npt.ArrayLike | AbstractSet[int]
+# What Python and numpy take for a number, a whole one, and a boolean.
+_Real: TypeAlias = SupportsFloat | SupportsIndex
+_Whole: TypeAlias = SupportsIndex
+_Flag: TypeAlias = bool | np.bool_
+_Axes: TypeAlias = str | Iterable[str | SupportsIndex]
+_Scales: TypeAlias = npt.ArrayLike | Mapping[str, _Real]
+_Where: TypeAlias = npt.ArrayLike | SupportsArrow | AbstractSet[SupportsIndex]
+_Ids: TypeAlias = npt.ArrayLike | AbstractSet[SupportsIndex]
 _OnDuplicate: TypeAlias = Literal["error", "replace", "skip"]
 # What is known to be one point, or several. An array may be either, which its type does not say for sure: the answer is `Any`.
 _One: TypeAlias = Sequence[float]
@@ -181,7 +195,7 @@ class TokenGrid:
 
     def __new__(
         cls,
-        cell_size: float | None = None,
+        cell_size: _Real | None = None,
         scales: _Scales | None = None,
         axes: Sequence[str] | None = None,
         metric: _Metric | None = None,
@@ -194,7 +208,7 @@ class TokenGrid:
         weight: npt.ArrayLike | None = None,
         field_radius: npt.ArrayLike | None = None,
         field_strength: npt.ArrayLike | None = None,
-        cell_size: float | None = None,
+        cell_size: _Real | None = None,
         scales: _Scales | None = None,
         axes: Sequence[str] | None = None,
         metric: _Metric | None = None,
@@ -213,10 +227,10 @@ class TokenGrid:
         *,
         id: str,
         positions: str | Sequence[str] | npt.ArrayLike,
-        weight: float | str | npt.ArrayLike | None = None,
-        field_radius: float | str | npt.ArrayLike | None = None,
-        field_strength: float | str | npt.ArrayLike | None = None,
-        cell_size: float | None = None,
+        weight: _Real | str | npt.ArrayLike | None = None,
+        field_radius: _Real | str | npt.ArrayLike | None = None,
+        field_strength: _Real | str | npt.ArrayLike | None = None,
+        cell_size: _Real | None = None,
         scales: _Scales | None = None,
         axes: Sequence[str] | None = None,
         metric: _Metric | None = None,
@@ -233,11 +247,11 @@ class TokenGrid:
 
     def insert(
         self,
-        id: int,
+        id: _Whole,
         position: npt.ArrayLike,
-        weight: float = 1.0,
-        field_radius: float = 0.0,
-        field_strength: float = 0.0,
+        weight: _Real = 1.0,
+        field_radius: _Real = 0.0,
+        field_strength: _Real = 0.0,
         *,
         on_duplicate: _OnDuplicate = "error",
     ) -> None:
@@ -273,7 +287,7 @@ class TokenGrid:
         coordinate. Nobody sees a token at neither place. Weight and field stay.
         """
 
-    def get(self, id: int) -> Token:
+    def get(self, id: _Whole) -> Token:
         """The token with this id: `Token(id, position, weight, field_radius, field_strength)`, the position of shape (8,), float32.
 
         `UnknownTokenError` if there is none.
@@ -338,14 +352,14 @@ class TokenGrid:
     def nearest(
         self,
         q: npt.ArrayLike,
-        k: int = 1,
+        k: _Whole = 1,
         *,
         axes: _Axes | None = None,
         scales: _Scales | None = None,
-        within: float | None = None,
+        within: _Real | None = None,
         where: _Where | None = None,
         exclude: _Ids | None = None,
-        threads: int | None = None,
+        threads: _Whole | None = None,
     ) -> Neighbors:
         """The k nearest tokens, exact, by ascending distance, ties by id; fewer if there are fewer.
 
@@ -364,43 +378,43 @@ class TokenGrid:
     def within(
         self,
         q: _One,
-        radius: float,
+        radius: _Real,
         *,
-        limit: int | None = None,
-        sort: bool = True,
+        limit: _Whole | None = None,
+        sort: _Flag = True,
         axes: _Axes | None = None,
         scales: _Scales | None = None,
         where: _Where | None = None,
         exclude: _Ids | None = None,
-        threads: int | None = None,
+        threads: _Whole | None = None,
     ) -> Neighbors: ...
     @overload
     def within(
         self,
         q: _Many,
-        radius: float,
+        radius: _Real,
         *,
-        limit: int | None = None,
-        sort: bool = True,
+        limit: _Whole | None = None,
+        sort: _Flag = True,
         axes: _Axes | None = None,
         scales: _Scales | None = None,
         where: _Where | None = None,
         exclude: _Ids | None = None,
-        threads: int | None = None,
+        threads: _Whole | None = None,
     ) -> Ragged: ...
     @overload
     def within(
         self,
         q: npt.ArrayLike,
-        radius: float,
+        radius: _Real,
         *,
-        limit: int | None = None,
-        sort: bool = True,
+        limit: _Whole | None = None,
+        sort: _Flag = True,
         axes: _Axes | None = None,
         scales: _Scales | None = None,
         where: _Where | None = None,
         exclude: _Ids | None = None,
-        threads: int | None = None,
+        threads: _Whole | None = None,
     ) -> Any:
         """The tokens at most `radius` away: `Neighbors` for one point, `Ragged` for n.
 
@@ -413,37 +427,37 @@ class TokenGrid:
     def count_within(
         self,
         q: _One,
-        radius: float,
+        radius: _Real,
         *,
         axes: _Axes | None = None,
         scales: _Scales | None = None,
         where: _Where | None = None,
         exclude: _Ids | None = None,
-        threads: int | None = None,
+        threads: _Whole | None = None,
     ) -> int: ...
     @overload
     def count_within(
         self,
         q: _Many,
-        radius: float,
+        radius: _Real,
         *,
         axes: _Axes | None = None,
         scales: _Scales | None = None,
         where: _Where | None = None,
         exclude: _Ids | None = None,
-        threads: int | None = None,
+        threads: _Whole | None = None,
     ) -> npt.NDArray[np.uint64]: ...
     @overload
     def count_within(
         self,
         q: npt.ArrayLike,
-        radius: float,
+        radius: _Real,
         *,
         axes: _Axes | None = None,
         scales: _Scales | None = None,
         where: _Where | None = None,
         exclude: _Ids | None = None,
-        threads: int | None = None,
+        threads: _Whole | None = None,
     ) -> Any:
         """How many tokens are at most `radius` away: an int for one point, shape (n,), uint64, for n. As `within`."""
 
@@ -486,11 +500,11 @@ class TokenGrid:
 
     def connections(
         self,
-        id: int,
-        radius: float,
+        id: _Whole,
+        radius: _Real,
         *,
-        limit: int | None = None,
-        sort: bool = True,
+        limit: _Whole | None = None,
+        sort: _Flag = True,
         falloff: _Falloff | None = None,
         axes: _Axes | None = None,
         scales: _Scales | None = None,
@@ -509,17 +523,17 @@ class TokenGrid:
     def connect(
         self,
         *,
-        radius: float | None = None,
-        k: int | None = None,
-        within: float | None = None,
-        limit: int | None = None,
-        sort: bool = True,
+        radius: _Real | None = None,
+        k: _Whole | None = None,
+        within: _Real | None = None,
+        limit: _Whole | None = None,
+        sort: _Flag = True,
         falloff: _Falloff | None = None,
         axes: _Axes | None = None,
         scales: _Scales | None = None,
         where: _Where | None = None,
         exclude: _Ids | None = None,
-        threads: int | None = None,
+        threads: _Whole | None = None,
     ) -> Graph:
         """Connects every token with all others within `radius`, or with its `k` nearest others.
 
@@ -534,7 +548,7 @@ class TokenGrid:
     def clear_cache(self) -> None:
         """Drops all cached connections; counts of `cache_stats` go on."""
 
-    def set_cache_capacity(self, connections: int) -> None:
+    def set_cache_capacity(self, connections: _Whole) -> None:
         """Sets how many connections the cache holds at most, 16 bytes each: 4,194,304 by default; 0 turns it off.
 
         An answer counts as its connections and one more.
@@ -542,15 +556,15 @@ class TokenGrid:
 
     @overload
     def influence(
-        self, points: _One, *, falloff: _Falloff | None = None, threads: int | None = None
+        self, points: _One, *, falloff: _Falloff | None = None, threads: _Whole | None = None
     ) -> float: ...
     @overload
     def influence(
-        self, points: _Many, *, falloff: _Falloff | None = None, threads: int | None = None
+        self, points: _Many, *, falloff: _Falloff | None = None, threads: _Whole | None = None
     ) -> npt.NDArray[np.float32]: ...
     @overload
     def influence(
-        self, points: npt.ArrayLike, *, falloff: _Falloff | None = None, threads: int | None = None
+        self, points: npt.ArrayLike, *, falloff: _Falloff | None = None, threads: _Whole | None = None
     ) -> Any:
         """The sum of the token fields at a point (a float) or at n points (shape (n,), float32).
 
@@ -559,7 +573,7 @@ class TokenGrid:
         """
 
     def influence_gradient(
-        self, points: npt.ArrayLike, *, falloff: _Falloff | None = None, threads: int | None = None
+        self, points: npt.ArrayLike, *, falloff: _Falloff | None = None, threads: _Whole | None = None
     ) -> npt.NDArray[np.float32]:
         """The gradient of `influence` by the coordinates: shape (8,), float32, for one point, (n, 8) for n.
 
@@ -570,37 +584,37 @@ class TokenGrid:
     def density(
         self,
         points: _One,
-        radius: float,
+        radius: _Real,
         *,
         axes: _Axes | None = None,
         scales: _Scales | None = None,
         where: _Where | None = None,
         exclude: _Ids | None = None,
-        threads: int | None = None,
+        threads: _Whole | None = None,
     ) -> float: ...
     @overload
     def density(
         self,
         points: _Many,
-        radius: float,
+        radius: _Real,
         *,
         axes: _Axes | None = None,
         scales: _Scales | None = None,
         where: _Where | None = None,
         exclude: _Ids | None = None,
-        threads: int | None = None,
+        threads: _Whole | None = None,
     ) -> npt.NDArray[np.float64]: ...
     @overload
     def density(
         self,
         points: npt.ArrayLike,
-        radius: float,
+        radius: _Real,
         *,
         axes: _Axes | None = None,
         scales: _Scales | None = None,
         where: _Where | None = None,
         exclude: _Ids | None = None,
-        threads: int | None = None,
+        threads: _Whole | None = None,
     ) -> Any:
         """Tokens within `radius` over the volume of the ball, `pi**4 / 24 * radius**8` on eight axes.
 
@@ -620,7 +634,7 @@ class TokenGrid:
         """
 
     @staticmethod
-    def open(path: str | os.PathLike[str], mmap: bool = True, *, verify: bool | None = None) -> TokenGrid:
+    def open(path: str | os.PathLike[str], mmap: _Flag = True, *, verify: _Flag | None = None) -> TokenGrid:
         """Opens a snapshot; mapped, it answers at once, whatever its size. Tokens inserted later are held in memory.
 
         `SnapshotError` for a damaged file or one of a newer version, `OSError` for one that cannot be read, `ArgumentError` for a pipe
@@ -632,7 +646,7 @@ class TokenGrid:
     def verify(self) -> None:
         """Computes all checksums of the snapshot that the grid was opened from; `SnapshotError` names a damaged section."""
 
-    def plot(self, axes: Sequence[str | int] | None = None, ax: Axes | None = None) -> Axes:
+    def plot(self, axes: Iterable[str | SupportsIndex] | None = None, ax: Axes | None = None) -> Axes:
         """Draws the tokens on two axes, or on the first two principal components of their scaled positions; needs matplotlib."""
 
 def distance(a: npt.ArrayLike, b: npt.ArrayLike, *, metric: _Metric | None = None) -> float:
@@ -653,7 +667,7 @@ def pairwise(
     out: npt.NDArray[np.float32] | None = None,
     *,
     metric: _Metric | None = None,
-    threads: int | None = None,
+    threads: _Whole | None = None,
 ) -> npt.NDArray[np.float32]:
     """The distances of points of shape (n, 8) to points of shape (m, 8): shape (n, m), float32, in `out` if given."""
 
