@@ -142,7 +142,7 @@ impl TokenGrid {
                 }
             });
         if refused.into_inner() {
-            for (row, position) in (0..batch.len()).zip(positions.iter()) {
+            for (row, position) in (0..batch.len()).zip(positions.base.iter()) {
                 grid.measured(row, position)?;
             }
         }

@@ -13,7 +13,7 @@ use rayon::prelude::*;
 use crate::collect::unpack;
 use crate::storage::Storage;
 
-/// Values by slot: some in a mapped file, the rest in segments, so that growing moves nothing.
+/// Values by slot: those that came all at once or are in a mapped file, and the rest in segments, so that growing moves nothing.
 pub(crate) struct Column<T> {
     pub(crate) base: Storage<T>,
     segments: Vec<Vec<T>>,
@@ -41,7 +41,13 @@ impl<T: Pod + Send + Sync> Column<T> {
     }
 
     fn set(&mut self, slot: u32, value: T) {
-        let at = slot as usize - self.base.len();
+        let slot = slot as usize;
+        let Some(at) = slot.checked_sub(self.base.len()) else {
+            if let Some(old) = self.base.values_mut().get_mut(slot) {
+                *old = value;
+            }
+            return;
+        };
         if at / SEGMENT == self.segments.len() {
             self.segments.push(Vec::with_capacity(SEGMENT));
         }
@@ -53,34 +59,26 @@ impl<T: Pod + Send + Sync> Column<T> {
     }
 
     fn from_slice(values: &[T]) -> Self {
-        let segments = values.chunks(SEGMENT).map(Self::segment).collect();
-        Self { base: Storage::default(), segments }
+        let mut base = Storage::zeroed(values.len());
+        base.values_mut().copy_from_slice(values);
+        Self { base, segments: Vec::new() }
     }
 
-    /// A copy, made on the current rayon pool a segment at a time. `look` sees each segment of the copy, the row it begins with,
-    /// and as much of what is beside.
+    /// A copy, made on the current rayon pool a part at a time. `look` sees each part of the copy, the row it begins with, and as
+    /// much of what is beside.
     pub(crate) fn copy<U: Send>(
         values: &[T],
         beside: &mut [U],
         look: impl Fn(usize, &[T], &mut [U]) + Sync,
     ) -> Self {
-        let segments = values.par_chunks(SEGMENT).zip(beside.par_chunks_mut(SEGMENT)).enumerate();
-        let segments = segments.map(|(index, (values, beside))| {
-            let segment = Self::segment(values);
-            look(index * SEGMENT, &segment, beside);
-            segment
+        let mut base = Storage::zeroed(values.len());
+        let parts = base.values_mut().par_chunks_mut(SEGMENT).zip(values.par_chunks(SEGMENT));
+        let parts = parts.zip(beside.par_chunks_mut(SEGMENT)).enumerate();
+        parts.for_each(|(index, ((copy, values), beside))| {
+            copy.copy_from_slice(values);
+            look(index * SEGMENT, copy, beside);
         });
-        Self { base: Storage::default(), segments: segments.collect() }
-    }
-
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
-        self.base.iter().chain(self.segments.iter().flatten())
-    }
-
-    fn segment(values: &[T]) -> Vec<T> {
-        let mut segment = Vec::with_capacity(SEGMENT);
-        segment.extend_from_slice(values);
-        segment
+        Self { base, segments: Vec::new() }
     }
 
     fn memory(&self) -> usize {
