@@ -230,7 +230,11 @@ impl TokenGrid {
     /// [`Error::Core`] or [`Error::Scaled`] for a bad coordinate.
     #[inline]
     pub fn cell_ids(&self, position: &[f32; 8]) -> Result<&[TokenId], Error> {
-        Ok(self.cell_token_ids(&self.cell_of(position)?))
+        let cell = match self.quick_cell(position) {
+            Some(cell) => cell,
+            None => self.checked_cell(0, position)?,
+        };
+        Ok(self.cells().ids(&cell))
     }
 
     /// The ids of the tokens in the cell with these numbers, ascending.

@@ -3,7 +3,7 @@
 use bytemuck::{Pod, Zeroable};
 use rayon::prelude::*;
 
-use super::split::{Leaves, PARALLEL_FROM, Split, bounds};
+use super::split::{Corners, Leaves, PARALLEL_FROM, Split, bounds};
 use super::{Boxes, NO_SLOT, Shape, Slots, Tree};
 use crate::kernel::{Block, LANES, Lanes};
 use crate::storage::Storage;
@@ -25,11 +25,13 @@ impl Tree {
         let (bounds, fields) = survey(entries, parallel);
         let mut leaves = Storage::<Block>::zeroed(shape.leaves());
         let mut slots = Storage::<Slots>::zeroed(shape.leaves());
+        let mut corners = Storage::<Corners>::zeroed(shape.leaves());
         let mut radii = fields.then(|| Storage::<Lanes>::zeroed(shape.leaves()));
         if !entries.is_empty() {
             let parts = Leaves {
                 blocks: leaves.values_mut(),
                 slots: slots.values_mut(),
+                corners: corners.values_mut(),
                 radii: radii.as_mut().map(Storage::values_mut),
             };
             let mut keys = vec![0; entries.len()];
@@ -47,7 +49,7 @@ impl Tree {
             shape,
             bounds,
         };
-        tree.fill_nodes(parallel);
+        tree.fill_nodes(&corners, parallel);
         tree.fill_reach();
         tree
     }
@@ -75,8 +77,8 @@ impl Tree {
         fits.then_some(Self { len, leaves, slots, nodes, radii, reach, shape, bounds })
     }
 
-    fn fill_nodes(&mut self, parallel: bool) {
-        let (shape, leaves) = (self.shape, &*self.leaves);
+    fn fill_nodes(&mut self, leaves: &[Corners], parallel: bool) {
+        let shape = self.shape;
         let nodes = self.nodes.values_mut();
         for level in 1..=shape.height {
             let (below, here) = nodes.split_at_mut(shape.starts[level]);
@@ -86,8 +88,7 @@ impl Tree {
                 for (lane, child) in children.enumerate() {
                     for axis in 0..8 {
                         let (lo, hi) = if level == 1 {
-                            let lanes = &leaves[child][axis];
-                            (least(lanes), most(lanes))
+                            (leaves[child][0][axis], leaves[child][1][axis])
                         } else {
                             let [lo, hi] = &below[shape.starts[level - 1] + child];
                             let used = shape.children(level - 1, child).count_ones() as usize;
@@ -126,14 +127,14 @@ impl Tree {
 }
 
 /// The corners of all positions, and whether any has a field radius.
-fn survey(entries: &[Entry], parallel: bool) -> ([[f32; 8]; 2], bool) {
+fn survey(entries: &[Entry], parallel: bool) -> (Corners, bool) {
     let some = |entries: &[Entry]| {
         (bounds(entries.iter()), entries.iter().any(|entry| entry.radius > 0.0))
     };
     if !parallel {
         return some(entries);
     }
-    let both = |(mut corners, fields): ([[f32; 8]; 2], bool), other: ([[f32; 8]; 2], bool)| {
+    let both = |(mut corners, fields): (Corners, bool), other: (Corners, bool)| {
         for axis in 0..8 {
             corners[0][axis] = corners[0][axis].min(other.0[0][axis]);
             corners[1][axis] = corners[1][axis].max(other.0[1][axis]);

@@ -36,10 +36,14 @@ const PIECES: usize = 16;
 /// How many misplaced entries are looked for on each side before they are swapped.
 const BATCH: usize = 128;
 
+/// The least and the largest coordinates of some points.
+pub(super) type Corners = [[f32; 8]; 2];
+
 /// The leaves to be filled, with the field radii of their points if any has one.
 pub(super) struct Leaves<'a> {
     pub(super) blocks: &'a mut [Block],
     pub(super) slots: &'a mut [Slots],
+    pub(super) corners: &'a mut [Corners],
     pub(super) radii: Option<&'a mut [Lanes]>,
 }
 
@@ -47,10 +51,16 @@ impl<'a> Leaves<'a> {
     fn split_at(self, leaf: usize) -> (Self, Self) {
         let (low_blocks, high_blocks) = self.blocks.split_at_mut(leaf);
         let (low_slots, high_slots) = self.slots.split_at_mut(leaf);
+        let (low_corners, high_corners) = self.corners.split_at_mut(leaf);
         let (low_radii, high_radii) = self.radii.map(|radii| radii.split_at_mut(leaf)).unzip();
         (
-            Self { blocks: low_blocks, slots: low_slots, radii: low_radii },
-            Self { blocks: high_blocks, slots: high_slots, radii: high_radii },
+            Self { blocks: low_blocks, slots: low_slots, corners: low_corners, radii: low_radii },
+            Self {
+                blocks: high_blocks,
+                slots: high_slots,
+                corners: high_corners,
+                radii: high_radii,
+            },
         )
     }
 }
@@ -146,9 +156,13 @@ fn halves(len: usize, mut capacity: usize) -> (usize, usize) {
 }
 
 fn fill_leaf(entries: &[Entry], words: &[u64], leaves: Leaves<'_>) {
-    let ([block, ..], [slots, ..]) = (leaves.blocks, leaves.slots) else { return };
+    let ([block, ..], [slots, ..], [corners, ..]) = (leaves.blocks, leaves.slots, leaves.corners)
+    else {
+        return;
+    };
     let points = words.iter().map(|&word| &entries[word as u32 as usize]);
     fill_block(block, slots, points.clone());
+    *corners = bounds(points.clone());
     if let Some([radii, ..]) = leaves.radii {
         for (radius, entry) in radii.iter_mut().zip(points) {
             *radius = entry.radius;
@@ -158,7 +172,7 @@ fn fill_leaf(entries: &[Entry], words: &[u64], leaves: Leaves<'_>) {
 
 /// Of positions that are all finite: `f32::min` would take care of NaN, at a price.
 #[inline(always)]
-pub(super) fn bounds<'e>(entries: impl Iterator<Item = &'e Entry>) -> [[f32; 8]; 2] {
+pub(super) fn bounds<'e>(entries: impl Iterator<Item = &'e Entry>) -> Corners {
     let [mut lo, mut hi] = [[f32::INFINITY; 8], [f32::NEG_INFINITY; 8]];
     for entry in entries {
         for axis in 0..8 {
