@@ -5,6 +5,7 @@
 #[cfg(feature = "arrow")]
 mod batches;
 mod conversion;
+#[cfg(feature = "arrow")]
 mod direct;
 mod hostile;
 mod json_schema;
