@@ -38,13 +38,15 @@ pub struct Run<'r, I: Input, O: Output> {
     pub(crate) trials: usize,
     /// Whether the current value is checked by an alternative of an assertion.
     pub(crate) nested: bool,
+    /// Whether the value comes out of JSON text, be it by way of a validator.
+    pub(crate) of_json: bool,
     /// What nested unions were found to be; see [`Run::check_union`].
     pub(crate) settled: Settled<I::Value>,
 }
 
 /// How well a value fits a type, best first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Fit {
+pub enum Fit {
     /// The very type.
     Exact,
     /// Another type that even strict conversion takes.
@@ -78,14 +80,35 @@ impl<'r, I: Input, O: Output> Run<'r, I, O> {
             force_strict: strict,
             trials: 0,
             nested: false,
+            of_json: I::IS_JSON,
             settled: Settled::default(),
         }
     }
 
-    /// What the caller has said about strictness, which overrides the declaration.
+    /// The same run, of a value that was made of JSON text if `of_json` says so.
     #[must_use]
-    pub fn strict(&self) -> Option<bool> {
-        self.force_strict
+    pub fn of_json(mut self, of_json: bool) -> Self {
+        self.of_json = of_json;
+        self
+    }
+
+    /// Whether the value comes out of JSON text, and what overrides the strictness of the declaration: what a host needs to go on with
+    /// this run in another.
+    #[must_use]
+    pub fn manner(&self) -> (bool, Option<bool>) {
+        (self.of_json, self.force_strict)
+    }
+
+    /// How well what was checked so far fits, for unions around it.
+    #[must_use]
+    pub fn fit(&self) -> Fit {
+        self.fit
+    }
+
+    /// What was checked in another run for this one fits no better than this.
+    #[inline]
+    pub fn fits(&mut self, fit: Fit) {
+        self.fit = self.fit.max(fit);
     }
 
     /// The same run over another input, such as an object that a validator has returned.
@@ -108,6 +131,7 @@ impl<'r, I: Input, O: Output> Run<'r, I, O> {
             force_strict: self.force_strict,
             trials: self.trials,
             nested: self.nested,
+            of_json: self.of_json,
             settled: Settled::default(),
         };
         let result = body(&mut run);

@@ -64,7 +64,7 @@ mod rules;
 mod schema;
 mod tree;
 
-pub use check::Run;
+pub use check::{Fit, Run};
 #[cfg(feature = "arrow")]
 pub use columns::{
     ArrowBatches, BatchOptions, ColumnOutput, ColumnsError, NdjsonReader, RowIssue, RowIssues,

@@ -168,6 +168,7 @@ fn validate_rows<'py>(
             PyInput::new(py, &session, &plan.hosts).reading_attributes(options.from_attributes);
         let mut output = PyOutput::new(owner, &session);
         output.context.clone_from(&options.context);
+        output.from_attributes = options.from_attributes;
         match plan.schema.run(&mut input, row, &mut output, (), &mut issues, options.strict) {
             Ok(object) => good.append(object.into_bound(py))?,
             Err(Stop::Abort) => return Err(PyErr::fetch(py)),

@@ -72,6 +72,7 @@ fn validate_closely<'py>(
         PyInput::new(py, &session, &inner.hosts).reading_attributes(options.from_attributes);
     let mut output = PyOutput::new(plan, &session);
     output.context = options.context;
+    output.from_attributes = options.from_attributes;
     output.target = options.target;
     match inner.schema.run(&mut input, object, &mut output, (), &mut issues, options.strict) {
         Ok(object) => Some(object),

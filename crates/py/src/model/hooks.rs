@@ -1,12 +1,14 @@
 //! Validators written in Python, called from within a run of the engine.
 
+use std::sync::{Mutex, PoisonError};
+
 use pyo3::exceptions::{PyAssertionError, PyValueError};
 use pyo3::ffi;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString, PyType};
 
-use ottava_validate::{Checked, Code, Ctx, Input, Issue, Issues, NodeId, Param, Run, Stop};
+use ottava_validate::{Checked, Code, Ctx, Fit, Input, Issue, Issues, NodeId, Param, Run, Stop};
 
 use super::hosts::{Hook, Mode};
 use super::input::{PyInput, Session, or_abort};
@@ -50,14 +52,15 @@ pub(crate) fn run_hook<I: Input>(
         }
         Mode::Wrap => {
             let object = raw(run, &value)?;
-            let handler = or_abort(py, Handler::new(run, inner))?;
-            let handler = or_abort(py, Bound::new(py, handler))?;
+            let handler = or_abort(py, Handler::of(run, inner))?;
             let function = hook.function.bind(py);
+            let handled = handler.clone();
             let result = if hook.info {
                 info(run, hook).and_then(|info| function.call1((object.bind(py), handler, info)))
             } else {
                 function.call1((object.bind(py), handler))
             };
+            run.fits(*handled.get().fit.lock().unwrap_or_else(PoisonError::into_inner));
             match result {
                 Ok(changed) => Ok(changed.into()),
                 Err(error) => failed(run, &value, error),
@@ -165,7 +168,7 @@ fn recheck<I: Input>(
     value: Object,
 ) -> Checked<Object> {
     let (py, session, hosts) = (run.output.py, run.output.session, run.output.hosts());
-    let mut input = PyInput::new(py, session, hosts);
+    let mut input = PyInput::new(py, session, hosts).reading_attributes(run.output.from_attributes);
     run.with_input(&mut input, |run| run.check(inner, (), value))
 }
 
@@ -283,33 +286,43 @@ pub(crate) fn incomplete(class: *mut ffi::PyTypeObject) -> PyErr {
     )
 }
 
-/// What a wrapping validator calls to check the value it wraps.
+/// What a wrapping validator calls to check the value it wraps: the rest of the run that the validator is called from.
 #[pyclass(frozen, module = "ottava._native")]
 pub(crate) struct Handler {
     plan: Py<Plan>,
     node: NodeId,
+    of_json: bool,
     strict: Option<bool>,
+    from_attributes: Option<bool>,
     context: Option<Py<PyAny>>,
-    is_json: bool,
-    /// The fields that were checked before, if some validator wants to see them.
+    /// The fields that were checked before, if a validator wants to see them.
     data: Option<Py<PyDict>>,
+    /// What the instance is filled into.
+    target: Option<Py<PyAny>>,
+    /// How well the value fitted that was checked last.
+    fit: Mutex<Fit>,
 }
 
 impl Handler {
-    fn new<I: Input>(run: &Run<'_, I, PyOutput<'_, '_>>, node: NodeId) -> PyResult<Self> {
-        let output = &run.output;
-        let data = match output.hosts().wants_data {
-            true => Some(output.data()?.unbind()),
-            false => None,
-        };
-        Ok(Self {
+    fn of<'py, I: Input>(
+        run: &Run<'_, I, PyOutput<'_, 'py>>,
+        node: NodeId,
+    ) -> PyResult<Bound<'py, Self>> {
+        let (output, py) = (&*run.output, run.output.py);
+        let (of_json, strict) = run.manner();
+        let data = output.hosts().wants_data.then(|| output.data()).transpose()?;
+        let handler = Self {
             plan: output.owner.clone().unbind(),
             node,
-            strict: run.strict(),
-            context: output.context.as_ref().map(|context| context.clone().unbind()),
-            is_json: output.is_json,
-            data,
-        })
+            of_json,
+            strict,
+            from_attributes: output.from_attributes,
+            context: output.context.clone().map(Bound::unbind),
+            data: data.map(Bound::unbind),
+            target: output.target.as_ref().map(|target| target.bind(py).clone().unbind()),
+            fit: Mutex::new(Fit::Exact),
+        };
+        Bound::new(py, handler)
     }
 }
 
@@ -320,16 +333,21 @@ impl Handler {
         let plan = owner.get();
         let session = Session::default();
         let mut issues = Issues::new(plan.schema.limits().issues);
-        let mut input = PyInput::new(py, &session, &plan.hosts);
+        let mut input =
+            PyInput::new(py, &session, &plan.hosts).reading_attributes(self.from_attributes);
         let mut output = PyOutput::new(owner, &session);
         output.context = self.context.as_ref().map(|context| context.bind(py).clone());
-        output.is_json = self.is_json;
+        output.is_json = self.of_json;
+        output.from_attributes = self.from_attributes;
+        output.target = self.target.as_ref().map(|target| target.bind(py).clone().into());
         if let Some(data) = &self.data {
-            output.open_fields(data.bind(py).clone());
+            output.open_data(data.bind(py).clone().into_any().into());
         }
         let (program, limits) = (plan.schema.program(), plan.schema.limits());
-        let mut run = Run::new(program, &mut input, &mut output, &mut issues, limits, self.strict);
+        let mut run = Run::new(program, &mut input, &mut output, &mut issues, limits, self.strict)
+            .of_json(self.of_json);
         let checked = run.check(self.node, (), Object::from(value));
+        *self.fit.lock().unwrap_or_else(PoisonError::into_inner) = run.fit();
         match checked {
             Ok(object) => Ok(object.into_bound(py).unbind()),
             Err(Stop::Abort) => Err(PyErr::fetch(py)),
@@ -338,8 +356,9 @@ impl Handler {
     }
 
     fn __traverse__(&self, visit: pyo3::PyVisit<'_>) -> Result<(), pyo3::PyTraverseError> {
-        visit.call(&self.plan)?;
         visit.call(&self.context)?;
-        visit.call(&self.data)
+        visit.call(&self.data)?;
+        visit.call(&self.target)?;
+        visit.call(&self.plan)
     }
 }

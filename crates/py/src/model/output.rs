@@ -34,6 +34,8 @@ pub(crate) struct PyOutput<'s, 'py> {
     pub(crate) session: &'s Session,
     /// The caller's own object, which validators may ask for.
     pub(crate) context: Option<Bound<'py, PyAny>>,
+    /// What the caller says about reading attributes, for inputs that validators make.
+    pub(crate) from_attributes: Option<bool>,
     /// The first record of this object's class is filled into it.
     pub(crate) target: Option<Object>,
     /// Whether the input is one that other threads cannot change, so that they may go ahead now and then.
@@ -62,6 +64,7 @@ impl<'s, 'py> PyOutput<'s, 'py> {
             owner,
             session,
             context: None,
+            from_attributes: None,
             target: None,
             pauses: false,
             is_json: false,
@@ -92,12 +95,6 @@ impl<'s, 'py> PyOutput<'s, 'py> {
             }
         }
         Ok(data)
-    }
-
-    /// Begins inside of a record of which these fields have been checked.
-    pub(crate) fn open_fields(&mut self, fields: Bound<'py, PyDict>) {
-        let fields = fields.into_any().into();
-        self.open.push(Open { fields, layout: None, assigned: None });
     }
 
     fn host_default(&mut self, number: u32) -> PyResult<Object> {
@@ -440,6 +437,11 @@ impl<'s> PyOutput<'s, '_> {
     fn new_dict(&self) -> Checked<Object> {
         // SAFETY: gives a new reference, or null with an exception set.
         unsafe { make::made(ffi::PyDict_New()) }
+    }
+
+    /// Lets validators see fields that were checked in another run.
+    pub(crate) fn open_data(&mut self, data: Object) {
+        self.open.push(Open { fields: data, layout: None, assigned: None });
     }
 
     /// Lets validators of one field of a finished instance see the others.

@@ -132,6 +132,7 @@ impl<I: Input, O: Output> Run<'_, I, O> {
             force_strict: self.force_strict,
             trials: self.trials,
             nested: self.nested,
+            of_json: self.of_json,
             settled: Settled::default(),
         };
         let result = body(&mut run);
@@ -269,6 +270,7 @@ impl<I: Input> Run<'_, I, Nothing<false>> {
             force_strict: self.force_strict,
             trials: self.trials,
             nested: true,
+            of_json: self.of_json,
             settled: Settled::default(),
         };
         let result = run.check(node, (), value.clone());

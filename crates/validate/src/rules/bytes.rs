@@ -172,8 +172,11 @@ impl<I: Input, O: Output> Run<'_, I, O> {
         let parsed = match self.input.get(value)? {
             Found::Uuid(uuid) => Ok((uuid, Fit::Exact)),
             Found::Str(text) if I::IS_JSON => parse_uuid(text).map(|uuid| (uuid, Fit::Exact)),
-            _ if strict => return self.fail(value, Code::UuidType, Ctx::new()),
+            Found::Str(_) if strict && !self.of_json => {
+                return self.fail(value, Code::UuidType, Ctx::new());
+            }
             Found::Str(text) => parse_uuid(text).map(|uuid| (uuid, Fit::Lax)),
+            _ if strict => return self.fail(value, Code::UuidType, Ctx::new()),
             Found::Bytes(bytes) => match <[u8; 16]>::try_from(bytes) {
                 Ok(bits) => Ok((u128::from_be_bytes(bits), Fit::Lax)),
                 Err(_) => match std::str::from_utf8(bytes) {

@@ -172,7 +172,7 @@ impl<I: Input, O: Output> Run<'_, I, O> {
         if let Some(index) = self.input.enum_member(value, plan)? {
             return self.output.enum_member(at, plan, index);
         }
-        if strict && !I::IS_JSON {
+        if strict && !self.of_json {
             let class = Param::Str(plan.name.as_str().into());
             return self.fail(value, Code::IsInstanceOf, smallvec![("class", class)]);
         }

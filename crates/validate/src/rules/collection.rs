@@ -197,6 +197,7 @@ impl<I: Input, O: Output> Run<'_, I, O> {
             force_strict: self.force_strict,
             trials: 0,
             nested: false,
+            of_json: self.of_json,
             settled: Settled::default(),
         };
         let value = run.check(node, (), item.clone())?;
