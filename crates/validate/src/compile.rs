@@ -14,6 +14,7 @@ use crate::input::Collection;
 use crate::issue::Loc;
 use crate::json::QuotedKey;
 use crate::pattern::{Pattern, PatternEngine};
+use crate::placement::misplaced;
 use crate::program::{
     Choices, DictPlan, EnumPlan, FieldPlan, LiteralPlan, Node, NodeId, Op, Program, RecordPlan,
     SeqPlan,
@@ -63,7 +64,7 @@ pub(crate) fn compile(
     compiler.program.root = compiler.compile_type(&declaration.root, false)?;
     // Definitions that nothing refers to must be right, too.
     for (name, definition) in &declaration.definitions {
-        compiler.reference(name, definition, false);
+        compiler.reference(name, definition, Strictness::default());
     }
     compiler.finish()
 }
@@ -74,13 +75,32 @@ const EPOCH: DateTime = DateTime {
     time: Time { hour: 0, minute: 0, second: 0, micros: 0, offset: None },
 };
 
+/// How strict a type is where nothing in it says so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+struct Strictness {
+    /// What was said of this very type.
+    own: Option<bool>,
+    /// What the record around it says, of this type and all inside it up to the next record.
+    around: bool,
+}
+
+impl Strictness {
+    fn around(around: bool) -> Self {
+        Self { own: None, around }
+    }
+
+    fn of(self) -> bool {
+        self.own.unwrap_or(self.around)
+    }
+}
+
 struct Compiler<'d> {
     program: Program,
     definitions: HashMap<&'d str, &'d Type>,
-    /// The node of each definition, and of its strict form.
-    compiled: HashMap<(&'d str, bool), NodeId>,
+    /// The node of each definition, in each way in which it is strict.
+    compiled: HashMap<(&'d str, Strictness), NodeId>,
     /// Definitions that are referred to and not compiled yet: one may lead to another further than a stack goes.
-    waiting: VecDeque<(NodeId, &'d str, &'d Type, bool)>,
+    waiting: VecDeque<(NodeId, &'d str, &'d Type, Strictness)>,
     engine: Option<&'d dyn PatternEngine>,
     path: Vec<String>,
 }
@@ -123,11 +143,15 @@ impl<'d> Compiler<'d> {
     }
 
     /// The node of a definition, which is filled in later.
-    fn reference(&mut self, name: &'d str, definition: &'d Type, strict: bool) -> NodeId {
+    fn reference(&mut self, name: &'d str, definition: &'d Type, mut strict: Strictness) -> NodeId {
+        if matches!(definition.kind, Kind::Record(_)) {
+            // What is around a record does not reach into it.
+            strict.around = false;
+        }
         if let Some(id) = self.compiled.get(&(name, strict)) {
             return *id;
         }
-        let id = self.add(Op::Pending, strict);
+        let id = self.add(Op::Pending, strict.of());
         self.compiled.insert((name, strict), id);
         self.waiting.push_back((id, name, definition, strict));
         id
@@ -137,7 +161,7 @@ impl<'d> Compiler<'d> {
     fn finish(mut self) -> Result<Program, SchemaError> {
         let mut filled = Vec::new();
         while let Some((id, name, definition, strict)) = self.waiting.pop_front() {
-            let inner = self.at(name, |this| this.compile_type(definition, strict))?;
+            let inner = self.at(name, |this| this.compile_as(definition, strict))?;
             self.program.nodes[id.index()].op = Op::Alias(inner);
             filled.push(id);
         }
@@ -156,20 +180,29 @@ impl<'d> Compiler<'d> {
         Ok(self.program)
     }
 
-    fn compile_type(&mut self, ty: &'d Type, inherited: bool) -> Result<NodeId, SchemaError> {
-        let strict = ty.strict.unwrap_or(inherited);
+    fn compile_type(&mut self, ty: &'d Type, around: bool) -> Result<NodeId, SchemaError> {
+        self.compile_as(ty, Strictness::around(around))
+    }
+
+    fn compile_as(&mut self, ty: &'d Type, strict: Strictness) -> Result<NodeId, SchemaError> {
+        let strict = Strictness { own: ty.strict.or(strict.own), ..strict };
         let mut id = self.compile_kind(ty, strict)?;
         if ty.nullable && !matches!(ty.kind, Kind::Any | Kind::Null) {
-            id = self.add(Op::Nullable(id), strict);
+            id = self.add(Op::Nullable(id), strict.of());
         }
         for hook in ty.hooks.iter().rev() {
             self.program.needs_host = true;
-            id = self.add(Op::Hook(*hook, id), strict);
+            id = self.add(Op::Hook(*hook, id), strict.of());
         }
         Ok(id)
     }
 
-    fn compile_kind(&mut self, ty: &'d Type, strict: bool) -> Result<NodeId, SchemaError> {
+    fn compile_kind(
+        &mut self,
+        ty: &'d Type,
+        strictness: Strictness,
+    ) -> Result<NodeId, SchemaError> {
+        let (mut strict, around) = (strictness.of(), strictness.around);
         let rules = &ty.rules;
         self.check_rules(&ty.kind, rules)?;
         let op = match &ty.kind {
@@ -206,33 +239,36 @@ impl<'d> Compiler<'d> {
             }
             Kind::Bytes => Op::Bytes(SizeRules::new(rules)),
             Kind::Uuid => Op::Uuid,
-            Kind::List(item) => self.seq(Collection::List, &[], Some(item), rules, strict)?,
-            Kind::Set(item) => self.seq(Collection::Set, &[], Some(item), rules, strict)?,
+            Kind::List(item) => self.seq(Collection::List, &[], Some(item), rules, around)?,
+            Kind::Set(item) => self.seq(Collection::Set, &[], Some(item), rules, around)?,
             Kind::FrozenSet(item) => {
-                self.seq(Collection::FrozenSet, &[], Some(item), rules, strict)?
+                self.seq(Collection::FrozenSet, &[], Some(item), rules, around)?
             }
             Kind::Tuple { items, rest } => {
-                self.seq(Collection::Tuple, items, rest.as_deref(), rules, strict)?
+                self.seq(Collection::Tuple, items, rest.as_deref(), rules, around)?
             }
             Kind::FixedList(item, length) => {
                 let sized =
                     Rules { min_length: Some(*length), max_length: Some(*length), ..rules.clone() };
-                self.seq(Collection::List, &[], Some(item), &sized, strict)?
+                self.seq(Collection::List, &[], Some(item), &sized, around)?
             }
             // What stands alone is no choice, and no step of a path.
             Kind::Union(Union { members, mode })
                 if members.len() == 1 && !matches!(mode, UnionMode::Tagged(_)) =>
             {
-                return self.compile_type(&members[0], strict);
+                return self.compile_as(&members[0], strictness);
             }
-            Kind::Union(union) => self.union(union, strict)?,
+            Kind::Union(union) => self.union(union, around)?,
             Kind::Schema(assertions) => Op::Assert(Box::new(self.assertions(assertions)?)),
             Kind::Dict(key, value) => {
-                let key = self.at("{key}", |this| this.compile_type(key, strict))?;
-                let value = self.at("{}", |this| this.compile_type(value, strict))?;
+                let key = self.at("{key}", |this| this.compile_type(key, around))?;
+                let value = self.at("{}", |this| this.compile_type(value, around))?;
                 Op::Dict(Box::new(DictPlan { key, value, size: SizeRules::new(rules) }))
             }
-            Kind::Record(record) => Op::Record(self.compile_record(record, strict)?),
+            Kind::Record(record) => {
+                strict = strictness.own.unwrap_or(record.config.strict);
+                Op::Record(self.compile_record(record)?)
+            }
             Kind::Ref(name) => {
                 let Some((name, definition)) = self.definitions.get_key_value(name.as_str()) else {
                     return Err(SchemaError::UnknownReference {
@@ -241,7 +277,7 @@ impl<'d> Compiler<'d> {
                     });
                 };
                 let (name, definition) = (*name, *definition);
-                return Ok(self.reference(name, definition, strict));
+                return Ok(self.reference(name, definition, strictness));
             }
             other => {
                 let reason = format!("type {other:?} is not supported");
@@ -417,6 +453,8 @@ impl<'d> Compiler<'d> {
                 extra: Extra::Ignore,
                 from_attributes: false,
                 as_map: true,
+                called: false,
+                positional: false,
                 keys: FxHashMap::default(),
             },
             texts: FxHashMap::default(),
@@ -542,52 +580,10 @@ impl<'d> Compiler<'d> {
 
     /// Refuses rules that the kind cannot have.
     fn check_rules(&self, kind: &Kind, rules: &Rules) -> Result<(), SchemaError> {
-        let number = matches!(kind, Kind::Int(_) | Kind::Float(_) | Kind::Decimal);
-        let ordered = number
-            || matches!(kind, Kind::Date | Kind::DateTime { .. } | Kind::Time | Kind::Duration);
-        let text = matches!(kind, Kind::Str);
-        let collection = matches!(
-            kind,
-            Kind::List(_) | Kind::Set(_) | Kind::FrozenSet(_) | Kind::Dict(..) | Kind::Tuple { .. }
-        );
-        let sized = text || collection || matches!(kind, Kind::Bytes);
-        let decimal = matches!(kind, Kind::Decimal);
-        for (given, allowed, rule) in [
-            (rules.gt.is_some(), ordered, "gt"),
-            (rules.ge.is_some(), ordered, "ge"),
-            (rules.lt.is_some(), ordered, "lt"),
-            (rules.le.is_some(), ordered, "le"),
-            (rules.multiple_of.is_some(), number, "multiple_of"),
-            (rules.min_length.is_some(), sized, "min_length"),
-            (rules.max_length.is_some(), sized, "max_length"),
-            (rules.pattern.is_some(), text, "pattern"),
-            (rules.format.is_some(), text, "format"),
-            (
-                rules.unique_items,
-                matches!(kind, Kind::List(_) | Kind::FixedList(..)),
-                "unique_items",
-            ),
-            (rules.strip_whitespace, text, "strip_whitespace"),
-            (rules.to_lower, text, "to_lower"),
-            (rules.to_upper, text, "to_upper"),
-            (rules.max_digits.is_some(), decimal, "max_digits"),
-            (rules.decimal_places.is_some(), decimal, "decimal_places"),
-            (
-                rules.allow_inf_nan.is_some(),
-                decimal || matches!(kind, Kind::Float(_)),
-                "allow_inf_nan",
-            ),
-        ] {
-            if given && !allowed {
-                return Err(self.bad_rule(rule, "does not apply to this type"));
-            }
+        match misplaced(kind, rules) {
+            Some((rule, reason)) => Err(self.bad_rule(rule, reason)),
+            None => Ok(()),
         }
-        if let (Some(min), Some(max)) = (rules.min_length, rules.max_length)
-            && min > max
-        {
-            return Err(self.bad_rule("min_length", "is greater than max_length"));
-        }
-        Ok(())
     }
 
     fn compile_enum(&mut self, declared: &EnumType) -> Result<u32, SchemaError> {
@@ -617,9 +613,16 @@ impl<'d> Compiler<'d> {
         Ok(id as u32)
     }
 
-    fn compile_record(&mut self, record: &'d Record, strict: bool) -> Result<u32, SchemaError> {
-        let Config { strict: own, extra, populate_by_name, from_attributes, as_map } =
-            record.config;
+    fn compile_record(&mut self, record: &'d Record) -> Result<u32, SchemaError> {
+        let Config {
+            strict: own,
+            extra,
+            populate_by_name,
+            from_attributes,
+            as_map,
+            called,
+            positional,
+        } = record.config;
         let id = self.program.records.len();
         self.program.records.push(RecordPlan {
             id,
@@ -629,6 +632,8 @@ impl<'d> Compiler<'d> {
             extra,
             from_attributes,
             as_map,
+            called,
+            positional,
             keys: FxHashMap::default(),
         });
         let mut fields = Vec::new();
@@ -648,7 +653,7 @@ impl<'d> Compiler<'d> {
             if matches!(field.default, FieldDefault::Host(_)) {
                 self.program.needs_host = true;
             }
-            let node = self.at(&field.name, |this| this.compile_type(&field.ty, strict || own))?;
+            let node = self.at(&field.name, |this| this.compile_type(&field.ty, own))?;
             fields.push(FieldPlan {
                 name: field.name.clone(),
                 key: key.clone(),

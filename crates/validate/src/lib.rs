@@ -57,6 +57,7 @@ mod lines;
 mod nothing;
 mod output;
 mod pattern;
+mod placement;
 mod program;
 mod quick;
 mod recursion;

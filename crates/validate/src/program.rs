@@ -168,6 +168,10 @@ pub struct RecordPlan {
     pub from_attributes: bool,
     /// Whether the result is a plain map.
     pub as_map: bool,
+    /// Whether every key must be a name, because the host calls something with the fields.
+    pub called: bool,
+    /// Whether the fields may come as a sequence.
+    pub positional: bool,
     /// The field of each accepted key.
     pub(crate) keys: FxHashMap<Box<str>, u32>,
 }

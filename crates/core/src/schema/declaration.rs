@@ -223,6 +223,13 @@ pub struct Config {
     pub from_attributes: bool,
     /// The result is a plain map and not an instance of the record.
     pub as_map: bool,
+    /// The host calls something with the fields, so every key must be a name. Such a record is read from dictionaries and not from other
+    /// mappings, and where nothing converts from JSON text alone.
+    #[cfg_attr(feature = "serde", serde(skip))]
+    pub called: bool,
+    /// A sequence of its values is read as the record, too. What `called` keeps out is then read all the same.
+    #[cfg_attr(feature = "serde", serde(skip))]
+    pub positional: bool,
 }
 
 /// What happens to fields that are not declared.

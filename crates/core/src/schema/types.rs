@@ -17,7 +17,8 @@ pub struct Type {
     /// Constraints beyond the kind.
     #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "no_rules"))]
     pub rules: Rules,
-    /// Whether values convert (`false`) or must have the kind already (`true`); `None` inherits from the record.
+    /// Whether values convert (`false`) or must have the kind already (`true`); `None` inherits from the record. Items of a
+    /// collection and members of a union say so themselves, and so do the fields of another record.
     #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
     pub strict: Option<bool>,
     /// Validators of the host around this type, outermost first. They are code, so they are not serialized.

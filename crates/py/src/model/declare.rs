@@ -579,7 +579,7 @@ fn config_of(spec: &Bound<'_, PyDict>) -> PyResult<Config> {
         },
         populate_by_name: flag(spec, "populate_by_name")?,
         from_attributes: flag(spec, "from_attributes")?,
-        as_map: false,
+        ..Config::default()
     })
 }
 

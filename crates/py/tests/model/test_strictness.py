@@ -233,6 +233,49 @@ class Node(ottava.Model, strict=True):
     next: Optional["Node"] = None
 
 
+def test_a_strict_model_inside_of_itself_and_of_others() -> None:
+    class Holder(ottava.Model):
+        n: int
+        node: Optional[Node] = None
+
+    assert Holder(n="1", node={"n": 1}).n == 1
+    for wrong in ({"n": "1"}, {"n": 1, "next": {"n": "1"}}):
+        with pytest.raises(ottava.ValidationError, match="int_type"):
+            Holder(n=1, node=wrong)
+
+
+def test_strictness_of_a_field_is_that_of_the_collection_and_not_of_its_items() -> None:
+    for annotation in (List[int], Dict[str, int], Tuple[int, int], Set[int], Optional[List[int]]):
+        agree(
+            lambda library: library.TypeAdapter(Annotated[annotation, library.Field(strict=True)]),
+            *[
+                lambda adapter, value=value: adapter.validate_python(value)
+                for value in (["1"], ("1", 2), (1,), {"a": "1"}, {1}, {"1"}, "1", collections.UserDict(a=1))
+            ],
+        )
+
+
+def test_mappings_that_are_no_dictionaries_in_strict_mode() -> None:
+    def make(library: Any) -> Any:
+        class Typed(TypedDict):
+            a: int
+
+        class Model(library.BaseModel):
+            model_config = {"strict": True}
+            a: int = 1
+            typed: Optional[Typed] = None
+
+        return Model
+
+    for value in (collections.UserDict(a=1), types.MappingProxyType({"a": 1})):
+        agree(
+            make,
+            lambda model: model.model_validate(value),
+            lambda model: model.model_validate({"typed": value}),
+            lambda model: model.model_validate(value, strict=False),
+        )
+
+
 class Pair(NamedTuple):
     e: Letter
     d: dt.date
