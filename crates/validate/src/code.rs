@@ -48,6 +48,10 @@ codes! {
     NoSuchAttribute "no_such_attribute" "Object has no attribute '{attribute}'";
     ModelType "model_type" "Input should be a valid dictionary or instance of {class_name}";
     ModelAttributesType "model_attributes_type" "Input should be a valid dictionary or object to extract fields from";
+    DataclassType "dataclass_type" "Input should be a dictionary or an instance of {class_name}";
+    DataclassExactType "dataclass_exact_type" "Input should be an instance of {class_name}";
+    NamedTupleType "named_tuple_type" "Input should be a tuple, list, dictionary or an instance of {class_name}";
+    DefaultFactoryNotCalled "default_factory_not_called" "The default factory uses validated data, but at least one validation error occurred";
     NoneRequired "none_required" "Input should be None";
     GreaterThan "greater_than" "Input should be greater than {gt}";
     GreaterThanEqual "greater_than_equal" "Input should be greater than or equal to {ge}";
@@ -135,7 +139,8 @@ impl Code {
             Code::ListType | Code::TupleType | Code::SetType | Code::FrozenSetType => {
                 "Input should be a valid array"
             }
-            Code::DictType | Code::ModelType => "Input should be an object",
+            Code::NamedTupleType => "Input should be an array or an object",
+            Code::DictType | Code::ModelType | Code::DataclassType => "Input should be an object",
             Code::NoneRequired => "Input should be null",
             Code::TimeDeltaType => "Input should be a valid duration",
             Code::TimeDeltaParsing => "Input should be a valid duration, {error}",

@@ -529,6 +529,7 @@ impl<'d> Compiler<'d> {
             }
         }
         plan.record.from_attributes |= record.config.from_attributes;
+        plan.record.as_map &= record.config.as_map;
         let key = field.alias.as_ref().unwrap_or(&field.name);
         plan.record.keys.insert(key.as_str().into(), 0);
         if record.config.populate_by_name {

@@ -182,6 +182,19 @@ impl Issues {
         }
     }
 
+    /// Calls the fields of a record by their numbers in the issues from `mark` on.
+    #[cold]
+    pub(crate) fn number_fields(&mut self, mark: usize, plan: &RecordPlan) {
+        for issue in self.list.iter_mut().skip(mark) {
+            if let Some(step) = issue.loc.last_mut()
+                && let Loc::Name(name) = step
+                && let Some(index) = plan.field_of(name)
+            {
+                *step = Loc::Index(index);
+            }
+        }
+    }
+
     /// Puts the issues from `mark` on, all of one record, into the order of its fields; extra fields come last.
     #[cold]
     pub(crate) fn sort_by_field(&mut self, mark: usize, plan: &RecordPlan) {

@@ -181,6 +181,11 @@ pub trait Output: Sized {
         }
     }
 
+    /// Whether a default is made of the fields before it, so that these must be right.
+    fn needs_fields(&self, _default: &FieldDefault) -> bool {
+        false
+    }
+
     /// Begins a list, tuple or set.
     ///
     /// # Errors

@@ -539,7 +539,7 @@ def _record_class(cls: Any, context: Context) -> Description:
     record = {}
     records.append((context.typevars, config, record))
     try:
-        _fill_record(record, cls, config, context)
+        _fill_record(record, cls, config, context, own is not None)
     except BaseException:
         records[:] = [entry for entry in records if entry[2] is not record]
         raise
@@ -547,7 +547,7 @@ def _record_class(cls: Any, context: Context) -> Description:
     return description
 
 
-def _fill_record(record: Description, cls: Any, config: dict[str, Any], context: Context) -> None:
+def _fill_record(record: Description, cls: Any, config: dict[str, Any], context: Context, own: bool) -> None:
     from ottava import _config
 
     try:
@@ -561,7 +561,7 @@ def _fill_record(record: Description, cls: Any, config: dict[str, Any], context:
         how="dict",
         config={
             key: config[key]
-            for key in ("strict", "extra", "populate_by_name", "from_attributes")
+            for key in ("strict", "extra", "populate_by_name")
             if config.get(key) is not None
         },
         docs={},
@@ -594,23 +594,34 @@ def _fill_record(record: Description, cls: Any, config: dict[str, Any], context:
             elif item.default_factory is not dataclasses.MISSING:
                 default = ("factory", item.default_factory, False)
             fields.append(field(item.name, hint, info, default, context))
-        record["hooks"] = [("construct", cls, False, None)]
+        record["called"] = True
+        make = cls
+        if config.get("extra") == "allow":
+            if own:
+                make = _with_extras(cls, frozenset(made["name"] for made in fields))
+            else:
+                record["config"]["extra"] = "ignore"
+        record["hooks"] = [("construct", make, False, None)]
     else:
         for name in cls._fields:
             default = ("value", cls._field_defaults[name]) if name in cls._field_defaults else ("required",)
             fields.append(field(name, hints.get(name, Any), FieldInfo(), default, context))
-        record["hooks"] = [("before", _by_name(cls), False, None), ("construct", cls, False, None)]
+        record["called"] = record["positional"] = True
+        record["config"]["extra"] = "forbid"
+        record["hooks"] = [("construct", cls, False, None)]
     for made in fields:
         made["type"] = _config.configured(made["type"], config)
 
 
-def _by_name(cls: Any) -> Any:
-    def name_items(value: Any) -> Any:
-        if isinstance(value, (list, tuple)) and not isinstance(value, cls) and len(value) <= len(cls._fields):
-            return dict(zip(cls._fields, value))
-        return value
+def _with_extras(cls: Any, names: frozenset[str]) -> Any:
+    def make(**given: Any) -> Any:
+        made = cls(**{name: value for name, value in given.items() if name in names})
+        for name, value in given.items():
+            if name not in names:
+                object.__setattr__(made, name, value)
+        return made
 
-    return name_items
+    return make
 
 
 def field(name: str, hint: Any, info: FieldInfo, default: tuple[Any, ...], context: Context) -> Description:

@@ -110,6 +110,7 @@ fn strip(ty: &mut Type, missing: &FieldDefault) {
         Kind::Enum(names) => names.host = None,
         Kind::Record(record) => {
             record.host = None;
+            record.config.called = false;
             for field in &mut record.fields {
                 if matches!(field.default, FieldDefault::Host(_)) {
                     field.default = missing.clone();
@@ -413,6 +414,8 @@ impl Maker {
             record.config = config_of(&dict(config)?)?;
         }
         record.config.as_map = matches!(kind, RecordKind::Dict);
+        record.config.called = flag(spec, "called")?;
+        record.config.positional = flag(spec, "positional")?;
         if let Some(docs) = get(spec, "docs")? {
             record.docs = docs_of(&dict(docs)?)?;
         }

@@ -114,6 +114,7 @@ pub(crate) fn run_hook<I: Input>(
         Mode::Construct => {
             let object = run.check(inner, (), value.clone())?;
             let Ok(fields) = object.bind(py).cast_into::<PyDict>() else { return Ok(object) };
+            run.fits(Fit::Strict);
             match hook.function.bind(py).call((), Some(&fields)) {
                 Ok(made) => Ok(made.into()),
                 Err(error) => failed(run, &value, error),

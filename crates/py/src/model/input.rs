@@ -296,6 +296,7 @@ impl Input for PyInput<'_, '_> {
             return Ok(Some(Map::Entries { entries, key: None, value: None }));
         }
         if let Some(record) = record
+            && (self.opens_models || !record.as_map)
             && self.from_attributes.unwrap_or(record.from_attributes)
             && has_attributes(&bound)
         {

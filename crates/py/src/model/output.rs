@@ -250,6 +250,11 @@ impl<'s, 'py> Output for PyOutput<'s, 'py> {
         }
     }
 
+    fn needs_fields(&self, default: &FieldDefault) -> bool {
+        let FieldDefault::Host(number) = default else { return false };
+        matches!(self.hosts().defaults.get(*number as usize), Some(Default_::Factory(_, true)))
+    }
+
     fn seq(&mut self, (): (), kind: Collection) -> Checked<Items> {
         // SAFETY: each call gives a new reference, or null with an exception set.
         let object = unsafe {

@@ -228,6 +228,49 @@ def test_how_well_a_value_fits_is_known_behind_a_wrapping_validator() -> None:
     )
 
 
+def test_a_strict_configuration_ends_where_another_record_begins() -> None:
+    def make(library: Any) -> Any:
+        class Inner(library.BaseModel):
+            d: int
+
+        class Typed(TypedDict):
+            i: Inner
+            n: int
+
+        @dataclasses.dataclass
+        class Data:
+            n: int
+
+        class Outer(library.BaseModel):
+            model_config = {"strict": True}
+            i: Optional[Inner] = None
+            many: List[Inner] = []
+            either: Union[Inner, int] = 1
+            typed: Optional[Typed] = None
+            data: Optional[Data] = None
+            numbers: Optional[List[int]] = None
+            named: Dict[str, int] = {}
+
+        return Outer
+
+    for fields in (
+        {"i": {"d": "1"}},
+        {"many": [{"d": "1"}]},
+        {"either": {"d": "1"}},
+        {"typed": {"i": {"d": "1"}, "n": 1}},
+        {"typed": {"i": {"d": 1}, "n": "1"}},
+        {"data": {"n": 1}},
+        {"data": {"n": "1"}},
+        {"numbers": ["1"]},
+        {"named": {"a": "1"}},
+    ):
+        agree(
+            make,
+            lambda model: model.model_validate(fields),
+            lambda model: model.model_validate_json(json.dumps(fields)),
+        )
+
+
 class Node(ottava.Model, strict=True):
     n: int
     next: Optional["Node"] = None
@@ -280,5 +323,27 @@ class Pair(NamedTuple):
     e: Letter
     d: dt.date
     s: Set[int] = set()
+
+
+def test_a_named_tuple_in_strict_json() -> None:
+    agree(
+        lambda library: library.TypeAdapter(Pair),
+        *[
+            lambda adapter, text=text, strict=strict: adapter.validate_json(text, strict=strict)
+            for strict in (None, True)
+            for text in (
+                '["a","2020-01-01",[1]]',
+                '{"e":"a","d":"2020-01-01"}',
+                '["a"]',
+                '["b","x"]',
+                '["a","2020-01-01",["1"]]',
+                '["a","2020-01-01",[1],2]',
+                '{"e":"a","d":"2020-01-01","z":1}',
+                "5",
+                "[]",
+                "{}",
+            )
+        ],
+    )
 
 

@@ -43,6 +43,13 @@ fn name_of(kind: Collection) -> &'static str {
     }
 }
 
+impl SeqPlan {
+    /// How many items there may be.
+    fn most(&self) -> usize {
+        if self.rest.is_some() { self.size.max } else { self.items.len() }
+    }
+}
+
 /// Counts the different items of a set, if the output does not.
 enum Counter {
     /// Every item counts.
@@ -105,7 +112,13 @@ impl<I: Input, O: Output> Run<'_, I, O> {
                     _ => {
                         self.input.skip(&item)?;
                         let actual = self.count_rest(&mut items, index + 1)?;
-                        return self.too_long(plan, start, actual, value);
+                        return self.too_long(
+                            name_of(plan.kind),
+                            plan.most(),
+                            start,
+                            actual,
+                            value,
+                        );
                     }
                 },
             };
@@ -126,7 +139,7 @@ impl<I: Input, O: Output> Run<'_, I, O> {
                 length = self.output.distinct(&seq).unwrap_or(length);
             }
             if length > plan.size.max && is_set && !self.verified {
-                return self.too_long(plan, start, None, value);
+                return self.too_long(name_of(plan.kind), plan.most(), start, None, value);
             }
             index += 1;
         }
@@ -206,7 +219,7 @@ impl<I: Input, O: Output> Run<'_, I, O> {
 
     /// Passes over the rest of a sequence of which `seen` items are read; how many there are in all.
     #[cold]
-    fn count_rest(&mut self, items: &mut I::Seq, seen: usize) -> Checked<Option<usize>> {
+    pub(crate) fn count_rest(&mut self, items: &mut I::Seq, seen: usize) -> Checked<Option<usize>> {
         if !self.input.ends(items) {
             return Ok(None);
         }
@@ -220,17 +233,17 @@ impl<I: Input, O: Output> Run<'_, I, O> {
 
     /// Reports a collection that is too long, instead of everything that is wrong with its items.
     #[cold]
-    fn too_long<T>(
+    pub(crate) fn too_long<T>(
         &mut self,
-        plan: &SeqPlan,
+        name: &str,
+        max: usize,
         start: usize,
         actual: Option<usize>,
         value: &I::Value,
     ) -> Checked<T> {
         self.issues.truncate(start);
-        let max = if plan.rest.is_some() { plan.size.max } else { plan.items.len() };
         let ctx = smallvec![
-            ("field_type", Param::Str(name_of(plan.kind).into())),
+            ("field_type", Param::Str(name.into())),
             ("max_length", count(max)),
             ("actual_length", actual.map_or(Param::Str("more".into()), count)),
         ];

@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use ottava_core::schema::{Extra, FieldDefault};
 use smallvec::smallvec;
 
-use crate::check::Run;
-use crate::input::{Entry, Input};
+use crate::check::{Fit, Run};
+use crate::input::{Collection, Entry, Input};
 use crate::issue::{Code, Ctx, Loc, Param};
 use crate::output::{Checked, Given, Output, Stop};
 use crate::program::{FieldPlan, RecordPlan};
@@ -25,18 +25,80 @@ impl<I: Input, O: Output> Run<'_, I, O> {
         {
             return self.output.host(at, host);
         }
+        if plan.positional
+            && let Some(items) = self.input.seq(value, Collection::Tuple, false)?
+        {
+            return self.deeper(value, |run| run.read_positions(plan, at, value, items));
+        }
+        let only_dicts = plan.called && !plan.positional;
+        if only_dicts && strict && !self.of_json {
+            return self.not_a_record(plan, value, Code::DataclassExactType);
+        }
+        let strict = only_dicts || (strict && !plan.positional);
         let Some(entries) = self.input.map(value, Some(plan), strict)? else {
-            let class_name = Param::Str(plan.name.as_str().into());
-            return match (plan.as_map, plan.from_attributes) {
-                (true, _) => self.fail(value, Code::DictType, Ctx::new()),
-                (_, true) => self.fail(value, Code::ModelAttributesType, Ctx::new()),
-                _ => self.fail(value, Code::ModelType, smallvec![("class_name", class_name)]),
+            let code = match plan {
+                RecordPlan { positional: true, .. } => Code::NamedTupleType,
+                RecordPlan { called: true, .. } => Code::DataclassType,
+                RecordPlan { as_map: true, .. } => Code::DictType,
+                RecordPlan { from_attributes: true, .. } => Code::ModelAttributesType,
+                _ => Code::ModelType,
             };
+            return self.not_a_record(plan, value, code);
         };
+        if !plan.as_map {
+            self.fits(Fit::Strict);
+        }
         self.deeper(value, |run| match run.output.in_order() {
             true => run.read_gathered(plan, at, value, entries),
             false => run.read_record(plan, at, value, entries),
         })
+    }
+
+    #[cold]
+    fn not_a_record<T>(&mut self, plan: &RecordPlan, value: &I::Value, code: Code) -> Checked<T> {
+        let ctx = match code {
+            Code::DictType | Code::ModelAttributesType => Ctx::new(),
+            _ => smallvec![("class_name", Param::Str(plan.name.as_str().into()))],
+        };
+        self.fail(value, code, ctx)
+    }
+
+    /// Reads a record whose fields are given in their order, as a sequence.
+    #[cold]
+    fn read_positions(
+        &mut self,
+        plan: &RecordPlan,
+        at: O::Place,
+        value: &I::Value,
+        mut items: I::Seq,
+    ) -> Checked<O::Value> {
+        let mut record = self.output.record(at, plan)?;
+        let mut given = Given::new(plan.fields.len());
+        let start = self.issues.len();
+        let (mut index, mut first_wrong) = (0, usize::MAX);
+        while let Some(item) = self.input.next_item(&mut items)? {
+            if index == plan.fields.len() {
+                self.input.skip(&item)?;
+                let actual = self.count_rest(&mut items, index + 1)?;
+                return self.too_long("NamedTuple", index, start, actual, value);
+            }
+            given.insert(index);
+            let mark = self.issues.len();
+            if !self.read_field(plan, at, &mut record, index, item)? {
+                first_wrong = first_wrong.min(index);
+                self.issues.rename(mark, &Loc::Index(index));
+            }
+            index += 1;
+        }
+        let mark = self.issues.len();
+        let complete = self.read_missing(plan, at, value, &mut record, &given, first_wrong)?;
+        if !complete {
+            self.issues.number_fields(mark, plan);
+        }
+        if !complete || first_wrong < usize::MAX {
+            return Err(Stop::Invalid);
+        }
+        self.end_record(plan, at, record, &given)
     }
 
     #[inline]
@@ -53,6 +115,7 @@ impl<I: Input, O: Output> Run<'_, I, O> {
         let before = (self.fit, self.fields);
         let mut expected = 0;
         let (mut failed, mut in_order) = (false, true);
+        let mut first_wrong = usize::MAX;
         let repeated = loop {
             match self.input.next_field(&mut entries, plan, expected)? {
                 Entry::Field(index, item) => {
@@ -66,6 +129,7 @@ impl<I: Input, O: Output> Run<'_, I, O> {
                         Ok(true) => {}
                         Ok(false) => {
                             failed = true;
+                            first_wrong = first_wrong.min(index);
                             let field = &plan.fields[index];
                             if field.by_name && field.name != field.key {
                                 self.name_as_given(field, mark, &entries);
@@ -80,7 +144,7 @@ impl<I: Input, O: Output> Run<'_, I, O> {
                 Entry::Unknown(item) => {
                     in_order = false;
                     let key = match plan.extra {
-                        Extra::Ignore => None,
+                        Extra::Ignore if !plan.called => None,
                         _ => self.input.key_text(&entries),
                     };
                     match self.read_unknown(plan, at, &mut record, key, item.clone()) {
@@ -105,7 +169,7 @@ impl<I: Input, O: Output> Run<'_, I, O> {
         }
         if !given.is_full(plan.fields.len()) {
             in_order = false;
-            failed |= !self.read_missing(plan, at, value, &mut record, &given)?;
+            failed |= !self.read_missing(plan, at, value, &mut record, &given, first_wrong)?;
         }
         if failed {
             if !in_order {
@@ -208,7 +272,7 @@ impl<I: Input, O: Output> Run<'_, I, O> {
                     }
                 }
             };
-            if plan.extra == Extra::Ignore {
+            if plan.extra == Extra::Ignore && !plan.called {
                 continue;
             }
             match key.as_ref().and_then(|key| places.get(key)) {
@@ -222,20 +286,24 @@ impl<I: Input, O: Output> Run<'_, I, O> {
         let mut record = self.output.record(at, plan)?;
         let mut given = Given::new(plan.fields.len());
         let start = self.issues.len();
-        let mut failed = false;
+        let (mut failed, mut first_wrong) = (false, usize::MAX);
         for (index, item) in fields.into_iter().enumerate() {
             if let Some((item, by_alias)) = item {
                 given.insert(index);
                 let mark = self.issues.len();
                 if !self.read_field(plan, at, &mut record, index, item)? {
                     failed = true;
+                    first_wrong = first_wrong.min(index);
                     if !by_alias {
                         let name = plan.fields[index].name.as_str();
                         self.issues.rename(mark, &Loc::Name(name.into()));
                     }
                 }
             } else {
-                failed |= !self.fill_in(plan, at, value, &mut record, index)?;
+                if !self.fill_in(plan, at, value, &mut record, index, first_wrong)? {
+                    failed = true;
+                    first_wrong = first_wrong.min(index);
+                }
             }
         }
         for (key, item) in unknown {
@@ -286,6 +354,7 @@ impl<I: Input, O: Output> Run<'_, I, O> {
     ) -> Checked<bool> {
         let mark = self.issues.len();
         let failure: Checked<()> = match (plan.extra, &key) {
+            (Extra::Ignore, None) if plan.called => self.fail(&item, Code::InvalidKey, Ctx::new()),
             (Extra::Ignore, _) => {
                 self.input.skip(&item)?;
                 return Ok(true);
@@ -313,7 +382,8 @@ impl<I: Input, O: Output> Run<'_, I, O> {
         }
     }
 
-    /// Fills in fields that the input does not have; whether that is possible for all of them.
+    /// Fills in fields that the input does not have; whether that is possible for all of them. `first_wrong` is the first field that was
+    /// found wrong.
     #[cold]
     fn read_missing(
         &mut self,
@@ -322,15 +392,20 @@ impl<I: Input, O: Output> Run<'_, I, O> {
         value: &I::Value,
         record: &mut O::Record,
         given: &Given,
+        mut first_wrong: usize,
     ) -> Checked<bool> {
         let mut complete = true;
         for index in (0..plan.fields.len()).filter(|index| !given.contains(*index)) {
-            complete &= self.fill_in(plan, at, value, record, index)?;
+            if !self.fill_in(plan, at, value, record, index, first_wrong)? {
+                complete = false;
+                first_wrong = first_wrong.min(index);
+            }
         }
         Ok(complete)
     }
 
-    /// Fills in a field that the input does not have; whether that is possible.
+    /// Fills in a field that the input does not have; whether that is possible. The first field that is wrong so far, if any is, may be
+    /// one that a default is made of.
     fn fill_in(
         &mut self,
         plan: &RecordPlan,
@@ -338,25 +413,28 @@ impl<I: Input, O: Output> Run<'_, I, O> {
         value: &I::Value,
         record: &mut O::Record,
         index: usize,
+        first_wrong: usize,
     ) -> Checked<bool> {
         let field = &plan.fields[index];
-        match &field.default {
-            FieldDefault::Required => {
-                let mark = self.issues.len();
-                let failure: Checked<()> = self.fail(value, Code::Missing, Ctx::new());
-                if O::FIRST_ISSUE_ONLY {
-                    failure?;
-                }
-                self.issues.locate(mark, &field.loc);
-                Ok(false)
+        let code = match &field.default {
+            FieldDefault::Absent => return Ok(true),
+            FieldDefault::Required => Code::Missing,
+            default if first_wrong < index && self.output.needs_fields(default) => {
+                Code::DefaultFactoryNotCalled
             }
-            FieldDefault::Absent => Ok(true),
             default => {
                 let place = self.output.field_place(at, record, index);
                 let done = self.output.default(place, plan, index, default)?;
                 self.output.field(record, index, done)?;
-                Ok(true)
+                return Ok(true);
             }
+        };
+        let mark = self.issues.len();
+        let failure: Checked<()> = self.fail(value, code, Ctx::new());
+        if O::FIRST_ISSUE_ONLY {
+            failure?;
         }
+        self.issues.locate(mark, &field.loc);
+        Ok(false)
     }
 }

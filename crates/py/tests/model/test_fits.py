@@ -1,0 +1,188 @@
+"""Which member of a union a value fits best, and which values a type takes at all: as in pydantic."""
+
+import collections
+import dataclasses
+import datetime as dt
+import decimal
+import enum
+import json
+import uuid
+from typing import Annotated, Any, Dict, FrozenSet, Generic, List, Literal, NamedTuple, Optional, Set, Tuple, TypeVar, Union
+
+import pydantic
+import pytest
+
+import ottava
+
+NUMBER = str(uuid.UUID("12345678-1234-5678-1234-567812345678"))
+
+
+def outcome(library: Any, call: Any) -> Any:
+    """The class of what a call makes and how it is shown, or the codes and places of its issues."""
+    try:
+        made = call()
+    except library.ValidationError as error:
+        return [(issue["type"], issue["loc"]) for issue in error.errors()]
+    return type(made).__name__, made.isoformat() if isinstance(made, (dt.date, dt.time)) else repr(made)
+
+
+def agree(make: Any, *calls: Any) -> None:
+    """Each call has the same outcome in both libraries with what `make` makes of them."""
+    theirs, ours = make(pydantic), make(ottava)
+    for number, call in enumerate(calls):
+        expected = outcome(pydantic, lambda: call(theirs))
+        assert outcome(ottava, lambda: call(ours)) == expected, number
+
+
+UNIONS: list[tuple[Any, list[Any]]] = [
+    (Union[Set[int], List[int]], [[1], [], {1}, (1,)]),
+    (Union[Set[bool], List[bool]], [[True], [1]]),
+    (Union[Tuple[int, ...], List[int]], [[1], [], (1,)]),
+    (Union[List[int], Tuple[int, ...]], [[1], (1,), {1}]),
+    (Union[FrozenSet[int], Set[int]], [{1}, set(), frozenset([1]), [1]]),
+    (Union[Set[str], Dict[str, int]], [{}, {"a"}]),
+    (Union[List[float], List[int]], [[1], [1.0], []]),
+    (Union[Tuple[float, ...], Tuple[int, ...]], [[1], (1,)]),
+    (Union[Dict[str, float], Dict[str, int]], [{"a": 1}, {"a": 1.5}, {}]),
+    (Union[dt.timedelta, str], ["P1D", "x"]),
+    (Union[str, dt.timedelta], ["P1D"]),
+    (Union[dt.timedelta, bytes], ["P1D", "x"]),
+    (Union[dt.timedelta, Any], ["P1D", "x", 1]),
+    (Union[dt.date, str], ["2020-01-01", "x", "2020-01-01T00:00:00"]),
+    (Union[dt.date, bytes], ["2020-01-01", "x"]),
+    (Union[dt.datetime, dt.date], ["2020-01-01", "2020-01-01T00:00:00", 0]),
+    (Union[dt.date, dt.datetime], ["2020-01-01", "2020-01-01T00:00:00", "2020-01-01T01:00:00"]),
+    (Union[dt.datetime, str], ["2020-01-01", "2020-01-01T00:00:00", "2020-01-01T01:00:00Z"]),
+    (Union[dt.time, str], ["12:00", "x"]),
+    (Union[dt.time, float, Any], [1, 1.5, "x"]),
+    (Union[float, Any], [1, 1.5, "1", True]),
+    (Union[Any, int], [1, "1"]),
+    (Union[uuid.UUID, str], [NUMBER, "x"]),
+    (Union[str, uuid.UUID], [NUMBER, "x"]),
+    (Union[uuid.UUID, bytes], [NUMBER, "x"]),
+    (Union[str, bytes], ["a"]),
+    (Union[bytes, str], ["a"]),
+    (Union[int, str], ["1", 1, "a"]),
+    (Union[str, int, None], ["1", 1, None]),
+    (Union[int, Literal["1"]], ["1", 1]),
+    (Union[str, Literal["a"], int], ["a", "1", 1]),
+    (Union[float, int], [1, 1.0, "1"]),
+    (Union[bool, int], [1, True, "1"]),
+    (Union[decimal.Decimal, str], ["1", "x"]),
+    (Union[Union[int, str], dt.date], ["2020-01-01", "1", 1]),
+    (Optional[Union[dt.date, str]], ["2020-01-01", None]),
+]
+
+
+class Color(enum.Enum):
+    RED = "red"
+
+
+def test_a_default_made_of_fields_that_are_wrong() -> None:
+    def make(library: Any) -> Any:
+        class Model(library.BaseModel):
+            first: int = library.Field(default_factory=lambda data: 0)
+            a: int
+            b: int = library.Field(default_factory=lambda data: data["a"] + 1)
+            c: int = library.Field(default_factory=lambda data: data["b"] + 1)
+            d: List[int] = library.Field(default_factory=list)
+
+        return Model
+
+    for fields in ({"a": "x"}, {}, {"a": 1}, {"a": "x", "b": 1}, {"a": 1, "b": "x"}):
+        agree(
+            make,
+            lambda model: model.model_validate(fields),
+            lambda model: model.model_validate_json(json.dumps(fields)),
+        )
+
+
+@dataclasses.dataclass
+class Data:
+    a: int = 0
+
+
+class Pair(NamedTuple):
+    x: int
+    y: int = 2
+
+
+@pytest.mark.parametrize("extra", ["allow", "ignore", "forbid"])
+def test_extra_keys_of_what_a_class_is_called_with(extra: str) -> None:
+    def make(library: Any) -> Any:
+        class Outer(library.BaseModel):
+            model_config = {"extra": extra}
+            data: Optional[Data] = None
+            pair: Optional[Pair] = None
+
+        return Outer
+
+    for fields in ({"data": {"a": 1, "z": 2}}, {"pair": {"x": 1, "z": 2}}, {"pair": [1, 2, 3]}, {"data": {"a": 1}}):
+        if extra == "forbid" and "data" in fields:
+            continue  # pydantic's code is that of an unknown keyword
+        agree(
+            make,
+            lambda model: model.model_validate(fields),
+            lambda model: model.model_validate_json(json.dumps(fields)),
+        )
+
+
+def test_a_dataclass_that_keeps_extra_keys() -> None:
+    def make(library: Any) -> Any:
+        @library.with_config({"extra": "allow"})
+        @dataclasses.dataclass
+        class Open:
+            a: int = 0
+
+        return library.TypeAdapter(Open)
+
+    agree(make, lambda adapter: vars(adapter.validate_python({"a": "1", "b": 2})))
+
+
+def test_what_dataclasses_and_named_tuples_are_made_of() -> None:
+    for annotation in (Data, Pair):
+        agree(
+            lambda library: library.TypeAdapter(annotation),
+            *[
+                lambda adapter, value=value, strict=strict: adapter.validate_python(value, strict=strict)
+                for strict in (None, True)
+                for value in (
+                    {"a": 1, "x": 1} if annotation is Data else {"x": 1},
+                    [1],
+                    (1, "2"),
+                    [],
+                    [1, 2, 3],
+                    ["a", "b"],
+                    range(2),
+                    collections.UserDict(x=1, **({"a": 1} if annotation is Data else {})),
+                    annotation(1),
+                    "x",
+                    5,
+                    None,
+                )
+            ],
+        )
+    agree(lambda library: library.TypeAdapter(Pair), lambda adapter: adapter.validate_python(iter([1, 2])))
+    for annotation in (Data, Pair):
+        with pytest.raises(ottava.ValidationError, match="invalid_key"):
+            ottava.TypeAdapter(annotation).validate_python({1: 2, "x": 1})
+
+
+class Mixed(enum.Enum):
+    ONE = 1
+    X = "x"
+
+
+class Plain(enum.Enum):
+    ONE = 1
+    TWO = 2
+
+
+class Whole(enum.IntEnum):
+    ONE = 1
+    TWO = 2
+
+
+T = TypeVar("T")
+
+
