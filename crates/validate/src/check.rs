@@ -178,7 +178,10 @@ impl<'r, I: Input, O: Output> Run<'r, I, O> {
             Op::Assert(plan) => self.check_assertions(plan, at, &value),
             Op::Seq(plan) => self.check_seq(plan, strict, at, &value),
             Op::Dict(plan) => self.check_dict(plan, strict, at, &value),
-            Op::Any | Op::Pending => self.check_any(at, &value),
+            Op::Any | Op::Pending => {
+                self.fits(Fit::Strict);
+                self.check_any(at, &value)
+            }
             Op::Null => self.check_null(at, &value),
             Op::Alias(inner) => self.check(*inner, at, value),
             Op::Hook(hook, inner) => O::hook(self, *hook, *inner, at, value),

@@ -74,6 +74,41 @@ UNIONS: list[tuple[Any, list[Any]]] = [
 ]
 
 
+@pytest.mark.parametrize(("union", "values"), UNIONS, ids=[str(union).replace("typing.", "") for union, _ in UNIONS])
+def test_the_member_that_fits_best(union: Any, values: list[Any]) -> None:
+    for value in values:
+        calls = [lambda adapter: adapter.validate_python(value)]
+        if isinstance(value, (str, int, float, list, dict, type(None))):
+            text = json.dumps(value)
+            calls.append(lambda adapter: adapter.validate_json(text))
+            calls.append(lambda adapter: adapter.validate_json(text, strict=True))
+        agree(lambda library: library.TypeAdapter(union), *calls)
+
+
+def test_of_models_the_one_with_more_fields_and_then_the_first() -> None:
+    def make(library: Any) -> Any:
+        class A(library.BaseModel):
+            v: float = 0
+
+        class B(library.BaseModel):
+            v: int = 0
+            w: int = 0
+
+        @dataclasses.dataclass
+        class C:
+            v: int = 0
+
+        return library.TypeAdapter(Union[A, B]), library.TypeAdapter(Union[A, C]), library.TypeAdapter(Union[C, A])
+
+    for value in ({"v": 1}, {"v": 1.5}, {"v": 1, "w": 1}, {}, {"v": "1"}):
+        for number in range(3):
+            agree(
+                make,
+                lambda adapters: adapters[number].validate_python(value),
+                lambda adapters: adapters[number].validate_json(json.dumps(value)),
+            )
+
+
 class Color(enum.Enum):
     RED = "red"
 

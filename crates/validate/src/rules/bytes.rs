@@ -129,7 +129,7 @@ impl<I: Input, O: Output> Run<'_, I, O> {
     ) -> Checked<O::Value> {
         let (bytes, fit) = match self.input.get(value)? {
             Found::Bytes(bytes) => (bytes, Fit::Exact),
-            Found::Str(text) if I::IS_JSON => (text.as_bytes(), Fit::Exact),
+            Found::Str(text) if I::IS_JSON => (text.as_bytes(), Fit::Strict),
             Found::Str(text) if !strict => (text.as_bytes(), Fit::Lax),
             _ => return self.fail(value, Code::BytesType, Ctx::new()),
         };

@@ -77,8 +77,12 @@ impl<I: Input, O: Output> Run<'_, I, O> {
             };
             return self.fail(value, code, Ctx::new());
         };
-        if plan.kind != Collection::List && I::IS_JSON {
-            self.fit = self.fit.max(Fit::Strict);
+        if I::IS_JSON {
+            if plan.kind != Collection::List {
+                self.fits(Fit::Strict);
+            }
+        } else if self.in_union && self.input.get(value)? != Found::Seq(plan.kind) {
+            self.fits(Fit::Lax);
         }
         self.deeper(value, |run| run.read_seq(plan, at, value, items))
     }

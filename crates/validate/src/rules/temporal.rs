@@ -220,12 +220,12 @@ fn read_datetime(found: Found<'_>, strict: bool, json: bool) -> Result<(DateTime
     match found {
         Found::DateTime(value) => Ok((value, Fit::Exact)),
         Found::Str(text) if strict && json => match parse_datetime(text.as_bytes()) {
-            Ok(value) => Ok((value, Fit::Exact)),
+            Ok(value) => Ok((value, Fit::Strict)),
             Err(error) => Err(parsing(Code::DatetimeParsing, reason(&error))),
         },
         _ if strict => Err((Code::DatetimeType, Ctx::new())),
-        Found::Str(text) => datetime_or_date(text.as_bytes()).map(|value| (value, Fit::Lax)),
-        Found::Bytes(bytes) => datetime_or_date(bytes).map(|value| (value, Fit::Lax)),
+        Found::Str(text) => datetime_or_date(text.as_bytes(), json),
+        Found::Bytes(bytes) => datetime_or_date(bytes, false),
         Found::Date(date) => Ok((DateTime { date, time: MIDNIGHT }, Fit::Lax)),
         Found::Int(_) | Found::BigInt(_) | Found::Float(_) => match datetime_from_number(found) {
             Ok(value) => Ok((value, Fit::Lax)),
@@ -245,12 +245,17 @@ fn in_range(read: Result<(DateTime, Fit), Broken>) -> Result<(DateTime, Fit), Br
     }
 }
 
-fn datetime_or_date(text: &[u8]) -> Result<DateTime, Broken> {
+/// How well text fits that is written as what is wanted.
+fn fit_of_text(json: bool) -> Fit {
+    if json { Fit::Strict } else { Fit::Lax }
+}
+
+fn datetime_or_date(text: &[u8], json: bool) -> Result<(DateTime, Fit), Broken> {
     if let Ok(value) = parse_datetime(text) {
-        return Ok(value);
+        return Ok((value, fit_of_text(json)));
     }
     match speedate::Date::parse_bytes(text) {
-        Ok(date) => Ok(DateTime { date: date_of(date), time: MIDNIGHT }),
+        Ok(date) => Ok((DateTime { date: date_of(date), time: MIDNIGHT }, Fit::Lax)),
         Err(error) => Err(parsing(Code::DatetimeFromDateParsing, reason(&error))),
     }
 }
@@ -260,12 +265,12 @@ fn read_date(found: Found<'_>, strict: bool, json: bool) -> Result<(Date, Fit), 
     match found {
         Found::Date(value) => Ok((value, Fit::Exact)),
         Found::Str(text) if strict && json => match any_date(text.as_bytes()) {
-            Ok(date) => Ok((date, Fit::Exact)),
+            Ok(date) => Ok((date, Fit::Strict)),
             Err(error) => Err(parsing(Code::DateParsing, reason(&error))),
         },
         _ if strict => Err((Code::DateType, Ctx::new())),
-        Found::Str(text) => date_from_text(text.as_bytes()),
-        Found::Bytes(bytes) => date_from_text(bytes),
+        Found::Str(text) => date_from_text(text.as_bytes(), json),
+        Found::Bytes(bytes) => date_from_text(bytes, false),
         Found::DateTime(value) => exact_date(value),
         Found::Int(_) | Found::BigInt(_) | Found::Float(_) => match datetime_from_number(found) {
             Ok(value) => exact_date(value),
@@ -275,9 +280,9 @@ fn read_date(found: Found<'_>, strict: bool, json: bool) -> Result<(Date, Fit), 
     }
 }
 
-fn date_from_text(text: &[u8]) -> Result<(Date, Fit), Broken> {
+fn date_from_text(text: &[u8], json: bool) -> Result<(Date, Fit), Broken> {
     if let Ok(date) = any_date(text) {
-        return Ok((date, Fit::Lax));
+        return Ok((date, fit_of_text(json)));
     }
     match parse_datetime(text) {
         Ok(value) => exact_date(value),
@@ -312,7 +317,7 @@ fn read_time(found: Found<'_>, strict: bool, json: bool) -> Result<(Time, Fit), 
     };
     match found {
         Found::Time(value) => Ok((value, Fit::Exact)),
-        Found::Str(text) if strict && json => parse(text.as_bytes(), Fit::Exact),
+        Found::Str(text) if json => parse(text.as_bytes(), Fit::Strict),
         _ if strict => Err((Code::TimeType, Ctx::new())),
         Found::Str(text) => parse(text.as_bytes(), Fit::Lax),
         Found::Bytes(bytes) => parse(bytes, Fit::Lax),
@@ -345,7 +350,7 @@ fn read_duration(found: Found<'_>, strict: bool, json: bool) -> Result<(Duration
     };
     match found {
         Found::Duration(value) => Ok((value, Fit::Exact)),
-        Found::Str(text) if strict && json => parse(text.as_bytes(), Fit::Exact),
+        Found::Str(text) if json => parse(text.as_bytes(), Fit::Strict),
         _ if strict => Err((Code::TimeDeltaType, Ctx::new())),
         Found::Str(text) => parse(text.as_bytes(), Fit::Lax),
         Found::Bytes(bytes) => parse(bytes, Fit::Lax),
@@ -374,7 +379,7 @@ impl<I: Input, O: Output> Run<'_, I, O> {
         // The usual form first; everything else is a conversion.
         let read = match found {
             Found::Str(text) if I::IS_JSON => match parse_rfc3339(text.as_bytes()) {
-                Some(value) => Ok((value, Fit::Exact)),
+                Some(value) => Ok((value, Fit::Strict)),
                 None => in_range(read_datetime(found, strict, true)),
             },
             _ => in_range(read_datetime(found, strict, I::IS_JSON)),

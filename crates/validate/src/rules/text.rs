@@ -145,6 +145,10 @@ impl<I: Input, O: Output> Run<'_, I, O> {
         at: O::Place,
         value: &I::Value,
     ) -> Checked<O::Value> {
+        if I::IS_JSON {
+            // JSON text may stand for something else just as well.
+            self.fits(Fit::Strict);
+        }
         if let Some(text) = self.input.str(value)?
             && (rules.free || (!rules.changes() && rules.accepts(text)))
         {

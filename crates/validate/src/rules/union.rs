@@ -97,6 +97,15 @@ fn may_be_exact(program: &Program, node: NodeId, found: &Found<'_>) -> bool {
     }
 }
 
+/// Whether the node may take JSON text better than as text.
+fn may_beat_text(program: &Program, node: NodeId) -> bool {
+    match &program.node(node).op {
+        Op::Alias(inner) | Op::Nullable(inner) => may_beat_text(program, *inner),
+        Op::Uuid | Op::Hook(..) | Op::Union(_) | Op::Assert(_) | Op::Pending => true,
+        _ => false,
+    }
+}
+
 /// How the tag chooses, if the node is a union that goes by one.
 fn tag_of(program: &Program, node: NodeId) -> Option<&TagPlan> {
     match &program.node(node).op {
@@ -204,13 +213,13 @@ impl<I: Input, O: Output> Run<'_, I, O> {
         value: &I::Value,
     ) -> Checked<Choice<O::Value>> {
         if !plan.left_to_right
-            && let Some(member) = self.exact_scalar(plan, value)?
+            && let Some((member, best)) = self.exact_scalar(plan, value)?
         {
             let mark = self.issues.len();
             self.fit = Fit::Exact;
             match self.check(plan.members[member].node, at, value.clone()) {
-                Ok(done) if self.fit == Fit::Exact => {
-                    return Ok(Choice { done, index: member, fit: Fit::Exact, fields: None });
+                Ok(done) if self.fit == best => {
+                    return Ok(Choice { done, index: member, fit: best, fields: None });
                 }
                 Err(Stop::Abort) => return Err(Stop::Abort),
                 _ => {}
@@ -249,13 +258,31 @@ impl<I: Input, O: Output> Run<'_, I, O> {
         best.ok_or(Stop::Invalid)
     }
 
-    /// The first member that may take the value as it is, if that is a scalar.
-    fn exact_scalar(&mut self, plan: &UnionPlan, value: &I::Value) -> Checked<Option<usize>> {
+    /// The first member that may take the value as it is, if that is a scalar, and the fit that no other member can beat then.
+    fn exact_scalar(
+        &mut self,
+        plan: &UnionPlan,
+        value: &I::Value,
+    ) -> Checked<Option<(usize, Fit)>> {
         let program = self.program;
         let found = self.input.get(value)?;
         let member =
             plan.members.iter().position(|member| may_be_exact(program, member.node, &found));
-        Ok(member.filter(|member| takes_exactly(program, plan.members[*member].node, &found)))
+        let Some(member) = member else { return Ok(None) };
+        if !takes_exactly(program, plan.members[member].node, &found) {
+            return Ok(None);
+        }
+        let best = match found {
+            Found::Str(_) if I::IS_JSON => {
+                let mut later = plan.members[member + 1..].iter();
+                if later.any(|member| may_beat_text(program, member.node)) {
+                    return Ok(None);
+                }
+                Fit::Strict
+            }
+            _ => Fit::Exact,
+        };
+        Ok(Some((member, best)))
     }
 
     fn check_tagged(
