@@ -109,6 +109,17 @@ def test_of_models_the_one_with_more_fields_and_then_the_first() -> None:
             )
 
 
+def test_integers_beyond_floats() -> None:
+    for value in (10**400, -(10**400), 2**1024, 2**1023):
+        agree(
+            lambda library: library.TypeAdapter(float),
+            lambda adapter: adapter.validate_python(value),
+            lambda adapter: adapter.validate_python(value, strict=True),
+            lambda adapter: adapter.validate_json(str(value)),
+        )
+    agree(lambda library: library.TypeAdapter(Union[float, int]), lambda adapter: adapter.validate_python(10**400))
+
+
 class Color(enum.Enum):
     RED = "red"
 

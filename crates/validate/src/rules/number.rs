@@ -444,7 +444,11 @@ impl<I: Input, O: Output> Run<'_, I, O> {
             Found::Float(float) => Ok((float, Fit::Exact)),
             Found::Int(int) => Ok((int as f64, Fit::Strict)),
             // The digits of an integer always parse.
-            Found::BigInt(digits) => Ok((digits.parse().unwrap_or(f64::NAN), Fit::Strict)),
+            Found::BigInt(digits) => match digits.parse().unwrap_or(f64::NAN) {
+                // JSON has no integers, only numbers.
+                float if f64::is_finite(float) || I::IS_JSON => Ok((float, Fit::Strict)),
+                _ => Err(Code::FloatType),
+            },
             Found::Decimal(text) => float_from_text(text).map(|float| (float, Fit::Strict)),
             _ if strict => Err(Code::FloatType),
             Found::Bool(flag) => Ok((f64::from(u8::from(flag)), Fit::Lax)),
