@@ -425,7 +425,7 @@ def _generic(annotation: Any, origin: Any, args: tuple[Any, ...], context: Conte
     if origin is re.Pattern:
         return checked_by(pattern)
     if origin is tuple:
-        return _tuple(args, context)
+        return _tuple(annotation, args, context)
     item = describe(args[0], context) if args else {"kind": "any"}
     if origin in _LISTS:
         return {"kind": "list", "item": item}
@@ -454,13 +454,11 @@ def _generic(annotation: Any, origin: Any, args: tuple[Any, ...], context: Conte
     raise TypeError(f"no schema for {annotation!r}")
 
 
-def _tuple(args: tuple[Any, ...], context: Context) -> Description:
-    if not args:
+def _tuple(annotation: Any, args: tuple[Any, ...], context: Context) -> Description:
+    if annotation in (tuple, typing.Tuple):  # noqa: UP006
         return {"kind": "tuple", "items": [], "rest": {"kind": "any"}}
     if len(args) == 2 and args[1] is ...:
         return {"kind": "tuple", "items": [], "rest": describe(args[0], context)}
-    if args == ((),):
-        return {"kind": "tuple", "items": []}
     return {"kind": "tuple", "items": [describe(arg, context) for arg in args]}
 
 

@@ -120,6 +120,27 @@ def test_integers_beyond_floats() -> None:
     agree(lambda library: library.TypeAdapter(Union[float, int]), lambda adapter: adapter.validate_python(10**400))
 
 
+@pytest.mark.parametrize("annotation", [Tuple[()], tuple[()]])
+def test_the_tuple_without_items(annotation: Any) -> None:
+    def make(library: Any) -> Any:
+        class Model(library.BaseModel):
+            t: annotation
+
+        return library.TypeAdapter(annotation), Model
+
+    for value in ((), (1,), [1, 2], []):
+        agree(
+            make,
+            lambda made: made[0].validate_python(value),
+            lambda made: made[0].validate_json(json.dumps(value)),
+            lambda made: made[1].model_validate({"t": value}),
+        )
+    schema = ottava.TypeAdapter(annotation).json_schema()
+    assert (schema["type"], schema["maxItems"]) == ("array", 0)
+    assert ottava.TypeAdapter(tuple).validate_python([1, "a"]) == (1, "a")
+    assert ottava.TypeAdapter(Tuple).validate_python([1, "a"]) == (1, "a")
+
+
 class Color(enum.Enum):
     RED = "red"
 
