@@ -167,13 +167,17 @@ def configured(description: dict[str, Any], config: Mapping[str, Any]) -> dict[s
         description = _changed(description, ("float", "decimal"), lambda part: _ruled(part, finite))
     if config.get("use_enum_values"):
         description = _changed(
-            description, ("enum",), lambda part: notation.hooked(part, "after", lambda member: member.value)
+            description, ("enum",), lambda part: notation.hooked(part, "after", _value_of)
         )
     if config.get("regex_engine") == "python-re":
         description = _changed(description, ("str",), _by_re)
     if config.get("coerce_numbers_to_str") and not config.get("strict"):
         description = _changed(description, ("str",), _of_numbers)
     return description
+
+
+def _value_of(member: Any) -> Any:
+    return None if member is None else member.value
 
 
 def inherited(config: Mapping[str, Any]) -> dict[str, Any]:

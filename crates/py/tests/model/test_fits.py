@@ -145,6 +145,27 @@ class Color(enum.Enum):
     RED = "red"
 
 
+def test_values_of_enums_and_null() -> None:
+    def make(library: Any) -> Any:
+        class Model(library.BaseModel):
+            model_config = {"use_enum_values": True}
+            c: Optional[Color] = None
+            many: List[Optional[Color]] = []
+            named: Dict[str, Optional[Color]] = {}
+
+        return Model
+
+    fields = {"c": None, "many": [None, "red"], "named": {"a": None, "b": "red"}}
+    agree(
+        make,
+        lambda model: model.model_validate(fields),
+        lambda model: model.model_validate_json(json.dumps(fields)),
+        lambda model: model(c="red"),
+    )
+    arrow = make(ottava).to_arrow(json.dumps(fields).encode())
+    assert (arrow.rows_good, arrow.rows_read) == (1, 1)
+
+
 def test_a_default_made_of_fields_that_are_wrong() -> None:
     def make(library: Any) -> Any:
         class Model(library.BaseModel):
