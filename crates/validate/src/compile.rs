@@ -598,6 +598,7 @@ impl<'d> Compiler<'d> {
             name: declared.name.clone(),
             host: declared.host,
             members: declared.members.clone(),
+            of_ints: declared.of_ints,
             choices: Choices::new(declared.members.iter().map(|member| &member.value)),
         });
         Ok(id as u32)

@@ -215,6 +215,8 @@ pub struct EnumPlan {
     pub host: Option<u32>,
     /// Its members, in order.
     pub members: Vec<ottava_core::schema::EnumMember>,
+    /// Whether text that is a number stands for the member with that value.
+    pub(crate) of_ints: bool,
     pub(crate) choices: Choices,
 }
 

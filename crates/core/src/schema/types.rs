@@ -174,6 +174,9 @@ pub struct EnumType {
     pub name: String,
     /// Its members, in order.
     pub members: Vec<EnumMember>,
+    /// Its members are integers of the host's, so text that is a number stands for the one with that value.
+    #[cfg_attr(feature = "serde", serde(skip))]
+    pub of_ints: bool,
     /// The host's own number for the set, handed back to its output. Not part of the declaration.
     #[cfg_attr(feature = "serde", serde(skip))]
     pub host: Option<u32>,

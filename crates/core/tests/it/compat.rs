@@ -327,7 +327,12 @@ fn names_and_documentation_do_not_count() {
     let set = |name: &str| {
         let member = |value: &str| EnumMember { name: value.to_uppercase(), value: value.into() };
         let members = vec![member("a"), member("b")];
-        Type::new(Kind::Enum(EnumType { name: name.to_owned(), members, host: Some(3) }))
+        Type::new(Kind::Enum(EnumType {
+            name: name.to_owned(),
+            members,
+            of_ints: false,
+            host: Some(3),
+        }))
     };
     let mut first = Record::new("First")
         .field(Field::new("a", set("Letters")))

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyList, PyString, PyTuple, PyType};
+use pyo3::types::{PyDict, PyInt, PyList, PyString, PyTuple, PyType};
 
 use ottava_core::schema::{
     Config, Declaration, Docs, EnumMember, EnumType, Extra, Field, FieldDefault, FloatWidth,
@@ -357,8 +357,9 @@ impl Maker {
             host.members.push(member.unbind());
         }
         self.hosts.enums.push(host);
-        let number = number(self.hosts.enums.len() - 1)?;
-        Ok(EnumType { name: class.getattr("__name__")?.extract()?, members, host: Some(number) })
+        let host = Some(number(self.hosts.enums.len() - 1)?);
+        let of_ints = class.cast::<PyType>()?.is_subclass_of::<PyInt>()?;
+        Ok(EnumType { name: class.getattr("__name__")?.extract()?, members, of_ints, host })
     }
 
     /// The name of the definition for a record, or for a type that has a name.

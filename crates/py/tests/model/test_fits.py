@@ -271,6 +271,16 @@ class Whole(enum.IntEnum):
     TWO = 2
 
 
+def test_text_of_numbers_is_for_enums_of_integers() -> None:
+    for annotation in (Mixed, Plain, Whole):
+        for value in ("1", 1, 1.0, True, "2", "x", 3):
+            agree(
+                lambda library: library.TypeAdapter(annotation),
+                lambda adapter: adapter.validate_python(value),
+                lambda adapter: adapter.validate_json(json.dumps(value)),
+            )
+
+
 T = TypeVar("T")
 
 

@@ -182,7 +182,9 @@ impl<I: Input, O: Output> Run<'_, I, O> {
             Found::Float(float) if float.fract() == 0.0 && float.abs() < 9e15 => {
                 plan.choices.find(Found::Int(float as i64))
             }
-            Found::Str(text) if !strict => plan.choices.find(Found::Int(small_int(text)?)),
+            Found::Str(text) if !strict && plan.of_ints => {
+                plan.choices.find(Found::Int(small_int(text)?))
+            }
             Found::Bool(flag) if !strict => plan.choices.find(Found::Int(flag.into())),
             _ => None,
         });

@@ -501,6 +501,7 @@ fn choices() {
     let letters = EnumType {
         name: "E".into(),
         members: vec![member("A", "a".into()), member("B", "b".into())],
+        of_ints: false,
         host: None,
     };
     check(
@@ -514,6 +515,7 @@ fn choices() {
     let numbers = EnumType {
         name: "F".into(),
         members: vec![member("A", 1.into()), member("B", 2.into())],
+        of_ints: true,
         host: None,
     };
     check(

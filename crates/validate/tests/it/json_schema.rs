@@ -186,6 +186,7 @@ fn every_type_has_a_schema() {
     let color = EnumType {
         name: "Color".into(),
         members: vec![member("RED", "red".into()), member("BLUE", "blue".into())],
+        of_ints: false,
         host: None,
     };
     let mut described = Field::new("a", Type::int().gt(0).le(9).nullable()).default(3).alias("A");
