@@ -281,7 +281,7 @@ impl<'r, I: Input, O: Output> Run<'r, I, O> {
             Found::BigInt(digits) => self.output.big_int(at, digits),
             Found::Float(value) => self.output.float(at, value),
             Found::Str(value) => self.output.str(at, value),
-            Found::Bytes(value) => self.output.bytes(at, value),
+            Found::Bytes(value) | Found::ByteArray(value) => self.output.bytes(at, value),
             Found::Decimal(value) => self.output.decimal(at, value),
             Found::DateTime(value) => self.output.datetime(at, value),
             Found::Date(value) => self.output.date(at, value),

@@ -225,6 +225,8 @@ pub enum Found<'a> {
     Str(&'a str),
     /// Raw bytes.
     Bytes(&'a [u8]),
+    /// Raw bytes of an object that may change.
+    ByteArray(&'a [u8]),
     /// A decimal number, as text.
     Decimal(&'a str),
     /// A date and time.

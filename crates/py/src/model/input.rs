@@ -12,7 +12,9 @@ use num_bigint::BigInt;
 use pyo3::exceptions::{PyAttributeError, PyRecursionError, PyTypeError};
 use pyo3::ffi;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyFrozenSet, PyList, PyMapping, PySet, PyString, PyTuple};
+use pyo3::types::{
+    PyByteArray, PyDict, PyFrozenSet, PyList, PyMapping, PySet, PyString, PyTuple, PyType,
+};
 
 use ottava_core::schema::{Date, DateTime, Duration, Time};
 use ottava_validate::{
@@ -65,6 +67,8 @@ pub(crate) struct PyInput<'s, 'py> {
     hosts: &'s Hosts,
     /// Text of what was read last, where Python has it in another form.
     text: String,
+    /// A copy of the bytes that were read last, where Python may change them.
+    bytes: Vec<u8>,
     from_attributes: Option<bool>,
     /// Instances of models are read as maps of their fields.
     opens_models: bool,
@@ -72,7 +76,8 @@ pub(crate) struct PyInput<'s, 'py> {
 
 impl<'s, 'py> PyInput<'s, 'py> {
     pub(crate) fn new(py: Python<'py>, session: &'s Session, hosts: &'s Hosts) -> Self {
-        Self { py, session, hosts, text: String::new(), from_attributes: None, opens_models: false }
+        let (text, bytes) = (String::new(), Vec::new());
+        Self { py, session, hosts, text, bytes, from_attributes: None, opens_models: false }
     }
 
     /// Reads what was validated before: every record by its fields, other objects in the form that JSON has for them.
@@ -517,6 +522,10 @@ impl PyInput<'_, '_> {
                 return Ok(Found::Duration(Duration { micros }));
             }
         }
+        if let Ok(bytes) = bound.cast::<PyByteArray>() {
+            self.bytes = bytes.to_vec();
+            return Ok(Found::ByteArray(&self.bytes));
+        }
         if or_abort(py, names::is_decimal(&bound))? {
             let text = or_abort(py, bound.str().and_then(|text| Ok(text.to_cow()?.into_owned())))?;
             self.text = text;
@@ -626,7 +635,7 @@ fn iterates_as_collection(value: &Bound<'_, PyAny>) -> PyResult<bool> {
     if value.is_instance_of::<PyString>()
         || value.is_instance_of::<PyDict>()
         || value.is_instance_of::<pyo3::types::PyBytes>()
-        || value.is_instance_of::<pyo3::types::PyByteArray>()
+        || value.is_instance_of::<PyByteArray>()
         || value.is_instance_of::<pyo3::types::PyInt>()
         || value.is_instance_of::<pyo3::types::PyFloat>()
         || value.is_none()

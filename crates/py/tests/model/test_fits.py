@@ -281,6 +281,20 @@ def test_text_of_numbers_is_for_enums_of_integers() -> None:
             )
 
 
+def test_byte_arrays() -> None:
+    for annotation in (str, bytes, int, bool, dt.date, List[int], Union[str, bytes], Annotated[bytes, "x"]):
+        for value in (bytearray(b"1"), bytearray(b"\xff")):
+            agree(
+                lambda library: library.TypeAdapter(annotation),
+                lambda adapter: adapter.validate_python(value),
+                lambda adapter: adapter.validate_python(value, strict=True),
+            )
+    held = bytearray(b"abc")
+    made = ottava.TypeAdapter(bytes).validate_python(held)
+    held[0] = 0
+    assert made == b"abc" and type(made) is bytes
+
+
 T = TypeVar("T")
 
 

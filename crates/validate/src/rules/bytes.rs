@@ -131,6 +131,7 @@ impl<I: Input, O: Output> Run<'_, I, O> {
             Found::Bytes(bytes) => (bytes, Fit::Exact),
             Found::Str(text) if I::IS_JSON => (text.as_bytes(), Fit::Strict),
             Found::Str(text) if !strict => (text.as_bytes(), Fit::Lax),
+            Found::ByteArray(bytes) if !strict => (bytes, Fit::Lax),
             _ => return self.fail(value, Code::BytesType, Ctx::new()),
         };
         let length = bytes.len();
@@ -157,7 +158,7 @@ impl<I: Input, O: Output> Run<'_, I, O> {
         }
         // Read once more: the host may have been asked in between.
         match self.input.get(value)? {
-            Found::Bytes(bytes) => self.output.bytes(at, bytes),
+            Found::Bytes(bytes) | Found::ByteArray(bytes) => self.output.bytes(at, bytes),
             Found::Str(text) => self.output.bytes(at, text.as_bytes()),
             _ => self.fail(value, Code::BytesType, Ctx::new()),
         }

@@ -181,16 +181,18 @@ impl<I: Input, O: Output> Run<'_, I, O> {
                 Ok(text) => return self.output.str(at, &text),
                 Err(broken) => broken,
             },
-            Found::Bytes(bytes) if !strict => match std::str::from_utf8(bytes) {
-                Ok(text) => match finish_str(rules, text)? {
-                    Ok(text) => {
-                        self.fit = self.fit.max(Fit::Lax);
-                        return self.output.str(at, &text);
-                    }
-                    Err(broken) => broken,
-                },
-                Err(_) => (Code::StringUnicode, Ctx::new()),
-            },
+            Found::Bytes(bytes) | Found::ByteArray(bytes) if !strict => {
+                match std::str::from_utf8(bytes) {
+                    Ok(text) => match finish_str(rules, text)? {
+                        Ok(text) => {
+                            self.fit = self.fit.max(Fit::Lax);
+                            return self.output.str(at, &text);
+                        }
+                        Err(broken) => broken,
+                    },
+                    Err(_) => (Code::StringUnicode, Ctx::new()),
+                }
+            }
             _ if is_broken => (Code::StringUnicode, Ctx::new()),
             _ => (Code::StringType, Ctx::new()),
         };
