@@ -494,6 +494,8 @@ def _class(cls: type, context: Context) -> Description:
         return checked_by(subclass_of(Any), info=True)
     if issubclass(cls, TEXTUAL):
         return checked_by(made_of_text(cls))
+    if cls.__dict__.get("__ottava_base__"):
+        return hooked({"kind": "any"}, "instance", cls)
     if cls in (complex, range, slice):
         return hooked({"kind": "any"}, "instance", cls)
     if context.config.get("arbitrary_types_allowed"):

@@ -43,6 +43,7 @@ class ModelMeta(_native.ModelMeta, abc.ABCMeta):
         __ottava_record__: dict[str, Any]
         __ottava_dump__: Dump
         __ottava_marked__: dict[str, Any]
+        __ottava_base__: bool
         model_config: ConfigDict
 
     # Of a model a virtual subclass would be of no use, and `isinstance` is what it is for plain classes.
@@ -61,6 +62,7 @@ class ModelMeta(_native.ModelMeta, abc.ABCMeta):
             cls.__ottava_private__ = {}
             cls.model_config = ConfigDict()
             cls.__ottava_marked__ = {}
+            cls.__ottava_base__ = True
             return cls
         return _make_class(mcs, name, bases, parents, namespace, keywords)
 

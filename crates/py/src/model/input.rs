@@ -307,6 +307,22 @@ impl Input for PyInput<'_, '_> {
         {
             return Ok(Some(Map::Attributes { object: value.clone(), field: 0 }));
         }
+        if let Some(record) = record
+            && layout::is_model_instance(&bound)
+            && let Some(host) = self.hosts.record(record.host)
+            && let Some(class) = host.class()
+            && or_abort(self.py, state::is_of_origin(&bound.get_type(), class.bind(self.py)))?
+        {
+            // Of the same generic class with other arguments: its fields are checked as those of this one.
+            let mut entries = or_abort(self.py, state::entries(&bound))?;
+            for (name, _) in &mut entries {
+                let same = |known: &Py<PyString>| known.as_ptr() == name.as_ptr();
+                if let Some(index) = host.names.iter().position(same) {
+                    *name = host.keys[index].bind(self.py).clone().into_any().into();
+                }
+            }
+            return Ok(Some(Map::Entries { entries: entries.into_iter(), key: None, value: None }));
+        }
         if strict {
             return Ok(None);
         }

@@ -150,13 +150,22 @@ pub(crate) fn comparable(a: &Bound<'_, PyAny>, b: &Bound<'_, PyAny>) -> PyResult
     if !layout::is_model_instance(a) || !layout::is_model_instance(b) {
         return Ok(false);
     }
-    let origin = |object: &Bound<'_, PyAny>| -> PyResult<usize> {
-        let class = object.get_type();
-        let origin = class.getattr_opt(intern!(class.py(), "__ottava_origin__"))?;
-        let origin = origin.filter(|origin| !origin.is_none());
-        Ok(origin.map_or(class.as_ptr() as usize, |origin| origin.as_ptr() as usize))
-    };
-    Ok(origin(a)? == origin(b)?)
+    Ok(origin(&a.get_type())? == origin(&b.get_type())?)
+}
+
+/// The address of the generic class that a class was made of, or its own.
+fn origin(class: &Bound<'_, PyType>) -> PyResult<usize> {
+    let origin = class.getattr_opt(intern!(class.py(), "__ottava_origin__"))?;
+    let origin = origin.filter(|origin| !origin.is_none());
+    Ok(origin.map_or(class.as_ptr() as usize, |origin| origin.as_ptr() as usize))
+}
+
+/// Whether a model class is `wanted`, a generic class with arguments, with others or without.
+pub(crate) fn is_of_origin(
+    class: &Bound<'_, PyType>,
+    wanted: &Bound<'_, PyType>,
+) -> PyResult<bool> {
+    Ok(layout::is_model_class(wanted.as_any()) && origin(class)? == origin(wanted)?)
 }
 
 /// Whether two instances that are `comparable` hold equal values.

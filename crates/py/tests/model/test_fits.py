@@ -298,3 +298,36 @@ def test_byte_arrays() -> None:
 T = TypeVar("T")
 
 
+def test_instances_of_a_generic_class_with_other_arguments() -> None:
+    def make(library: Any) -> Any:
+        class Box(library.BaseModel, Generic[T]):
+            x: T
+            y: int = library.Field(1, alias="why")
+
+        class Outer(library.BaseModel):
+            box: Box[int]
+
+        return Box, Outer
+
+    for value, found in (("2", 2), (3, 3)):
+        box, outer = make(ottava)
+        for made in (box(x=value, why=5), box[str](x=str(value), why=5), box[int](x=value, why=5)):
+            held = outer(box=made).box
+            assert type(held) is box[int] and (held.x, held.y) == (found, 5)
+    box, outer = make(ottava)
+    with pytest.raises(ottava.ValidationError, match="int_parsing"):
+        outer(box=box[str](x="a"))
+
+
+def test_a_field_of_any_model() -> None:
+    class Inner(ottava.BaseModel):
+        n: int = 1
+
+    class Outer(ottava.BaseModel):
+        any: ottava.BaseModel
+
+    assert Outer(any=Inner()).any == Inner()
+    with pytest.raises(ottava.ValidationError):
+        Outer(any=5)
+
+
