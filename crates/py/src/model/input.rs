@@ -11,6 +11,7 @@ use std::ptr;
 use num_bigint::BigInt;
 use pyo3::exceptions::{PyAttributeError, PyRecursionError, PyTypeError};
 use pyo3::ffi;
+use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{
     PyByteArray, PyDict, PyFrozenSet, PyList, PyMapping, PySet, PyString, PyTuple, PyType,
@@ -303,7 +304,7 @@ impl Input for PyInput<'_, '_> {
         if let Some(record) = record
             && (self.opens_models || !record.as_map)
             && self.from_attributes.unwrap_or(record.from_attributes)
-            && has_attributes(&bound)
+            && or_abort(self.py, has_attributes(&bound))?
         {
             return Ok(Some(Map::Attributes { object: value.clone(), field: 0 }));
         }
@@ -663,15 +664,11 @@ fn iterates_as_collection(value: &Bound<'_, PyAny>) -> PyResult<bool> {
 }
 
 /// Whether reading attributes of this object makes sense: instances of classes, not plain data and not classes themselves.
-fn has_attributes(value: &Bound<'_, PyAny>) -> bool {
-    if value.is_none()
-        || value.is_instance_of::<PyString>()
-        || value.is_instance_of::<pyo3::types::PyBytes>()
-        || value.is_instance_of::<pyo3::types::PyInt>()
-        || value.is_instance_of::<pyo3::types::PyFloat>()
-        || collection_of(value).is_some()
-    {
-        return false;
-    }
-    true
+fn has_attributes(value: &Bound<'_, PyAny>) -> PyResult<bool> {
+    let py = value.py();
+    let home = value.get_type().getattr(intern!(py, "__module__"))?;
+    let Ok(home) = home.cast::<PyString>() else { return Ok(false) };
+    let home = home.to_string_lossy();
+    Ok(!matches!(home.as_ref(), "builtins" | "datetime" | "collections")
+        && !value.is_instance_of::<PyType>())
 }

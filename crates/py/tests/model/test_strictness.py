@@ -298,6 +298,34 @@ def test_strictness_of_a_field_is_that_of_the_collection_and_not_of_its_items() 
         )
 
 
+def test_attributes_are_those_of_models() -> None:
+    def make(library: Any) -> Any:
+        class Typed(TypedDict):
+            n: int
+
+        @dataclasses.dataclass
+        class Data:
+            n: int
+
+        class Inner(library.BaseModel):
+            model_config = {"from_attributes": True}
+            n: int
+
+        class Outer(library.BaseModel):
+            model_config = {"from_attributes": True}
+            typed: Optional[Typed] = None
+            data: Optional[Data] = None
+            inner: Optional[Inner] = None
+
+        return Outer
+
+    for field in ("typed", "data", "inner"):
+        agree(make, lambda model: model.model_validate({field: Thing(n=1)}))
+        agree(make, lambda model: model.model_validate({field: Thing(n=1)}, from_attributes=True))
+    for value in (dt.datetime(2020, 1, 1), dt.date(2020, 1, 1), len, int, json, collections.deque(), collections.OrderedDict()):
+        agree(make, lambda model: model.model_validate(value))
+
+
 def test_mappings_that_are_no_dictionaries_in_strict_mode() -> None:
     def make(library: Any) -> Any:
         class Typed(TypedDict):
@@ -347,3 +375,13 @@ def test_a_named_tuple_in_strict_json() -> None:
     )
 
 
+def test_strict_keys_of_json_are_dates_or_moments_and_not_the_other() -> None:
+    for key in (dt.date, dt.datetime):
+        agree(
+            lambda library: library.TypeAdapter(Dict[key, int]),
+            *[
+                lambda adapter, text=text, strict=strict: adapter.validate_json(json.dumps({text: 1}), strict=strict)
+                for strict in (None, True)
+                for text in ("2020-01-02", "2020-01-02T00:00:00", "2020-01-02T03:04:05Z")
+            ],
+        )

@@ -9,7 +9,7 @@ use crate::distinct::Distinct;
 use crate::input::{Collection, Found, Input};
 use crate::issue::{Code, Ctx, Issues, Loc, Param};
 use crate::output::{Checked, Output, Stop};
-use crate::program::{DictPlan, NodeId, SeqPlan};
+use crate::program::{DictPlan, NodeId, Op, SeqPlan};
 use crate::tree::TreeOutput;
 
 /// How many items a collection may have.
@@ -353,13 +353,28 @@ impl<I: Input, O: Output> Run<'_, I, O> {
 
     /// Checks a key. JSON has no other keys than text, so there text stands for what it says even where nothing else converts.
     fn check_key(&mut self, node: NodeId, at: O::Place, key: I::Value) -> Checked<O::Value> {
-        if !I::IS_JSON {
+        if !I::IS_JSON || (self.is_moment(node) && !self.is_number(&key)?) {
             return self.check(node, at, key);
         }
         let force_strict = self.force_strict.replace(false);
         let checked = self.check(node, at, key);
         self.force_strict = force_strict;
         checked
+    }
+
+    /// Whether the node is a date or a time with it, which one text may stand for strictly and another not.
+    fn is_moment(&self, node: NodeId) -> bool {
+        match &self.program.node(node).op {
+            Op::Alias(inner) | Op::Nullable(inner) => self.is_moment(*inner),
+            Op::Date(_) | Op::DateTime(_) => true,
+            _ => false,
+        }
+    }
+
+    /// Whether the value is the text of a number.
+    fn is_number(&mut self, key: &I::Value) -> Checked<bool> {
+        let found = self.input.get(key)?;
+        Ok(matches!(found, Found::Str(text) if text.parse::<f64>().is_ok()))
     }
 
     /// The step of a path that a dictionary's key makes.
