@@ -101,10 +101,8 @@ def _assign_whole(self: Any, name: str, value: Any, validators: list[decorators.
 
     # As in `_record_hooks`: the last one declared runs first before the check, and last after it.
     run = check
-    for mode in ("before", "wrap", "after"):
-        for mark in validators:
-            if mark.mode == mode:
-                run = around(mark, run)
+    for mark in sorted(validators, key=lambda mark: mark.mode != "before"):
+        run = around(mark, run)
     try:
         run(self)
     except BaseException as error:

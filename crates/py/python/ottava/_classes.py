@@ -464,8 +464,7 @@ def _checked_default(cls: Any, name: str, described: dict[str, Any]) -> tuple[An
 def _record_hooks(cls: Any) -> list[tuple[str, Any, bool, None]]:
     """The validators around a record, outermost first."""
     before: list[tuple[str, Any, bool, None]] = []
-    wrap: list[tuple[str, Any, bool, None]] = []
-    after: list[tuple[str, Any, bool, None]] = []
+    around: list[tuple[str, Any, bool, None]] = []
     for mark in cls.__ottava_marked__.values():
         if not isinstance(mark, decorators.ModelValidator):
             continue
@@ -473,9 +472,9 @@ def _record_hooks(cls: Any) -> list[tuple[str, Any, bool, None]]:
         if mark.mode == "before":
             before.insert(0, ("before", function, notation.takes_info(function, 1), None))
         elif mark.mode == "wrap":
-            wrap.insert(0, ("wrap", function, notation.takes_info(function, 2), None))
+            around.insert(0, ("wrap", function, notation.takes_info(function, 2), None))
         else:
-            after.insert(0, ("model", function, notation.takes_info(function, 1), None))
+            around.insert(0, ("model", function, notation.takes_info(function, 1), None))
     init: list[tuple[str, Any, bool, None]] = []
     if cls.__init__ is not _native.ModelBase.__init__ or cls.__new__ is not _native.ModelBase.__new__:
         init = [("init", cls, False, None)]
@@ -483,7 +482,7 @@ def _record_hooks(cls: Any) -> list[tuple[str, Any, bool, None]]:
     post_init: list[tuple[str, Any, bool, None]] = []
     if not getattr(post, "__ottava_default__", False):
         post_init = [("post_init", post, False, None)]
-    return [*init, *after, *wrap, *before, *post_init]
+    return [*init, *around, *before, *post_init]
 
 
 def _doc(cls: type) -> str | None:

@@ -331,3 +331,47 @@ def test_a_field_of_any_model() -> None:
         Outer(any=5)
 
 
+def test_a_wrapping_validator_encloses_the_ones_before_it() -> None:
+    def make(library: Any) -> Any:
+        seen: List[str] = []
+
+        class Model(library.BaseModel):
+            model_config = {"validate_assignment": True}
+            x: int = 1
+
+            @library.model_validator(mode="after")
+            def first(self) -> Any:
+                seen.append("first")
+                return self
+
+            @library.model_validator(mode="wrap")
+            @classmethod
+            def second(cls, value: Any, handler: Any) -> Any:
+                seen.append("second<")
+                made = handler(value)
+                seen.append("second>")
+                return made
+
+            @library.model_validator(mode="before")
+            @classmethod
+            def third(cls, value: Any) -> Any:
+                seen.append("third")
+                return value
+
+            @library.model_validator(mode="after")
+            def fourth(self) -> Any:
+                seen.append("fourth")
+                return self
+
+            @library.model_validator(mode="before")
+            @classmethod
+            def fifth(cls, value: Any) -> Any:
+                seen.append("fifth")
+                return value
+
+        held = Model()
+        made, seen[:] = list(seen), []
+        held.x = 2
+        return made, seen
+
+    assert make(ottava) == make(pydantic)
