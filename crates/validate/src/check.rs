@@ -264,8 +264,11 @@ impl<'r, I: Input, O: Output> Run<'r, I, O> {
         }
     }
 
-    /// Takes anything as it is.
-    pub(crate) fn check_any(&mut self, at: O::Place, value: &I::Value) -> Checked<O::Value> {
+    /// Takes anything as it is, which says nothing of how well it fits.
+    ///
+    /// # Errors
+    /// As [`Run::check`].
+    pub fn check_any(&mut self, at: O::Place, value: &I::Value) -> Checked<O::Value> {
         if O::TAKES_HOST
             && let Some(host) = self.input.host(value)
         {

@@ -34,7 +34,7 @@
 //!   from the declaration; [`FieldDefault::Host`](ottava_core::schema::FieldDefault::Host) and [`Type::hooks`](ottava_core::schema::Type::hooks) carry those of its defaults
 //!   and validators.
 //! - **Validators** are [`Output::hook`]: it gets the run, the value and the node inside. It may check the node first and then look
-//!   at the result ("after"), look at the value first ("before": check [`Program::any`] to make an object of a value of any input,
+//!   at the result ("after"), look at the value first ("before": [`Run::check_any`] makes an object of a value of any input,
 //!   then [`Run::with_input`] over what the validator returned), or do both ("wrap"). It reports with [`Run::fail_with`].
 //! - **Exceptions** of the host become [`Stop::Abort`]; the host keeps the exception and raises it when the run has returned.
 //!

@@ -158,8 +158,7 @@ fn no_instance() -> Ctx {
 
 /// The value as a Python object, unchecked.
 fn raw<I: Input>(run: &mut Run<'_, I, PyOutput<'_, '_>>, value: &I::Value) -> Checked<Object> {
-    let any = run.program.any();
-    run.check(any, (), value.clone())
+    run.check_any((), value)
 }
 
 /// Checks an object that a validator has returned.

@@ -34,6 +34,11 @@ def agree(make: Any, *calls: Any) -> None:
         assert outcome(ottava, lambda: call(ours)) == expected, number
 
 
+
+def same(value: Any) -> Any:
+    return value
+
+
 UNIONS: list[tuple[Any, list[Any]]] = [
     (Union[Set[int], List[int]], [[1], [], {1}, (1,)]),
     (Union[Set[bool], List[bool]], [[True], [1]]),
@@ -71,6 +76,9 @@ UNIONS: list[tuple[Any, list[Any]]] = [
     (Union[decimal.Decimal, str], ["1", "x"]),
     (Union[Union[int, str], dt.date], ["2020-01-01", "1", 1]),
     (Optional[Union[dt.date, str]], ["2020-01-01", None]),
+    (Union[dt.date, Annotated[str, pydantic.PlainValidator(same), ottava.PlainValidator(same)]], ["2020-01-01", "x"]),
+    (Union[dt.date, Annotated[uuid.UUID, pydantic.BeforeValidator(same), ottava.BeforeValidator(same)]], [NUMBER]),
+    (Union[float, Annotated[int, pydantic.BeforeValidator(same), ottava.BeforeValidator(same)]], [1, 1.0]),
 ]
 
 
@@ -278,6 +286,7 @@ def test_text_of_numbers_is_for_enums_of_integers() -> None:
                 lambda library: library.TypeAdapter(annotation),
                 lambda adapter: adapter.validate_python(value),
                 lambda adapter: adapter.validate_json(json.dumps(value)),
+                lambda adapter: adapter.validate_json(json.dumps(value), strict=True),
             )
 
 
