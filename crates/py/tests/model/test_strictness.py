@@ -322,6 +322,7 @@ def test_attributes_are_those_of_models() -> None:
     for field in ("typed", "data", "inner"):
         agree(make, lambda model: model.model_validate({field: Thing(n=1)}))
         agree(make, lambda model: model.model_validate({field: Thing(n=1)}, from_attributes=True))
+    agree(make, lambda model: model.model_validate_json("[]"), lambda model: model.model_validate([]))
     for value in (dt.datetime(2020, 1, 1), dt.date(2020, 1, 1), len, int, json, collections.deque(), collections.OrderedDict()):
         agree(make, lambda model: model.model_validate(value))
 

@@ -185,7 +185,7 @@ impl<I: Input, O: Output> Run<'_, I, O> {
             Found::Str(text) if !strict && plan.of_ints => {
                 plan.choices.find(Found::Int(small_int(text)?))
             }
-            Found::Bool(flag) if !strict => plan.choices.find(Found::Int(flag.into())),
+            Found::Bool(flag) => plan.choices.find(Found::Int(flag.into())),
             _ => None,
         });
         if let Some(index) = index {

@@ -40,7 +40,9 @@ impl<I: Input, O: Output> Run<'_, I, O> {
                 RecordPlan { positional: true, .. } => Code::NamedTupleType,
                 RecordPlan { called: true, .. } => Code::DataclassType,
                 RecordPlan { as_map: true, .. } => Code::DictType,
-                RecordPlan { from_attributes: true, .. } => Code::ModelAttributesType,
+                RecordPlan { from_attributes: true, .. } if !I::IS_JSON => {
+                    Code::ModelAttributesType
+                }
                 _ => Code::ModelType,
             };
             return self.not_a_record(plan, value, code);
