@@ -93,7 +93,10 @@ fn loosen(ty: &mut Type) {
     ty.rules = Rules::default();
     if let Kind::Record(record) = &mut ty.kind {
         record.config.strict = false;
-        record.config.extra = Extra::Ignore;
+        // They were allowed if they are there, and the columns have a place for them.
+        if record.config.extra == Extra::Forbid {
+            record.config.extra = Extra::Ignore;
+        }
         for field in &mut record.fields {
             field.alias = None;
             if matches!(field.default, FieldDefault::Host(_)) {

@@ -28,7 +28,7 @@ use super::hosts::Hosts;
 use super::layout;
 use super::names;
 use super::object::Object;
-use super::state;
+use super::results::{dumped, found, key_step, opened};
 
 /// What the inputs and the output of one run share: the objects that its issues speak of.
 #[derive(Default)]
@@ -219,6 +219,12 @@ impl Input for PyInput<'_, '_> {
     fn seq(&mut self, value: &Object, want: Collection, strict: bool) -> Checked<Option<Seq>> {
         let bound = value.bind(self.py);
         let kind = collection_of(&bound);
+        if self.opens_models
+            && kind.is_none()
+            && let Ok(list) = or_abort(self.py, dumped(&bound))?.cast_into::<PyList>()
+        {
+            return Ok(Some(Seq::Indexed(list.into_any().into(), 0)));
+        }
         if strict && kind != Some(want) {
             return Ok(None);
         }
@@ -297,9 +303,10 @@ impl Input for PyInput<'_, '_> {
                 value: None,
             }));
         }
-        if self.opens_models && layout::is_model_instance(&bound) {
-            let entries = or_abort(self.py, state::entries(&bound))?.into_iter();
-            return Ok(Some(Map::Entries { entries, key: None, value: None }));
+        if self.opens_models
+            && let Some(entries) = or_abort(self.py, opened(&bound, record.is_some()))?
+        {
+            return Ok(Some(entries));
         }
         if let Some(record) = record
             && (self.opens_models || !record.as_map)
@@ -556,23 +563,11 @@ impl PyInput<'_, '_> {
             if layout::is_model_instance(&bound) {
                 return Ok(Found::Map);
             }
-            self.text = or_abort(py, dumped(&bound))?;
-            return Ok(Found::Str(&self.text));
+            let made = or_abort(py, dumped(&bound))?;
+            return or_abort(py, found(&mut self.text, &made));
         }
         Ok(Found::Other)
     }
-}
-
-/// The text that JSON has for an object, such as a path. `TypeError` if it has none.
-fn dumped(object: &Bound<'_, PyAny>) -> PyResult<String> {
-    let dump = object.py().import("ottava._dump")?;
-    let options = dump.getattr("Options")?.call1(("json",))?;
-    let value = dump.getattr("dump_value")?.call1((object, options))?;
-    value.extract().map_err(|_| {
-        let class = object.get_type();
-        let name = class.name().map_or_else(|_| "object".to_owned(), |name| name.to_string());
-        PyTypeError::new_err(format!("no column holds a value of type {name}"))
-    })
 }
 
 /// The next entry of a dictionary, owned. A dictionary that changes meanwhile may skip or repeat entries, no more.
@@ -633,7 +628,7 @@ fn offset_of(value: &Bound<'_, PyAny>) -> PyResult<Option<i32>> {
     Ok(Some(seconds as i32))
 }
 
-fn collection_of(value: &Bound<'_, PyAny>) -> Option<Collection> {
+pub(super) fn collection_of(value: &Bound<'_, PyAny>) -> Option<Collection> {
     if value.is_instance_of::<PyList>() {
         Some(Collection::List)
     } else if value.is_instance_of::<PyTuple>() {

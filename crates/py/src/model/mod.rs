@@ -8,7 +8,7 @@
 //! - `batch`: many rows; `ndjson`: many lines; `state`: what an instance holds, for copies, pickles and assignment
 //! - `methods`: what instances can do natively; `dump`: instances to plain data
 //! - `table`: NDJSON to Arrow columns
-//! - `input`, `output`: both ends of the engine over Python objects; `hooks`: validators written in Python
+//! - `input`, `output`: both ends of the engine over Python objects; `results`: those that were validated before; `hooks`: validators written in Python
 //! - `schema`: schemas without a class
 //! - `issues`: what is wrong, as an exception
 
@@ -33,6 +33,7 @@ mod ndjson;
 mod object;
 mod output;
 mod plan;
+mod results;
 mod schema;
 mod slots;
 mod state;

@@ -88,7 +88,7 @@ pub(crate) fn get_state<'py>(object: &Bound<'py, PyAny>) -> PyResult<Bound<'py, 
     PyTuple::new(py, [fields.into_any(), fields_set(object)?.into_any(), others.into_any(), extra])
 }
 
-/// The fields of an instance and their values, under their names.
+/// The fields of an instance and their values, under their names, and then its extra fields.
 pub(crate) fn entries(object: &Bound<'_, PyAny>) -> PyResult<Vec<(Object, Object)>> {
     let py = object.py();
     let layout = layout_of(object)?;
@@ -97,6 +97,15 @@ pub(crate) fn entries(object: &Bound<'_, PyAny>) -> PyResult<Vec<(Object, Object
         // SAFETY: the layout is that of the object.
         if let Some(value) = unsafe { instance::field(object.as_ptr(), layout, index) } {
             entries.push((name.bind(py).clone().into_any().into(), value));
+        }
+    }
+    let extra = object.getattr(intern!(py, "model_extra"))?;
+    if let Ok(extra) = extra.cast::<PyDict>() {
+        for (key, value) in extra.iter() {
+            // One that is called as a field with an alias is has no place beside it.
+            if !layout.fields.iter().any(|(name, _)| key.eq(name).unwrap_or(false)) {
+                entries.push((key.into(), value.into()));
+            }
         }
     }
     Ok(entries)

@@ -14,8 +14,8 @@ use pyo3::types::{PyBytes, PyDict, PyList, PyString, PyTuple, PyType};
 
 use ottava_core::schema::Value;
 use ottava_validate::{
-    ArrowBatches, BatchOptions, ColumnOutput, ColumnsError, Echo, Issue, Issues, Loc, RowIssues,
-    Schema, Stop,
+    ArrowBatches, BatchOptions, Code, ColumnOutput, ColumnsError, Echo, Issue, Issues, Loc, Param,
+    RowIssues, Schema, Stop,
 };
 
 use crate::arrow::Table;
@@ -431,7 +431,7 @@ fn through_objects<'py>(
                 let at = output.root();
                 match loose.run(&mut input, object, &mut output, at, &mut found, Some(false)) {
                     Ok(_) => Ok(()),
-                    Err(Stop::Abort) => return Err(PyErr::fetch(py)),
+                    Err(Stop::Abort) => Err(without_column(py, PyErr::fetch(py))?),
                     Err(Stop::Invalid) => Err(found),
                 }
             }
@@ -469,6 +469,15 @@ fn through_objects<'py>(
         issues_dropped: if on_error == OnError::Collect { bad.dropped } else { 0 },
     };
     Bound::new(py, result)
+}
+
+/// What is wrong with a row whose instance holds an object that no column has a form for; any other exception is the caller's.
+fn without_column(py: Python<'_>, error: PyErr) -> PyResult<Issues> {
+    if !error.is_instance_of::<PyTypeError>(py) && !error.is_instance_of::<PyValueError>(py) {
+        return Err(error);
+    }
+    let message = Param::Str(error.value(py).to_string().into());
+    Ok(issues::single(Code::Custom, [("message", message)].into(), Echo::None))
 }
 
 /// What is wrong with rows that went through objects.

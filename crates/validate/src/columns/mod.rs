@@ -4,6 +4,7 @@ mod batches;
 mod issues;
 mod ndjson;
 mod output;
+mod settle;
 mod store;
 mod symbols;
 mod template;

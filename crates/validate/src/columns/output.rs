@@ -2,7 +2,7 @@
 
 use arrow_array::RecordBatch;
 use arrow_schema::{ArrowError, SchemaRef};
-use ottava_core::arrow::{EXTRA_COLUMN, is_json, to_arrow};
+use ottava_core::arrow::to_arrow;
 use ottava_core::schema::{
     Date, DateTime, Declaration, Duration, Extra, FieldDefault, Time, Value,
 };
@@ -118,7 +118,7 @@ impl ColumnOutput {
     }
 
     #[inline(always)]
-    fn data(&mut self, at: usize) -> Option<&mut Data> {
+    pub(super) fn data(&mut self, at: usize) -> Option<&mut Data> {
         self.table.columns.get_mut(at).map(|column| &mut column.data)
     }
 
@@ -132,104 +132,19 @@ impl ColumnOutput {
     }
 
     #[cold]
-    fn refuse<T>(&mut self, code: Code, name: &'static str, text: &str) -> Checked<T> {
+    pub(super) fn refuse<T>(&mut self, code: Code, name: &'static str, text: &str) -> Checked<T> {
         self.refusal = Some((code, smallvec![(name, Param::Str(text.into()))]));
         Err(Stop::Invalid)
     }
 
     #[cold]
-    fn full<T>(&mut self) -> Checked<T> {
+    pub(super) fn full<T>(&mut self) -> Checked<T> {
         self.refuse(Code::Custom, "message", "column is full, use smaller batches")
-    }
-
-    /// Puts a finished value into its column, if it is not there yet.
-    #[inline(always)]
-    pub(super) fn settle(&mut self, column: usize, value: Option<Box<Value>>) -> Checked<()> {
-        match value {
-            None => Ok(()),
-            Some(value) => self.settle_tree(column, &value),
-        }
-    }
-
-    #[cold]
-    fn settle_tree(&mut self, column: usize, value: &Value) -> Checked<()> {
-        if *value == Value::Null {
-            self.table.push_null(column);
-            return Ok(());
-        }
-        match (self.data(column), value) {
-            (Some(Data::Json(bytes)), _) => {
-                let text = crate::json::write(value);
-                if bytes.push(text.as_bytes()) { Ok(()) } else { self.full() }
-            }
-            (Some(Data::Struct { rows, children }), _) => {
-                *rows += 1;
-                let children = children.clone();
-                self.settle_struct(&children, value)
-            }
-            (
-                Some(Data::List(_, item) | Data::FixedList { item, .. }),
-                Value::List(items)
-                | Value::Tuple(items)
-                | Value::Set(items)
-                | Value::FrozenSet(items),
-            ) => {
-                let item = *item;
-                items.iter().try_for_each(|value| self.settle_tree(item, value))?;
-                self.end_list(column, item)
-            }
-            (Some(Data::Map { key, value: item, .. }), Value::Map(entries)) => {
-                let (key, item) = (*key, *item);
-                for (name, value) in entries {
-                    self.settle_tree(key, name)?;
-                    self.settle_tree(item, value)?;
-                }
-                self.end_list(column, key)
-            }
-            _ => plain(self, column, value).map(|_| ()),
-        }
-    }
-
-    /// Puts the parts of a record or a tuple into the columns of a struct.
-    fn settle_struct(&mut self, children: &[usize], value: &Value) -> Checked<()> {
-        let mut extra = match value {
-            Value::Record(fields) => fields.clone(),
-            _ => Vec::new(),
-        };
-        for (index, child) in children.iter().enumerate() {
-            let field = std::sync::Arc::clone(&self.table.columns[*child].field);
-            if field.name() == EXTRA_COLUMN && is_json(&field) {
-                if extra.is_empty() {
-                    self.table.push_null(*child);
-                } else {
-                    self.settle_tree(*child, &Value::Record(std::mem::take(&mut extra)))?;
-                }
-                continue;
-            }
-            extra.retain(|(name, _)| name != field.name());
-            let part = match value {
-                Value::Tuple(items) | Value::List(items) => items.get(index),
-                value => value.get(field.name()),
-            };
-            self.settle_tree(*child, part.unwrap_or(&Value::Null))?;
-        }
-        Ok(())
-    }
-
-    /// Ends a row of a list or a map whose items are in the column `item`.
-    fn end_list(&mut self, column: usize, item: usize) -> Checked<()> {
-        let Ok(end) = i32::try_from(self.table.rows(item)) else { return self.full() };
-        match self.data(column) {
-            Some(Data::List(ends, _) | Data::Map { ends, .. }) => ends.push(end),
-            Some(Data::FixedList { rows, .. }) => *rows += 1,
-            _ => {}
-        }
-        Ok(())
     }
 
     /// The column of a record's field.
     #[inline(always)]
-    fn child(&self, column: usize, field: usize) -> usize {
+    pub(super) fn child(&self, column: usize, field: usize) -> usize {
         if column == ROOT {
             return self.table.roots[field];
         }
@@ -669,7 +584,7 @@ impl Output for ColumnOutput {
             RecordState::Columns { column, extra } => (column, extra),
         };
         if !given.is_full(plan.fields.len()) {
-            self.fill_absent(column, plan, given);
+            self.fill_absent(column, plan, given)?;
         }
         if plan.extra == Extra::Allow {
             let child = self.child(column, plan.fields.len());
@@ -680,19 +595,6 @@ impl Output for ColumnOutput {
             *rows += 1;
         }
         Ok(None)
-    }
-}
-
-impl ColumnOutput {
-    /// Puts a null where a field may stay absent and is.
-    #[cold]
-    fn fill_absent(&mut self, column: usize, plan: &RecordPlan, given: &Given) {
-        for (index, field) in plan.fields.iter().enumerate() {
-            if !given.contains(index) && matches!(field.default, FieldDefault::Absent) {
-                let child = self.child(column, index);
-                self.table.push_null(child);
-            }
-        }
     }
 }
 

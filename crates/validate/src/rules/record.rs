@@ -426,9 +426,16 @@ impl<I: Input, O: Output> Run<'_, I, O> {
             }
             default => {
                 let place = self.output.field_place(at, record, index);
-                let done = self.output.default(place, plan, index, default)?;
-                self.output.field(record, index, done)?;
-                return Ok(true);
+                let done = self.output.default(place, plan, index, default);
+                return match done.and_then(|done| self.output.field(record, index, done)) {
+                    Err(Stop::Invalid) if !O::FIRST_ISSUE_ONLY => {
+                        let mark = self.issues.len();
+                        self.report_refusal(value);
+                        self.issues.locate(mark, &field.loc);
+                        Ok(false)
+                    }
+                    done => done.map(|()| true),
+                };
             }
         };
         let mark = self.issues.len();
