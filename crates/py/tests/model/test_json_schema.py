@@ -218,6 +218,12 @@ def test_boolean_schemas_and_patterns_of_python() -> None:
         ({"properties": {"a/b": {"typ": 1}}}, "#/properties/a~1b/typ"),
         ({"type": "int"}, "#/type"),
         ({"$ref": "#/$defs/none"}, "#/$ref"),
+        ({"$ref": "#/$defs/a~2", "$defs": {"a~2": {}}}, "#/$ref: reference '#/$defs/a~2' is no JSON pointer"),
+        ({"properties": {"a": {"$id": "http://x/y", "$ref": "#/$defs/b"}}}, "#/properties/a/$id"),
+        ({"$defs": {"b": {"$id": "inner"}}}, "#/$defs/b/$id"),
+        ({"type": []}, "#/type"),
+        ({"type": ["string", "null", "string"]}, "#/type"),
+        ({"$ref": "#/$defs/a%b", "$defs": {"a%b": {}}}, "#/$ref"),
         ({"items": {"pattern": "("}}, "#/items/pattern"),
         ({"patternProperties": {"(/": {}}}, "#/patternProperties/(~1"),
         ({"items": {"multipleOf": 0}}, "#/items/multipleOf"),
@@ -232,6 +238,33 @@ def test_what_cannot_be_compiled_is_refused_with_its_place(schema: Any, place: s
     with pytest.raises(ValueError) as caught:
         Schema.from_json_schema(schema)
     assert place in str(caught.value)
+
+
+def test_names_with_percent_signs_are_names() -> None:
+    names = {"percent%field": {"type": "integer"}, "tilde~field": {"type": "integer"}, "a%25b": {"type": "integer"}, "a%b": {}}
+    for reference in ("#/$defs/percent%25field", "#/$defs/tilde~0field", "#/$defs/a%2525b"):
+        schema = Schema.from_json_schema({"$id": "http://x/root", "$defs": names, "$ref": reference})
+        assert schema.is_valid(1) and not schema.is_valid("a"), reference
+
+
+@pytest.mark.parametrize("word", ["const", "enum"])
+@pytest.mark.parametrize(
+    ("said", "equal", "other"),
+    [
+        (2**53, 9007199254740992.0, 9007199254740994.0),
+        (9007199254740992.0, 2**53, 2**53 + 1),
+        (10**20, 1e20, 10**20 + 1),
+        (1e20, 10**20, 10**20 + 1),
+        (-(2**60), -(2.0**60), -(2**60) - 1),
+        (2**53 - 1, 9007199254740991.0, 9007199254740992.0),
+        ([10**20], [1e20], [1e19]),
+    ],
+)
+def test_large_numbers_equal_floats_of_their_value(word: str, said: Any, equal: Any, other: Any) -> None:
+    schema = Schema.from_json_schema({word: said if word == "const" else ["x", said]})
+    for value, right in ((said, True), (equal, True), (other, False)):
+        assert schema.is_valid(value) is right, value
+        assert schema.is_valid_json(json.dumps(value)) is right, value
 
 
 def test_a_schema_that_contains_itself_is_refused() -> None:

@@ -39,8 +39,11 @@ fn is_plain(given: &Assertions) -> bool {
 fn choices(given: &Assertions) -> Option<Type> {
     let values = given.values.as_ref()?;
     let plain = Assertions { values: Some(values.clone()), ..Assertions::default() };
-    let simple = |value: &Value| {
-        matches!(value, Value::Null | Value::Bool(_) | Value::Int(_) | Value::Str(_))
+    let simple = |value: &Value| match value {
+        Value::Null | Value::Bool(_) | Value::Str(_) => true,
+        // Larger ones equal floats that a literal does not look for.
+        Value::Int(int) => int.unsigned_abs() < 9_000_000_000_000_000,
+        _ => false,
     };
     (*given == plain && !values.is_empty() && values.iter().all(simple))
         .then(|| Type::new(Kind::Literal(values.clone())))

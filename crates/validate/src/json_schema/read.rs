@@ -14,7 +14,7 @@ use crate::rules::temporal::FORMATS;
 use crate::schema::CompileOptions;
 
 /// Keywords that assert nothing.
-const ANNOTATIONS: [&str; 9] = [
+const ANNOTATIONS: [&str; 8] = [
     "title",
     "description",
     "default",
@@ -23,7 +23,6 @@ const ANNOTATIONS: [&str; 9] = [
     "readOnly",
     "writeOnly",
     "$comment",
-    "$id",
 ];
 
 /// Reads a whole schema; patterns are tried if it is known what will match them.
@@ -211,7 +210,7 @@ impl<'v> Reader<'v, '_> {
                 "$ref" => reference = Some(self.reference(&text(value, &at)?, &at)?),
                 "$defs" | "definitions" => {
                     for (name, _) in entries(value, &at)? {
-                        self.reference(&format!("#{}", step(&at, name)), &at)?;
+                        self.place(step(&at, name), &at)?;
                     }
                 }
                 "$schema" => {
@@ -219,6 +218,12 @@ impl<'v> Reader<'v, '_> {
                     if dialect.trim_end_matches('#') != DIALECT {
                         return Err(wrong(&at, format!("dialect '{dialect}' is not supported")));
                     }
+                }
+                // That of the whole schema changes nothing, as references stay inside.
+                "$id" if pointer.is_empty() => {}
+                "$id" => {
+                    let reason = "keyword '$id' is only supported at the root";
+                    return Err(wrong(&at, reason));
                 }
                 "title" => docs.title = Some(text(value, &at)?),
                 "description" => docs.description = Some(text(value, &at)?),
@@ -270,7 +275,15 @@ impl<'v> Reader<'v, '_> {
                 given.kinds = Some(match value {
                     Value::List(_) => {
                         let all = items(value, at)?.iter();
-                        all.map(|item| kind(item, at)).collect::<Result<_, _>>()?
+                        let kinds: Vec<_> =
+                            all.map(|item| kind(item, at)).collect::<Result<_, _>>()?;
+                        if kinds.is_empty() {
+                            return Err(wrong(at, "should not be empty"));
+                        }
+                        if (1..kinds.len()).any(|index| kinds[..index].contains(&kinds[index])) {
+                            return Err(wrong(at, "should not name a type twice"));
+                        }
+                        kinds
                     }
                     one => vec![kind(one, at)?],
                 });
@@ -345,6 +358,11 @@ impl<'v> Reader<'v, '_> {
         };
         let pointer = unescape_percent(pointer)
             .ok_or_else(|| wrong(at, format!("reference '{reference}' is malformed")))?;
+        self.place(pointer, at)
+    }
+
+    /// The name of the definition at a JSON pointer.
+    fn place(&mut self, pointer: String, at: &str) -> Result<String, SchemaError> {
         if let Some(name) = self.names.get(&pointer) {
             return Ok(name.clone());
         }
@@ -362,7 +380,9 @@ impl<'v> Reader<'v, '_> {
     fn target(&self, pointer: &str, at: &str) -> Result<&'v Value, SchemaError> {
         let lost = || wrong(at, format!("reference '#{pointer}' leads nowhere"));
         let mut target = self.root;
-        if !pointer.is_empty() && !pointer.starts_with('/') {
+        // After each tilde stands a digit that says what both are.
+        let escaped = pointer.split('~').skip(1).all(|part| part.starts_with(['0', '1']));
+        if !escaped || (!pointer.is_empty() && !pointer.starts_with('/')) {
             return Err(wrong(at, format!("reference '#{pointer}' is no JSON pointer")));
         }
         for key in pointer.split('/').skip(1) {
