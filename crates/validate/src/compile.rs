@@ -4,7 +4,7 @@ use std::collections::{HashMap, VecDeque};
 
 use ottava_core::schema::{
     ArrayAssertions, Assertions, Config, Date, DateTime, Declaration, Duration, EnumType, Extra,
-    FieldDefault, Kind, ObjectAssertions, Record, Rules, Time, Type, Union, UnionMode, Value,
+    FieldDefault, Form, Kind, ObjectAssertions, Record, Rules, Time, Type, Union, UnionMode, Value,
 };
 use rustc_hash::FxHashMap;
 
@@ -453,8 +453,7 @@ impl<'d> Compiler<'d> {
                 extra: Extra::Ignore,
                 from_attributes: false,
                 as_map: true,
-                called: false,
-                positional: false,
+                form: Form::default(),
                 keys: FxHashMap::default(),
             },
             texts: FxHashMap::default(),
@@ -616,15 +615,8 @@ impl<'d> Compiler<'d> {
     }
 
     fn compile_record(&mut self, record: &'d Record) -> Result<u32, SchemaError> {
-        let Config {
-            strict: own,
-            extra,
-            populate_by_name,
-            from_attributes,
-            as_map,
-            called,
-            positional,
-        } = record.config;
+        let Config { strict: own, extra, populate_by_name, from_attributes, as_map, form } =
+            record.config;
         let id = self.program.records.len();
         self.program.records.push(RecordPlan {
             id,
@@ -634,8 +626,7 @@ impl<'d> Compiler<'d> {
             extra,
             from_attributes,
             as_map,
-            called,
-            positional,
+            form,
             keys: FxHashMap::default(),
         });
         let mut fields = Vec::new();

@@ -1,6 +1,6 @@
 //! The compiled form of a declaration: a flat table of nodes that refer to each other by number.
 
-use ottava_core::schema::{Extra, FieldDefault, Value};
+use ottava_core::schema::{Extra, FieldDefault, Form, Value};
 use rustc_hash::FxHashMap;
 
 use crate::issue::Loc;
@@ -168,10 +168,8 @@ pub struct RecordPlan {
     pub from_attributes: bool,
     /// Whether the result is a plain map.
     pub as_map: bool,
-    /// Whether every key must be a name, because the host calls something with the fields.
-    pub called: bool,
-    /// Whether the fields may come as a sequence.
-    pub positional: bool,
+    /// What it is for the host.
+    pub form: Form,
     /// The field of each accepted key.
     pub(crate) keys: FxHashMap<Box<str>, u32>,
 }

@@ -223,13 +223,32 @@ pub struct Config {
     pub from_attributes: bool,
     /// The result is a plain map and not an instance of the record.
     pub as_map: bool,
-    /// The host calls something with the fields, so every key must be a name. Such a record is read from dictionaries and not from other
-    /// mappings, and where nothing converts from JSON text alone.
-    #[cfg_attr(feature = "serde", serde(skip))]
-    pub called: bool,
-    /// A sequence of its values is read as the record, too. What `called` keeps out is then read all the same.
-    #[cfg_attr(feature = "serde", serde(skip))]
-    pub positional: bool,
+    /// What the record is for the host.
+    #[cfg_attr(feature = "serde", serde(skip_serializing_if = "Form::is_model"))]
+    pub form: Form,
+}
+
+/// What a record is for the host: that decides what else it is read from, and what it is called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
+#[non_exhaustive]
+pub enum Form {
+    /// A model, or a typed dictionary.
+    #[default]
+    Model,
+    /// A class whose constructor takes the fields.
+    Dataclass,
+    /// A tuple whose items have names; an array of the fields in order is one, too.
+    NamedTuple,
+}
+
+#[cfg(feature = "serde")]
+impl Form {
+    #[allow(clippy::trivially_copy_pass_by_ref)] // serde's signature
+    fn is_model(&self) -> bool {
+        *self == Form::Model
+    }
 }
 
 /// What happens to fields that are not declared.

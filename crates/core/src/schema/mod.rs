@@ -33,7 +33,7 @@ mod words;
 pub use assertions::{ArrayAssertions, Assertions, Condition, JsonKind, ObjectAssertions};
 #[cfg(feature = "lock")]
 pub use compat::{Change, Difference, Direction, Mode, diff};
-pub use declaration::{Config, Declaration, Docs, Extra, Field, FieldDefault, Record};
+pub use declaration::{Config, Declaration, Docs, Extra, Field, FieldDefault, Form, Record};
 #[cfg(feature = "lock")]
 pub use fingerprint::{Fingerprint, canonical_json, logical};
 #[cfg(feature = "lock")]

@@ -594,7 +594,7 @@ def _fill_record(record: Description, cls: Any, config: dict[str, Any], context:
             elif item.default_factory is not dataclasses.MISSING:
                 default = ("factory", item.default_factory, False)
             fields.append(field(item.name, hint, info, default, context))
-        record["called"] = True
+        record["form"] = "dataclass"
         make = cls
         if config.get("extra") == "allow":
             if own:
@@ -606,7 +606,7 @@ def _fill_record(record: Description, cls: Any, config: dict[str, Any], context:
         for name in cls._fields:
             default = ("value", cls._field_defaults[name]) if name in cls._field_defaults else ("required",)
             fields.append(field(name, hints.get(name, Any), FieldInfo(), default, context))
-        record["called"] = record["positional"] = True
+        record["form"] = "named tuple"
         record["config"]["extra"] = "forbid"
         record["hooks"] = [("construct", cls, False, None)]
     for made in fields:

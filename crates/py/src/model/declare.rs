@@ -10,7 +10,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyInt, PyList, PyString, PyTuple, PyType};
 
 use ottava_core::schema::{
-    Config, Declaration, Docs, EnumMember, EnumType, Extra, Field, FieldDefault, FloatWidth,
+    Config, Declaration, Docs, EnumMember, EnumType, Extra, Field, FieldDefault, FloatWidth, Form,
     Format, IntWidth, Kind, Record, Rules, TimeUnit, Type, Union, UnionMode, Value,
 };
 
@@ -113,7 +113,9 @@ fn strip(ty: &mut Type, missing: &FieldDefault) {
         Kind::Enum(names) => names.host = None,
         Kind::Record(record) => {
             record.host = None;
-            record.config.called = false;
+            if record.config.form == Form::Dataclass {
+                record.config.form = Form::Model;
+            }
             for field in &mut record.fields {
                 if matches!(field.default, FieldDefault::Host(_)) {
                     field.default = missing.clone();
@@ -418,8 +420,11 @@ impl Maker {
             record.config = config_of(&dict(config)?)?;
         }
         record.config.as_map = matches!(kind, RecordKind::Dict);
-        record.config.called = flag(spec, "called")?;
-        record.config.positional = flag(spec, "positional")?;
+        record.config.form = match text(spec, "form")?.as_deref() {
+            Some("dataclass") => Form::Dataclass,
+            Some("named tuple") => Form::NamedTuple,
+            _ => Form::Model,
+        };
         if let Some(docs) = get(spec, "docs")? {
             record.docs = docs_of(&dict(docs)?)?;
         }

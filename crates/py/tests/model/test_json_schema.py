@@ -8,7 +8,7 @@ import enum
 import json
 import re
 import uuid
-from typing import Any, Dict, FrozenSet, List, Literal, Optional, Tuple, Union
+from typing import Any, Dict, FrozenSet, List, Literal, NamedTuple, Optional, Tuple, Union
 
 import jsonschema
 import pytest
@@ -265,6 +265,69 @@ def test_large_numbers_equal_floats_of_their_value(word: str, said: Any, equal: 
     for value, right in ((said, True), (equal, True), (other, False)):
         assert schema.is_valid(value) is right, value
         assert schema.is_valid_json(json.dumps(value)) is right, value
+
+
+class Shade(enum.Enum):
+    LIGHT = "light"
+    DARK = "dark"
+
+
+class Level(enum.IntEnum):
+    LOW = 1
+    HIGH = 20
+
+
+KEYS = ["a", "b", "light", "1", "20", "-3", "1.5", "true", "false", "2020-01-01", "x y", "", "1e3"]
+
+
+KINDS: list[Any] = [
+    *(Literal["a", "b"], int, bool, float, Shade, Level, dt.date, decimal.Decimal, Union[int, Literal["a"]], Literal[1], str)
+]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_keys_of_dictionaries_are_described(kind: Any) -> None:
+    adapter = TypeAdapter(Dict[kind, int])
+    schema = Schema.from_json_schema(adapter.json_schema())
+    taken = 0
+    for key in KEYS:
+        text = json.dumps({key: 1})
+        try:
+            adapter.validate_json(text)
+        except ValidationError:
+            assert not schema.is_valid_json(text), key
+        else:
+            # Of what is read with a conversion the schema says the plainest form.
+            assert schema.is_valid_json(text) or (kind is bool and key == "1"), key
+            taken += 1
+    assert taken < len(KEYS) or kind is str
+
+
+class Place(NamedTuple):
+    a: int
+    b: str = "x"
+
+
+def test_a_named_tuple_is_an_array() -> None:
+    class Holder(Model):
+        places: List[Place]
+
+    described = Holder.model_json_schema()["$defs"]["Place"]
+    assert described == {
+        "type": "array",
+        "title": "Place",
+        "prefixItems": [{"type": "integer"}, {"type": "string", "default": "x"}],
+        "minItems": 1,
+        "maxItems": 2,
+    }
+    schema = Schema.from_json_schema(Holder.model_json_schema())
+    for text in ('{"places": [[1, "b"]]}', '{"places": [[1]]}'):
+        assert schema.is_valid_json(text)
+        assert Holder.model_validate_json(text).places[0].a == 1
+    for text in ('{"places": [[]]}', '{"places": [["x"]]}', '{"places": [[1, "b", 2]]}', '{"places": [7]}'):
+        assert not schema.is_valid_json(text)
+        with pytest.raises(ValidationError):
+            Holder.model_validate_json(text)
 
 
 def test_a_schema_that_contains_itself_is_refused() -> None:

@@ -1,8 +1,8 @@
 //! Declarations to keywords.
 
 use ottava_core::schema::{
-    Assertions, Declaration, Docs, Extra, Field, FieldDefault, Format, IntWidth, Kind, Record,
-    Rules, Type, UnionMode, Value,
+    Assertions, Declaration, Docs, Extra, Field, FieldDefault, Form, Format, IntWidth, Kind,
+    Record, Rules, Type, UnionMode, Value,
 };
 
 use super::DIALECT;
@@ -10,6 +10,10 @@ use crate::rules::assertions::name_of;
 
 /// The text of a decimal.
 const DECIMAL: &str = r"^\s*[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?\s*$";
+
+/// The text of an integer and of a float.
+const INTEGER: &str = "^[+-]?[0-9]+$";
+const FLOAT: &str = r"^[+-]?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?$";
 
 /// An object that is being written.
 #[derive(Default)]
@@ -216,9 +220,7 @@ fn kind(ty: &Type) -> Value {
         Kind::Tuple { items, rest } => tuple(items, rest.as_deref(), rules),
         Kind::Dict(key, value) => {
             let mut keywords = Keywords::of("object");
-            if matches!(key.kind, Kind::Str) && key.rules != Rules::default() {
-                keywords.put("propertyNames", schema(key));
-            }
+            keywords.maybe("propertyNames", name(key));
             keywords.put("additionalProperties", schema(value));
             keywords.size("minProperties", rules.min_length);
             keywords.size("maxProperties", rules.max_length);
@@ -243,6 +245,41 @@ fn kind(ty: &Type) -> Value {
         keywords.put("uniqueItems", true);
     }
     keywords.into_value()
+}
+
+/// What the text of a key must be to be read as this type, as plainly as it can be written; `None` if any text will do, or
+/// the words for it are missing.
+fn name(key: &Type) -> Option<Value> {
+    let texts = |texts: Vec<Value>| match texts.is_empty() {
+        true => Value::Bool(false),
+        false => Value::Map(vec![("enum".into(), Value::List(texts))]),
+    };
+    let pattern = |pattern: &str| Value::Map(vec![("pattern".into(), pattern.into())]);
+    Some(match &key.kind {
+        Kind::Str if key.rules != Rules::default() => kind(key),
+        Kind::Date | Kind::Time | Kind::DateTime { .. } | Kind::Duration | Kind::Uuid => kind(key),
+        Kind::Bool => texts(vec!["true".into(), "false".into()]),
+        Kind::Int(_) => pattern(INTEGER),
+        Kind::Float(_) => pattern(FLOAT),
+        Kind::Decimal => pattern(DECIMAL),
+        Kind::Literal(values) => {
+            texts(values.iter().filter(|value| matches!(value, Value::Str(_))).cloned().collect())
+        }
+        Kind::Enum(declared) => {
+            let text = |value: &Value| match value {
+                Value::Str(_) => Some(value.clone()),
+                Value::Int(int) => Some(Value::Str(int.to_string())),
+                _ => None,
+            };
+            let known = declared.members.iter().map(|member| text(&member.value));
+            texts(known.collect::<Option<_>>()?)
+        }
+        Kind::Union(union) => {
+            let all = union.members.iter().map(name).collect::<Option<Vec<_>>>()?;
+            Value::Map(vec![("anyOf".into(), Value::List(all))])
+        }
+        _ => return None,
+    })
 }
 
 fn integer(width: IntWidth, rules: &Rules) -> Keywords {
@@ -310,10 +347,21 @@ fn tuple(items: &[Type], rest: Option<&Type>, rules: &Rules) -> Keywords {
 }
 
 fn object(record: &Record) -> Keywords {
-    let mut keywords = Keywords::of("object");
+    let is_tuple = record.config.form == Form::NamedTuple;
+    let mut keywords = Keywords::of(if is_tuple { "array" } else { "object" });
     keywords.docs(&record.docs);
     if record.docs.title.is_none() && !record.name.is_empty() {
         keywords.put("title", record.name.as_str());
+    }
+    if is_tuple {
+        let items: Vec<Value> = record.fields.iter().map(property).collect();
+        let needed = record.fields.iter().filter(|field| field.default.is_required()).count();
+        if !items.is_empty() {
+            keywords.put("prefixItems", Value::List(items));
+        }
+        keywords.size("minItems", Some(needed));
+        keywords.size("maxItems", Some(record.fields.len()));
+        return keywords;
     }
     let key = |field: &Field| field.alias.clone().unwrap_or_else(|| field.name.clone());
     let properties = record.fields.iter().map(|field| (Value::Str(key(field)), property(field)));

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use ottava_core::schema::{Extra, FieldDefault};
+use ottava_core::schema::{Extra, FieldDefault, Form};
 use smallvec::smallvec;
 
 use crate::check::{Fit, Run};
@@ -25,20 +25,20 @@ impl<I: Input, O: Output> Run<'_, I, O> {
         {
             return self.output.host(at, host);
         }
-        if plan.positional
+        if plan.form == Form::NamedTuple
             && let Some(items) = self.input.seq(value, Collection::Tuple, false)?
         {
             return self.deeper(value, |run| run.read_positions(plan, at, value, items));
         }
-        let only_dicts = plan.called && !plan.positional;
+        let only_dicts = plan.form == Form::Dataclass;
         if only_dicts && strict && !self.of_json {
             return self.not_a_record(plan, value, Code::DataclassExactType);
         }
-        let strict = only_dicts || (strict && !plan.positional);
+        let strict = only_dicts || (strict && plan.form != Form::NamedTuple);
         let Some(entries) = self.input.map(value, Some(plan), strict)? else {
             let code = match plan {
-                RecordPlan { positional: true, .. } => Code::NamedTupleType,
-                RecordPlan { called: true, .. } => Code::DataclassType,
+                RecordPlan { form: Form::NamedTuple, .. } => Code::NamedTupleType,
+                RecordPlan { form: Form::Dataclass, .. } => Code::DataclassType,
                 RecordPlan { as_map: true, .. } => Code::DictType,
                 RecordPlan { from_attributes: true, .. } if !I::IS_JSON => {
                     Code::ModelAttributesType
@@ -146,7 +146,7 @@ impl<I: Input, O: Output> Run<'_, I, O> {
                 Entry::Unknown(item) => {
                     in_order = false;
                     let key = match plan.extra {
-                        Extra::Ignore if !plan.called => None,
+                        Extra::Ignore if plan.form == Form::Model => None,
                         _ => self.input.key_text(&entries),
                     };
                     match self.read_unknown(plan, at, &mut record, key, item.clone()) {
@@ -274,7 +274,7 @@ impl<I: Input, O: Output> Run<'_, I, O> {
                     }
                 }
             };
-            if plan.extra == Extra::Ignore && !plan.called {
+            if plan.extra == Extra::Ignore && plan.form == Form::Model {
                 continue;
             }
             match key.as_ref().and_then(|key| places.get(key)) {
@@ -356,7 +356,9 @@ impl<I: Input, O: Output> Run<'_, I, O> {
     ) -> Checked<bool> {
         let mark = self.issues.len();
         let failure: Checked<()> = match (plan.extra, &key) {
-            (Extra::Ignore, None) if plan.called => self.fail(&item, Code::InvalidKey, Ctx::new()),
+            (Extra::Ignore, None) if plan.form != Form::Model => {
+                self.fail(&item, Code::InvalidKey, Ctx::new())
+            }
             (Extra::Ignore, _) => {
                 self.input.skip(&item)?;
                 return Ok(true);
