@@ -7,6 +7,7 @@ mod gate;
 #[cfg(unix)]
 mod handover;
 mod ingest;
+mod interpreter;
 mod model;
 mod schema;
 mod spatial;
@@ -19,6 +20,7 @@ use pyo3::prelude::*;
 /// The private module `ottava._native`.
 #[pymodule(gil_used = false)]
 fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    interpreter::need_main(module.py())?;
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     arrow::register(module)?;
     schema::register(module)?;
