@@ -15,6 +15,7 @@ use pyo3::prelude::*;
 use ottava_core::schema::{Extra, FieldDefault, Value};
 use ottava_validate::{NodeId, Program, Quick, Schema};
 
+use super::fast_json::pause_at;
 use super::hosts::{Hosts, RecordHost, RecordKind};
 use super::input::text_of;
 use super::instance;
@@ -469,7 +470,8 @@ impl FastPlan {
             }
             let list = made(ffi::PyList_New(count))?;
             for index in 0..count {
-                // A collection during an allocation may have run code that has changed the list.
+                pause_at(index as usize)?;
+                // A pause, or a collection during an allocation, may have run code that has changed the list.
                 if index >= ffi::PyList_GET_SIZE(held.as_ptr()) {
                     return None;
                 }

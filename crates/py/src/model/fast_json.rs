@@ -165,9 +165,7 @@ impl Reader<'_, '_> {
         while let Some(at) = self.input.next_item(&mut items).ok()? {
             // SAFETY: the caller's promise.
             unsafe { list.push(self.read(item, at)?)? };
-            if list.count.is_multiple_of(PAUSE) {
-                pause()?;
-            }
+            pause_at(list.count)?;
         }
         if list.count < min || list.count > max {
             return None;
@@ -190,6 +188,7 @@ impl Reader<'_, '_> {
                     ffi::PyErr_Clear();
                     return None;
                 }
+                pause_at(count)?;
                 count += 1;
             }
             // A key that occurs twice is for the engine to count.
@@ -219,7 +218,12 @@ impl Reader<'_, '_> {
 /// Items of a list between two pauses for other threads and signals.
 pub(super) const PAUSE: usize = 4096;
 
-/// `None`, with an exception set, if a signal handler has raised one.
+/// A pause at each [`PAUSE`]th item; `None`, with an exception set, if a signal handler has raised one.
+#[inline(always)]
+pub(super) fn pause_at(count: usize) -> Option<()> {
+    if count % PAUSE == PAUSE - 1 { pause() } else { Some(()) }
+}
+
 #[cold]
 fn pause() -> Option<()> {
     // SAFETY: objects are only made where the interpreter is attached. Text cannot change meanwhile, plans are never freed while they are in

@@ -254,6 +254,11 @@ impl Input for PyInput<'_, '_> {
                 or_abort(self.py, gate::pause(self.py))?;
             }
         }
+        if let Seq::Indexed(_, index) = seq
+            && *index as usize % ITEMS == ITEMS - 1
+        {
+            or_abort(self.py, gate::pause(self.py))?;
+        }
         match seq {
             // SAFETY: the object is a list or a tuple, its length is asked for each time, and the reference is taken at once.
             Seq::Indexed(object, index) => unsafe {

@@ -146,6 +146,9 @@ pub(crate) unsafe extern "C" fn set_checked(
             (*object.cast::<Head>()).given |= 1 << index;
             return Object::none().into_ptr();
         }
+        if !ffi::PyErr_Occurred().is_null() {
+            return ptr::null_mut(); // a signal came in meanwhile
+        }
         call_method(c"_ottava_set_slowly", object, args, count, names)
     }
 }

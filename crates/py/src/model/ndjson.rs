@@ -140,6 +140,8 @@ impl Rows<'_, '_> {
         while let Some(stream) = source {
             let line = text.len();
             let more;
+            // One that is quick gives no other moment to look at signals.
+            gate::pause(py)?;
             (source, more) = read_some(py, self.pool, stream)?;
             text.extend_from_slice(&more);
             let whole = match (&source, memchr::memrchr(b'\n', &more)) {

@@ -318,6 +318,10 @@ impl<'s, 'py> Output for PyOutput<'s, 'py> {
 
     #[inline]
     fn insert(&mut self, map: &mut Object, key: Object, value: Object) -> Checked<bool> {
+        self.pushed += 1;
+        if self.pauses && self.pushed.is_multiple_of(PAUSE) {
+            or_abort(self.py, gate::pause(self.py))?;
+        }
         // SAFETY: the object is a dictionary of our own; inserting takes references of its own.
         let status = unsafe { ffi::PyDict_SetItem(map.as_ptr(), key.as_ptr(), value.as_ptr()) };
         if status == 0 { Ok(true) } else { self.unhashable() }

@@ -127,7 +127,7 @@ impl Source {
         }
         if source.is_instance_of::<PyString>() || source.hasattr(intern!(py, "__fspath__"))? {
             let path: std::path::PathBuf = source.extract()?;
-            let opened = py.detach(|| File::open(&path));
+            let opened = py.detach(|| open(&path));
             return opened.map(|file| Source::File(file.into())).map_err(|error| {
                 let number = error.raw_os_error().unwrap_or_default();
                 let text = strerror(&error);
@@ -158,6 +158,19 @@ impl Source {
             ))),
         }
     }
+}
+
+/// Opens a file to read. A named pipe that nobody writes to yet is waited for by the reads, which can be interrupted.
+fn open(path: &std::path::Path) -> io::Result<File> {
+    #[cfg(target_os = "linux")]
+    {
+        use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
+        if std::fs::metadata(path)?.file_type().is_fifo() {
+            let flags = rustix::fs::OFlags::NONBLOCK.bits();
+            return File::options().read(true).custom_flags(flags.cast_signed()).open(path);
+        }
+    }
+    File::open(path)
 }
 
 /// The descriptor of a file of the standard library that gives the bytes of its descriptor as they are, and what it has in its

@@ -254,6 +254,87 @@ def test_ctrl_c_ends_the_wait(read: Any, kind: str) -> None:
         os.close(writing)
 
 
+def interrupted(run: Callable[[], Any]) -> None:
+    asked = threading.Timer(0.3, lambda: os.kill(os.getpid(), signal.SIGINT))
+    asked.start()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            run()
+    finally:
+        asked.join()
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="elsewhere a pipe is opened by both ends at once")
+@pytest.mark.parametrize("read", [Line.model_validate_ndjson, Line.to_arrow, Checked.to_arrow])
+def test_ctrl_c_ends_the_wait_for_the_writer_of_a_pipe(read: Any, tmp_path: Path) -> None:
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    interrupted(lambda: read(path))
+
+
+@pytest.mark.parametrize("read", [Line.model_validate_ndjson, Line.to_arrow, Checked.to_arrow])
+def test_the_writer_of_a_pipe_may_come_late(read: Any, tmp_path: Path) -> None:
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+
+    def write() -> None:
+        with open(path, "wb") as file:
+            for row in ROWS[1:]:
+                file.write(json.dumps(row).encode() + b"\n")
+                file.flush()
+
+    writer = threading.Timer(0.1, write)
+    writer.start()
+    made = read(path)
+    writer.join()
+    assert (len(made) if isinstance(made, list) else made.rows_good) == len(ROWS) - 1
+
+
+@pytest.mark.parametrize("read", [Line.model_validate_ndjson, Line.to_arrow, Checked.to_arrow])
+def test_ctrl_c_ends_what_gives_bytes_without_end_and_at_once(read: Any) -> None:
+    if not os.path.exists("/dev/zero"):
+        pytest.skip("no /dev/zero")
+    interrupted(lambda: read("/dev/zero"))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no timers that send signals")
+@pytest.mark.parametrize("way", ["list", "converted", "schema", "dict"])
+def test_ctrl_c_ends_the_check_of_what_is_large(way: str) -> None:
+    number = 10**15 + 7
+    many: Any = [number] * 2_000_000
+    check: Callable[[Any], Any] = TypeAdapter(List[int]).validate_python
+    if way == "converted":
+        many = [str(number)] * 1_000_000
+    elif way == "schema":
+        check = Schema.from_json_schema({"type": "array", "items": {"type": "integer"}}).is_valid
+    elif way == "dict":
+        many = json.dumps({f"k{index}": 1 for index in range(300_000)})
+        check = TypeAdapter(Dict[str, int]).validate_json
+
+    def held() -> int:
+        return sys.getallocatedblocks() + sys.getrefcount(number)
+
+    def ended(*_: object) -> None:
+        seen.append(held())
+        raise InterruptedError
+
+    before, made = held(), check(many)
+    whole = held() - before if way != "schema" else len(many)
+    del made
+    seen: list[int] = []
+    old = signal.signal(signal.SIGALRM, ended)
+    try:
+        with pytest.raises(InterruptedError):
+            while True:
+                signal.setitimer(signal.ITIMER_REAL, 0.001)
+                check(many)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, old)
+    # A call that only looked at its end would have made all of the value.
+    assert seen[0] - before < whole * 0.99
+
+
 class Item(Model):
     id: int
     name: str
