@@ -4,7 +4,7 @@ use std::ptr::NonNull;
 
 use ottava_core::schema::{Date, DateTime, Duration, Time};
 
-use crate::issue::Echo;
+use crate::issue::{Echo, Loc};
 use crate::output::{Checked, Stop};
 use crate::program::{EnumPlan, RecordPlan};
 
@@ -201,6 +201,18 @@ pub trait Input {
     #[cold]
     fn give_up(&mut self) -> Stop {
         Stop::Abort
+    }
+
+    /// The step of a path that the value makes as a key, where the host has a word for it.
+    #[cold]
+    fn key_step(&mut self, _key: &Self::Value) -> Option<Loc> {
+        None
+    }
+
+    /// As [`Input::key_step`], of the key that [`Input::next_field`] gave last.
+    #[cold]
+    fn field_step(&mut self, _map: &Self::Map) -> Option<Loc> {
+        None
     }
 
     /// The value, as an issue shows it.

@@ -19,7 +19,7 @@ use pyo3::types::{
 
 use ottava_core::schema::{Date, DateTime, Duration, Time};
 use ottava_validate::{
-    Checked, Collection, Echo, Entry, EnumPlan, Found, HostValue, Input, RecordPlan, Stop,
+    Checked, Collection, Echo, Entry, EnumPlan, Found, HostValue, Input, Loc, RecordPlan, Stop,
 };
 
 use crate::gate;
@@ -437,6 +437,19 @@ impl Input for PyInput<'_, '_> {
     #[inline]
     fn identity(&self, value: &Object) -> Option<usize> {
         Some(value.as_ptr() as usize)
+    }
+
+    fn key_step(&mut self, key: &Object) -> Option<Loc> {
+        Some(key_step(&key.bind(self.py)))
+    }
+
+    fn field_step(&mut self, map: &Map) -> Option<Loc> {
+        match map {
+            Map::Dict { key, .. } | Map::Entries { key, .. } => {
+                key.as_ref().map(|key| key_step(&key.bind(self.py)))
+            }
+            Map::Attributes { .. } => None,
+        }
     }
 
     fn give_up(&mut self) -> Stop {

@@ -125,6 +125,11 @@ impl IssueList {
                     shown.set_item(key, value)?;
                     ctx.push((key, param.clone()));
                 }
+                // Of a collection that was not counted to its end.
+                Param::Str(value) if *key == "actual_length" && &**value == "more" => {
+                    shown.set_item(key, py.None())?;
+                    ctx.push((key, param.clone()));
+                }
                 Param::Str(value) => {
                     if issue.code != Code::Custom || !matches!(*key, "type" | "message") {
                         shown.set_item(key, &**value)?;

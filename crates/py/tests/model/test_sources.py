@@ -298,15 +298,13 @@ def test_ctrl_c_ends_what_gives_bytes_without_end_and_at_once(read: Any) -> None
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no timers that send signals")
-@pytest.mark.parametrize("way", ["list", "converted", "schema", "dict"])
+@pytest.mark.parametrize("way", ["list", "converted", "dict"])
 def test_ctrl_c_ends_the_check_of_what_is_large(way: str) -> None:
     number = 10**15 + 7
     many: Any = [number] * 2_000_000
     check: Callable[[Any], Any] = TypeAdapter(List[int]).validate_python
     if way == "converted":
         many = [str(number)] * 1_000_000
-    elif way == "schema":
-        check = Schema.from_json_schema({"type": "array", "items": {"type": "integer"}}).is_valid
     elif way == "dict":
         many = json.dumps({f"k{index}": 1 for index in range(300_000)})
         check = TypeAdapter(Dict[str, int]).validate_json
@@ -319,7 +317,7 @@ def test_ctrl_c_ends_the_check_of_what_is_large(way: str) -> None:
         raise InterruptedError
 
     before, made = held(), check(many)
-    whole = held() - before if way != "schema" else len(many)
+    whole = held() - before
     del made
     seen: list[int] = []
     old = signal.signal(signal.SIGALRM, ended)

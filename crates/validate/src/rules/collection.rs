@@ -137,6 +137,8 @@ impl<I: Input, O: Output> Run<'_, I, O> {
                 Err(stop) => {
                     self.part_failed(stop, mark, &Loc::Index(index), &item)?;
                     failed = true;
+                    // A list that is too long is that whatever its items are.
+                    length += usize::from(plan.kind == Collection::List);
                 }
             }
             if let Counter::Output = counter {
@@ -380,6 +382,9 @@ impl<I: Input, O: Output> Run<'_, I, O> {
     /// The step of a path that a dictionary's key makes.
     #[cold]
     fn key_step(&mut self, key: &I::Value) -> Checked<Loc> {
+        if let Some(step) = self.input.key_step(key) {
+            return Ok(step);
+        }
         Ok(match self.input.get(key)? {
             Found::Str(text) => Loc::Name(text.into()),
             Found::Int(int) => match usize::try_from(int) {

@@ -145,11 +145,14 @@ impl<I: Input, O: Output> Run<'_, I, O> {
                 }
                 Entry::Unknown(item) => {
                     in_order = false;
-                    let key = match plan.extra {
-                        Extra::Ignore if plan.form == Form::Model => None,
-                        _ => self.input.key_text(&entries),
-                    };
-                    match self.read_unknown(plan, at, &mut record, key, item.clone()) {
+                    let (mut key, mut step) = (None, None);
+                    if plan.extra != Extra::Ignore || plan.form != Form::Model {
+                        key = self.input.key_text(&entries);
+                        if key.is_none() {
+                            step = self.input.field_step(&entries);
+                        }
+                    }
+                    match self.read_unknown(plan, at, &mut record, (key, step), item.clone()) {
                         Ok(right) => failed |= !right,
                         Err(stop) => {
                             self.find_repeated(stop, plan, &mut entries, &mut given, &item)?;
@@ -309,7 +312,7 @@ impl<I: Input, O: Output> Run<'_, I, O> {
             }
         }
         for (key, item) in unknown {
-            failed |= !self.read_unknown(plan, at, &mut record, key, item)?;
+            failed |= !self.read_unknown(plan, at, &mut record, (key, None), item)?;
         }
         self.input.skip(value)?;
         if failed {
@@ -351,7 +354,7 @@ impl<I: Input, O: Output> Run<'_, I, O> {
         plan: &RecordPlan,
         at: O::Place,
         record: &mut O::Record,
-        key: Option<String>,
+        (key, step): (Option<String>, Option<Loc>),
         item: I::Value,
     ) -> Checked<bool> {
         let mark = self.issues.len();
@@ -379,7 +382,7 @@ impl<I: Input, O: Output> Run<'_, I, O> {
         match failure {
             Ok(()) => Ok(true),
             Err(stop) => {
-                let step = Loc::Name(key.unwrap_or_default().into());
+                let step = step.unwrap_or_else(|| Loc::Name(key.unwrap_or_default().into()));
                 self.part_failed(stop, mark, &step, &item)?;
                 Ok(false)
             }
