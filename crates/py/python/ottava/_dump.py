@@ -41,6 +41,7 @@ class Options:
         "mode",
         "round_trip",
         "serialize_as_any",
+        "within",
     )
 
     def __init__(
@@ -67,6 +68,8 @@ class Options:
         self.serialize_as_any = serialize_as_any
         self.context = context
         self.fallback = fallback
+        # What is being dumped, from the outermost value inwards.
+        self.within: set[int] = set()
 
     @property
     def mode_is_json(self) -> bool:
@@ -303,7 +306,19 @@ def dump_value(
     kind = type(value)
     if kind in (str, int, bool, type(None), float):
         return value
-    dump = getattr(kind, "__ottava_dump__", None)
+    if id(value) in options.within:
+        raise ValueError("Circular reference detected (id repeated)")
+    options.within.add(id(value))
+    try:
+        return _dump_whole(value, kind, options, include, exclude, shape)
+    finally:
+        options.within.discard(id(value))
+
+
+def _dump_whole(
+    value: Any, kind: type, options: Options, include: Any, exclude: Any, shape: dict[str, Any] | None
+) -> Any:
+    dump: Any = getattr(kind, "__ottava_dump__", None)
     if dump is not None:
         record = _declared_record(kind, _alternatives(shape, options))
         if record is not None:
@@ -455,7 +470,7 @@ def _json_key(key: Any) -> str:
     if isinstance(key, tuple):
         return ",".join(map(_json_key, key))
     made = _json_scalar(key, Options("json"))
-    return made if isinstance(made, str) else str(made)
+    return made if isinstance(made, str) else _digits(made) if type(made) is int else str(made)
 
 
 def _json_scalar(value: Any, options: Options) -> Any:
@@ -509,8 +524,46 @@ def iso_duration(value: datetime.timedelta) -> str:
 
 def to_json_text(value: Any, indent: int | None = None) -> str:
     """JSON text of what `dump_value(..., mode="json")` made. NaN and the infinities are null."""
+    value = _finite(value)
     separators = (",", ":") if indent is None else None
-    return json.dumps(_finite(value), indent=indent, separators=separators, ensure_ascii=False)
+    try:
+        text = json.dumps(value, indent=indent, separators=separators, ensure_ascii=False)
+    except ValueError:
+        # An integer that is longer than CPython writes.
+        text = _written(value, indent, "\n")
+    if not text.isascii():
+        try:
+            text.encode()
+        except UnicodeEncodeError as error:
+            wrong = error.object[error.start : error.end]
+            raise ValueError(f"JSON has nothing for text with a lone surrogate, {wrong!a}") from None
+    return text
+
+
+def _written(value: Any, indent: int | None, line: str) -> str:
+    """As `json.dumps`, with integers of any length."""
+    if type(value) is int:
+        return _digits(value)
+    if not isinstance(value, (dict, list)) or not value:
+        return json.dumps(value, ensure_ascii=False)
+    inner = line if indent is None else line + " " * indent
+    if isinstance(value, dict):
+        colon = ":" if indent is None else ": "
+        items = [
+            f"{json.dumps(key, ensure_ascii=False)}{colon}{_written(item, indent, inner)}" for key, item in value.items()
+        ]
+        first, last = "{}"
+    else:
+        items = [_written(item, indent, inner) for item in value]
+        first, last = "[]"
+    if indent is None:
+        return first + ",".join(items) + last
+    return first + inner + f",{inner}".join(items) + line + last
+
+
+def _digits(value: int) -> str:
+    """The decimal digits of an integer, however many there are."""
+    return str(value) if abs(value) < 1 << 2000 else format(decimal.Decimal(value), "f")
 
 
 def _finite(value: Any) -> Any:

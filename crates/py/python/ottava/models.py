@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import copy
 import sys
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
 
@@ -307,13 +308,15 @@ class Model(_native.ModelBase, metaclass=ModelMeta):
 
     @classmethod
     def __ottava_complete__(cls) -> None:
+        if cls is Model:
+            raise TypeError("Model has no fields and no instances: make a class of it")
         rebuild(cls, {}, True)
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in self.__repr_args__())})"
+        return _shown(self, f"{type(self).__name__}(", ", ", ")")
 
     def __str__(self) -> str:
-        return " ".join(f"{name}={value!r}" for name, value in self.__repr_args__())
+        return _shown(self, "", " ", "")
 
     def __repr_args__(self) -> Iterator[tuple[str, Any]]:
         cls = type(self)
@@ -370,7 +373,8 @@ class Model(_native.ModelBase, metaclass=ModelMeta):
         own = getattr(self, "__dict__", None)
         fields = type(self).__ottava_fields__
         rest = {key: value for key, value in own.items() if key not in fields} if own else None
-        return _restore, (type(self), *_native.get_state(self), rest)
+        # What it holds may refer to the instance, so that comes when there is one.
+        return _blank, (type(self),), (*_native.get_state(self), rest), None, None, _fill
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
         """A copy; `update` sets fields without checking them; `deep` copies what the fields hold."""
@@ -478,19 +482,31 @@ class Model(_native.ModelBase, metaclass=ModelMeta):
         return specialize(cls, parameters)
 
 
-def _restore(
-    cls: Any,
-    fields: dict[str, Any],
-    given: set[str],
-    others: dict[str, Any],
-    extra: _Dict | None,
-    rest: dict[str, Any] | None,
-) -> Any:
-    made = cls.__new__(cls)
-    _native.set_state(made, fields, given, others, extra)
+# Instances that are being shown, each with its thread.
+_showing: set[tuple[int, int]] = set()
+
+
+def _shown(instance: Model, before: str, between: str, after: str) -> str:
+    """The fields of an instance, and a mark where the instance comes again inside itself."""
+    mark = (id(instance), threading.get_ident())
+    if mark in _showing:
+        return f"<Recursion on {type(instance).__name__} with id={id(instance)}>"
+    _showing.add(mark)
+    try:
+        return before + between.join(f"{name}={value!r}" for name, value in instance.__repr_args__()) + after
+    finally:
+        _showing.discard(mark)
+
+
+def _blank(cls: Any) -> Any:
+    return cls.__new__(cls)
+
+
+def _fill(made: Any, state: tuple[Any, ...]) -> None:
+    *held, rest = state
+    _native.set_state(made, *held)
     if rest:
         vars(made).update(rest)
-    return made
 
 
 def _copy_dict(source: Any, target: Any, memo: _Memo | None) -> None:

@@ -1,8 +1,11 @@
 """Dumps: what they show of subclasses, and each option, natively and in the general way."""
 
+import contextlib
 import dataclasses
 import datetime as dt
 import json
+import sys
+from collections.abc import Iterator
 from typing import Any, Dict, List, NamedTuple, Optional, Tuple, Union
 
 import pydantic
@@ -134,3 +137,49 @@ def test_items_counted_from_the_end_and_keys_of_several_parts() -> None:
     assert M().model_dump(include={"items": {0, -1}}) == {"items": [1, 3]}
     made = M(places={(1, "a"): dt.date(2020, 1, 1)})
     assert json.loads(made.model_dump_json())["places"] == {"1,a": "2020-01-01"}
+
+
+LONG = 10**5000 + 7
+
+
+@contextlib.contextmanager
+def any_length() -> Iterator[None]:
+    before = sys.get_int_max_str_digits()
+    sys.set_int_max_str_digits(0)
+    try:
+        yield
+    finally:
+        sys.set_int_max_str_digits(before)
+
+
+@pytest.mark.skipif(not hasattr(sys, "set_int_max_str_digits"), reason="no limit to go beyond")
+@pytest.mark.parametrize("indent", [None, 2])
+@pytest.mark.parametrize(
+    "value",
+    [LONG, -LONG, [LONG, "é", 1.5, None, True, {}, []], {"a": {"b": [LONG]}, "ü": "x"}, {"x": float("nan"), "y": LONG}],
+    ids=["plain", "negative", "list", "dictionary", "nan"],
+)
+def test_integers_of_any_length_are_dumped(value: Any, indent: Optional[int]) -> None:
+    class Holder(Model):
+        x: Any
+
+    text = Holder(x=value).model_dump_json(indent=indent)
+    whole = TypeAdapter(Any).dump_json(value, indent=indent).decode()
+    with any_length():
+        separators = (",", ":") if indent is None else None
+        for made in (text, whole):
+            assert made == json.dumps(json.loads(made), indent=indent, separators=separators, ensure_ascii=False)
+        if not isinstance(value, dict) or "y" not in value:
+            assert json.loads(text) == {"x": value} and json.loads(whole) == value
+    assert TypeAdapter(Dict[int, int]).dump_json({LONG: 1}).decode().endswith('7":1}')
+
+
+@pytest.mark.parametrize("value", ["\ud800", ["é", "a\udfff"], {"\ud800": 1}], ids=ascii)
+def test_text_that_json_has_not_is_refused(value: Any) -> None:
+    class Holder(Model):
+        x: Any
+
+    for dump in (lambda: Holder(x=value).model_dump_json(), lambda: TypeAdapter(Any).dump_json(value)):
+        with pytest.raises(ValueError, match="lone surrogate"):
+            dump()
+    assert Holder(x=value).model_dump() == {"x": value}
