@@ -266,11 +266,28 @@ def _own_fields(
         else:
             info = FieldInfo(annotation=note, default=value)
         fields[key] = info
+    for key in fields:
+        if key.startswith("model_") and any(hasattr(p, key) and key not in p.__ottava_fields__ for p in parents):
+            raise TypeError(f"{name}.{key}: every model has that, so no field can be called so")
+    for key, value in namespace.items():
+        if key not in notes and not key.startswith("_") and _is_forgotten(name, value, namespace):
+            if key not in ("Config", "model_config") and not any(hasattr(base, key) for base in bases):
+                raise TypeError(f"{name}.{key}: a field needs an annotation; what is none is annotated as a ClassVar")
     for parent in parents:
         for key in parent.__ottava_fields__:
             if key in namespace and key not in fields and not callable(namespace[key]):
                 raise TypeError(f"{name}.{key}: a field of a base class needs an annotation to be changed")
     return fields, private
+
+
+def _is_forgotten(name: str, value: Any, namespace: dict[str, Any]) -> bool:
+    """Whether what stands in a class body without an annotation looks like a field: it is no method, no class of its own."""
+    if hasattr(type(value), "__get__") or type(value).__module__ == "functools" or isinstance(value, decorators._Marked):
+        return False
+    if isinstance(value, type):
+        inside = f"{namespace.get('__qualname__', name)}.{value.__name__}"
+        return value.__qualname__ != inside or value.__module__ != namespace.get("__module__")
+    return not callable(value)
 
 
 def _mixed_in(bases: tuple[type, ...], parents: list[ModelMeta]) -> dict[str, FieldInfo]:

@@ -7,12 +7,13 @@ import copy
 import dataclasses
 import datetime as dt
 import doctest
+import functools
 import gc
 import json
 import pickle
 import re
 import weakref
-from typing import Any, Dict, Generic, List, Optional, TypeVar
+from typing import Any, ClassVar, Dict, Generic, List, Optional, TypeVar
 
 import pytest
 from typing_extensions import Annotated, TypedDict
@@ -550,6 +551,71 @@ def test_instances_that_lack_a_field() -> None:
     extra = Open(a=1, b=2)  # type: ignore[call-arg]
     del extra.b  # type: ignore[attr-defined]
     assert extra.model_extra == {} and not hasattr(extra, "b")
+
+
+class Manager:
+    pass
+
+
+@pytest.mark.parametrize("value", [1, None, [], "x", Manager(), int, dt])
+def test_what_has_no_annotation_is_not_dropped(value: Any) -> None:
+    with pytest.raises(TypeError, match=r"Forgotten\.x: a field needs an annotation"):
+        type(Model)("Forgotten", (Model,), {"__module__": __name__, "__qualname__": "Forgotten", "x": value})
+
+
+def test_what_needs_no_annotation() -> None:
+    class Base:
+        limit = 1
+
+    class Kept(Base, Model):
+        a: int
+        constant: ClassVar[int] = 2
+        limit = 3
+        _hidden = 4
+
+        class Inner:
+            pass
+
+        @property
+        def b(self) -> int:
+            return self.a
+
+        @staticmethod
+        def c() -> int:
+            return 1
+
+        @functools.cached_property
+        def d(self) -> int:
+            return 2
+
+        e = lambda self: self.a  # noqa: E731
+        f = functools.partial(int, "7")
+
+    made = Kept(a=5)
+    assert list(Kept.model_fields) == ["a"]
+    assert (made.limit, made.b, made.c(), made.e(), made.f(), Kept.Inner.__name__) == (3, 5, 1, 5, 7, "Inner")
+
+
+@pytest.mark.parametrize("name", ["model_dump", "model_validate", "model_fields", "model_extra", "model_fields_set"])
+def test_fields_cannot_be_called_as_what_every_model_has(name: str) -> None:
+    with pytest.raises(TypeError, match=name):
+        type(Model)("Named", (Model,), {"__module__": __name__, "__annotations__": {name: int}})
+
+
+def test_other_fields_may_begin_with_model() -> None:
+    class Car(Model):
+        model_name: str
+
+    class Sport(Car):
+        model_name: str = "x"
+
+    assert Sport().model_dump() == {"model_name": "x"}
+
+
+def test_the_base_of_all_models_has_no_instances() -> None:
+    for make in (Model, lambda: Model.model_validate({}), lambda: Model.model_validate_json("{}"), Model.model_json_schema):
+        with pytest.raises(TypeError, match="make a class of it"):
+            make()
 
 
 def test_errors_as_json_without_their_inputs() -> None:
