@@ -29,6 +29,7 @@ use super::layout;
 use super::names;
 use super::object::Object;
 use super::results::{dumped, found, key_step, opened};
+use super::state;
 
 /// What the inputs and the output of one run share: the objects that its issues speak of.
 #[derive(Default)]
