@@ -28,7 +28,7 @@ use super::hosts::Hosts;
 use super::layout;
 use super::names;
 use super::object::Object;
-use super::results::{dumped, found, key_step, opened};
+use super::results::{dumped, found, is_of_another, key_step, opened};
 use super::state;
 
 /// What the inputs and the output of one run share: the objects that its issues speak of.
@@ -308,6 +308,12 @@ impl Input for PyInput<'_, '_> {
                 key: None,
                 value: None,
             }));
+        }
+        if self.opens_models
+            && let Some(class) = record.and_then(|record| self.hosts.record(record.host)?.class())
+            && or_abort(self.py, is_of_another(&bound, class.bind(self.py)))?
+        {
+            return Ok(None);
         }
         if self.opens_models
             && let Some(entries) = or_abort(self.py, opened(&bound, record.is_some()))?

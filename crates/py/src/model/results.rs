@@ -2,7 +2,7 @@
 
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyBool, PyDict, PyFloat, PyInt, PyList, PyString, PyTuple};
+use pyo3::types::{PyBool, PyDict, PyFloat, PyInt, PyList, PyString, PyTuple, PyType};
 
 use ottava_validate::{Collection, Found, Loc};
 
@@ -36,6 +36,24 @@ pub(super) fn dumped<'py>(object: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyA
     let dump = object.py().import("ottava._dump")?;
     let options = dump.getattr("Options")?.call1(("json",))?;
     dump.getattr("dump_value")?.call1((object, options))
+}
+
+/// Whether the value is an instance of another model, dataclass or named tuple: in a union, what it holds may look alike.
+pub(super) fn is_of_another(value: &Bound<'_, PyAny>, class: &Bound<'_, PyType>) -> PyResult<bool> {
+    let py = value.py();
+    let has_class = layout::is_model_instance(value)
+        || value.is_instance_of::<PyTuple>()
+        || value.hasattr(intern!(py, "__dataclass_fields__"))?;
+    if !has_class || value.is_instance(class)? {
+        return Ok(false);
+    }
+    // Those of a generic class, with and without arguments, are of one kind.
+    let origin = |class: &Bound<'_, PyType>| -> PyResult<usize> {
+        let origin = class.getattr_opt(intern!(py, "__ottava_origin__"))?;
+        let origin = origin.filter(|origin| !origin.is_none());
+        Ok(origin.map_or(class.as_ptr() as usize, |origin| origin.as_ptr() as usize))
+    };
+    Ok(origin(&value.get_type())? != origin(class)?)
 }
 
 /// The entries of a value that was validated before, if it is no dictionary and is not read by its attributes.

@@ -29,6 +29,16 @@ class Pair:
     b: str = "x"
 
 
+@dataclasses.dataclass
+class Twin:
+    a: int
+
+
+class TwinModel(Model):
+    a: int
+    c: int = 3
+
+
 class Named(NamedTuple):
     a: int
     b: Optional[str] = None
@@ -91,6 +101,10 @@ TYPES: list[tuple[Any, Any]] = [
     (Union[Pair, str], objects(a=SMALL) | TEXT),
     (Union[Named, str], st.tuples(SMALL, TEXT).map(list) | TEXT),
     (Union[Open, int], OPEN | SMALL),
+    (Union[Pair, Annotated[Any, PlainValidator(lambda value: Twin(**value))]], objects(a=SMALL)),
+    (Annotated[Union[Pair, Twin, None], PlainValidator(lambda value: Twin(**value))], objects(a=SMALL)),
+    (Annotated[Union[TwinModel, Closed, Open], PlainValidator(lambda value: Open(**value))], OPEN),
+    (Annotated[Union[TwinModel, Closed], PlainValidator(lambda value: Closed(**value))], objects(a=SMALL)),
     (Union[Color, dt.timedelta], st.sampled_from(["red", 1])),
     (Union[List[Closed], Dict[str, int], None], st.lists(objects(a=SMALL), max_size=2) | st.none()),
     (Any, SMALL | TEXT | st.lists(SMALL, max_size=2) | st.dictionaries(TEXT, SMALL, max_size=2)),
