@@ -15,7 +15,7 @@ use pyo3::prelude::*;
 use ottava_core::schema::{Extra, FieldDefault, Value};
 use ottava_validate::{NodeId, Program, Quick, Schema};
 
-use super::fast_json::pause_at;
+use super::fast_json::{PAUSE, pause_before};
 use super::hosts::{Hosts, RecordHost, RecordKind};
 use super::input::text_of;
 use super::instance;
@@ -469,15 +469,15 @@ impl FastPlan {
                 return None;
             }
             let list = made(ffi::PyList_New(count))?;
-            for index in 0..count {
-                pause_at(index as usize)?;
-                // A pause, or a collection during an allocation, may have run code that has changed the list.
-                if index >= ffi::PyList_GET_SIZE(held.as_ptr()) {
-                    return None;
+            for start in (0..count).step_by(PAUSE) {
+                pause_before(start as usize)?;
+                for index in start..count.min(start + PAUSE as isize) {
+                    // A pause, or a collection during an allocation, may have run code that has changed the list.
+                    (index < ffi::PyList_GET_SIZE(held.as_ptr())).then_some(())?;
+                    let entry = Object::borrowed(ffi::PyList_GET_ITEM(held.as_ptr(), index));
+                    let taken = self.take(rules, item, entry.as_ptr(), depth + 1)?;
+                    ffi::PyList_SET_ITEM(list.as_ptr(), index, taken.into_ptr());
                 }
-                let entry = Object::borrowed(ffi::PyList_GET_ITEM(held.as_ptr(), index));
-                let taken = self.take(rules, item, entry.as_ptr(), depth + 1)?;
-                ffi::PyList_SET_ITEM(list.as_ptr(), index, taken.into_ptr());
             }
             Some(list)
         }

@@ -218,9 +218,14 @@ impl Reader<'_, '_> {
 /// Items of a list between two pauses for other threads and signals.
 pub(super) const PAUSE: usize = 4096;
 
+/// A pause before a further piece of a list.
+pub(super) fn pause_before(start: usize) -> Option<()> {
+    if start > 0 { pause() } else { Some(()) }
+}
+
 /// A pause at each [`PAUSE`]th item; `None`, with an exception set, if a signal handler has raised one.
 #[inline(always)]
-pub(super) fn pause_at(count: usize) -> Option<()> {
+fn pause_at(count: usize) -> Option<()> {
     if count % PAUSE == PAUSE - 1 { pause() } else { Some(()) }
 }
 
