@@ -121,7 +121,7 @@ def test_what_a_pattern_raises_once_is_no_good_row(monkeypatch: pytest.MonkeyPat
     raised: List[bool] = []
 
     def in_a_thread() -> bool:
-        raised.append(threading.current_thread() is not threading.main_thread())
+        raised.append(threading.get_ident() != threading.main_thread().ident)
         return raised[-1]
 
     model = fragile(monkeypatch, in_a_thread)
