@@ -330,7 +330,7 @@ class TokenGrid:
     def memory(self) -> dict[str, int]:
         """Bytes allocated: `tokens`, `index`, `cells`, `cache`, and `columns`, those of a table carried along.
 
-        Room for tokens is made for 16,384 at a time: one token takes as many bytes as so many. What a grid was opened from is not
+        Room for tokens that are inserted is made for 16,384 at a time: one takes as many bytes as so many. What a grid was opened from is not
         counted, columns until `rows` first asks for them.
         """
 
