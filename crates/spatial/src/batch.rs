@@ -73,6 +73,7 @@ impl TokenGrid {
         if cancelled(query.cancel) {
             return Err(Error::Cancelled);
         }
+        self.intact()?;
         Ok(NeighborTable {
             k,
             ids: visit.restore(&ids, k)?,
@@ -109,6 +110,7 @@ impl TokenGrid {
             }
             Ok(part)
         })?;
+        self.intact()?;
         visit.assemble(&parts)
     }
 
@@ -130,6 +132,7 @@ impl TokenGrid {
             let count = |at| self.count_planned(visit.position(at), key, &plan) as u64;
             Ok(range.map(count).collect::<Vec<_>>())
         })?;
+        self.intact()?;
         visit.restore(&parts.concat(), 1)
     }
 

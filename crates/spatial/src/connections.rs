@@ -224,7 +224,8 @@ impl TokenGrid {
         }
         self.cache().stats.misses += 1;
         let bound = plan.measure.exact_key(radius);
-        let position = self.planned(0, self.store.position(slot), &plan)?;
+        let position = self.planned(slot as usize, self.store.position(slot), &plan);
+        let position = position.map_err(|error| self.in_file(error))?;
         let mut answer = Connections::default();
         let emit = |slot, distance| {
             answer.ids.push(self.store.id(slot));
@@ -233,6 +234,7 @@ impl TokenGrid {
         };
         let (admission, mut found) = (plan.admission_for(slot), Vec::new());
         self.within_planned(&position, bound, query.limit, &plan, admission, &mut found, emit);
+        self.intact()?;
         let answer = Arc::new(answer);
         if let Some(key) = key {
             self.cache().keep(key, &answer);

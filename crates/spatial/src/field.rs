@@ -168,6 +168,7 @@ impl TokenGrid {
             };
             Ok(range.map(at).collect::<Vec<_>>())
         })?;
+        self.intact()?;
         visit.restore(&parts.concat(), 1)
     }
 

@@ -132,16 +132,8 @@ impl TokenGrid {
         };
         blocks.into_par_iter().with_min_len(8).for_each(fill);
         let ids = slots.iter().map(|&slot| self.store.id(slot)).collect();
+        self.intact()?;
         Ok(Graph { ids, indptr, indices, distances, strengths })
-    }
-
-    /// The error for a token of the grid that was never let in, which only a file can hold.
-    #[cold]
-    fn in_file(&self, error: Error) -> Error {
-        match &self.file {
-            Some(file) => file.damaged("positions", error.to_string()),
-            None => error,
-        }
     }
 
     /// Searches for a range of steps, in groups of those that follow each other.
@@ -202,7 +194,7 @@ impl TokenGrid {
 
     /// The rows of all live slots, near ones near each other.
     fn tree_order(&self, rows: &[u32]) -> Vec<u32> {
-        let trees = self.forest.trees().iter().flat_map(|tree| tree.slots.iter());
+        let trees = self.forest.trees().iter().flat_map(|tree| tree.slots.all());
         let blocks = trees.chain(self.forest.buffer().blocks().map(|(_, slots)| slots));
         let mut order = Vec::with_capacity(self.len() + LANES);
         let slots = blocks.flatten().filter(|&&slot| self.store.is_alive(slot));

@@ -142,7 +142,7 @@ impl TokenGrid {
                 }
             });
         if refused.into_inner() {
-            for (row, position) in (0..batch.len()).zip(positions.base.iter()) {
+            for (row, position) in (0..batch.len()).zip(positions.base.raw()) {
                 grid.measured(row, position)?;
             }
         }
@@ -199,7 +199,8 @@ impl TokenGrid {
     /// # Errors
     /// [`Error::UnknownId`].
     pub fn get(&self, id: TokenId) -> Result<Token, Error> {
-        Ok(self.store.token(self.slot(id)?))
+        let token = self.store.token(self.slot(id)?);
+        self.intact().map(|()| token)
     }
 
     /// The tokens in storage order.
@@ -251,7 +252,9 @@ impl TokenGrid {
         check_token(&token)?;
         self.center(&[token.position.0]);
         let position = self.measured(0, &token.position.0)?;
-        if self.contains(token.id) {
+        let taken = self.contains(token.id);
+        self.intact()?;
+        if taken {
             return Err(Error::DuplicateId { row: 0, id: token.id });
         }
         self.check_room(1)?;
@@ -278,6 +281,7 @@ impl TokenGrid {
         let mut chosen = hashbrown::HashMap::with_capacity(batch.len());
         for (row, &id) in batch.ids().iter().enumerate() {
             let taken = chosen.contains_key(&id) || self.contains(id);
+            self.intact()?;
             match on_duplicate {
                 OnDuplicate::Error if taken => return Err(Error::DuplicateId { row, id }),
                 OnDuplicate::Skip if taken => {}
@@ -313,6 +317,7 @@ impl TokenGrid {
     pub fn remove(&mut self, id: TokenId) -> Result<Token, Error> {
         let slot = self.slot(id)?;
         let token = self.store.token(slot);
+        self.intact()?;
         self.displace(slot);
         self.tidy();
         Ok(token)
@@ -374,10 +379,11 @@ impl TokenGrid {
         }
         let slots = self.distinct_slots(ids)?;
         self.check_room(ids.len())?;
-        for (row, slot) in slots.into_iter().enumerate() {
-            let token = Token { position: Point8(positions[row]), ..self.store.token(slot) };
+        let tokens: Vec<Token> = slots.iter().map(|&slot| self.store.token(slot)).collect();
+        self.intact()?;
+        for (row, (slot, token)) in slots.into_iter().zip(tokens).enumerate() {
             self.displace(slot);
-            self.place(&token, measured[row]);
+            self.place(&Token { position: Point8(positions[row]), ..token }, measured[row]);
         }
         self.tidy();
         Ok(())
@@ -394,8 +400,21 @@ impl TokenGrid {
         self.epoch += 1;
     }
 
+    #[inline]
     pub(crate) fn slot(&self, id: TokenId) -> Result<u32, Error> {
-        self.store.find(id).ok_or(Error::UnknownId { id })
+        let found = self.store.find(id);
+        self.intact()?;
+        found.ok_or(Error::UnknownId { id })
+    }
+
+    /// The error for a token of the grid that was never let in, which only a file can hold.
+    #[cold]
+    pub(crate) fn in_file(&self, error: Error) -> Error {
+        match (self.intact(), &self.file) {
+            (Err(damage), _) => damage,
+            (Ok(()), Some(file)) => file.damaged("positions", error.to_string()),
+            (Ok(()), None) => error,
+        }
     }
 
     fn distinct_slots(&self, ids: &[TokenId]) -> Result<Vec<u32>, Error> {

@@ -56,7 +56,8 @@ impl TokenGrid {
     /// # Errors
     /// [`Error::ZeroK`]; [`Error::Core`] or [`Error::Scaled`] for a bad coordinate;
     /// [`Error::Radius`] for a bad `within`; [`Error::UnknownId`] for an excluded id;
-    /// [`Error::StaleFilter`]; [`Error::QueryScale`]; [`Error::WhitenedAxes`].
+    /// [`Error::StaleFilter`]; [`Error::QueryScale`]; [`Error::WhitenedAxes`]; [`Error::Snapshot`] as
+    /// [`Verify::AsRead`](crate::Verify::AsRead) says.
     pub fn nearest(
         &self,
         position: &[f32; 8],
@@ -71,7 +72,7 @@ impl TokenGrid {
             found.ids.push(self.store.id(slot));
             found.distances.push(distance);
         });
-        Ok(found)
+        self.intact().map(|()| found)
     }
 
     /// The tokens no farther from a position than `radius`, which is in the units of the metric and
@@ -95,7 +96,7 @@ impl TokenGrid {
         };
         let admission = plan.admission();
         self.within_planned(&position, key, query.limit, &plan, admission, &mut Vec::new(), emit);
-        Ok(found)
+        self.intact().map(|()| found)
     }
 
     /// How many tokens are no farther from a position than `radius`.
@@ -111,7 +112,8 @@ impl TokenGrid {
         let plan = self.plan(query)?;
         let position = self.planned(0, position, &plan)?;
         let key = plan.measure.exact_key(check_radius(radius)?);
-        Ok(self.count_planned(&position, key, &plan))
+        let count = self.count_planned(&position, key, &plan);
+        self.intact().map(|()| count)
     }
 
     /// The ids of the tokens in a box, both corners inclusive, ascending. The corners are positions,
@@ -158,7 +160,7 @@ impl TokenGrid {
             });
         }
         ids.sort_unstable();
-        Ok(ids)
+        self.intact().map(|()| ids)
     }
 
     /// Checks the choices of a query.

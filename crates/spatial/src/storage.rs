@@ -1,11 +1,11 @@
 //! Arrays that live in memory or in a mapped file.
 
 use std::marker::PhantomData;
-use std::ops::Deref;
-use std::sync::Arc;
 
 use bytemuck::{AnyBitPattern, NoUninit, Pod};
-use memmap2::{Mmap, MmapMut};
+use memmap2::MmapMut;
+
+use crate::snapshot::{Part, Watch};
 
 /// Arrays of at least this many bytes get pages of their own, huge ones where the system has them.
 const PAGES_FROM: usize = 1 << 18;
@@ -15,12 +15,8 @@ pub(crate) enum Storage<T> {
     Heap(Vec<T>),
     /// Anonymous pages: aligned to more than a cache line.
     Pages(MmapMut, PhantomData<T>),
-    /// A section of a mapped snapshot, in bytes.
-    File {
-        map: Arc<Mmap>,
-        start: usize,
-        end: usize,
-    },
+    /// A section of a mapped snapshot.
+    File(Part),
 }
 
 impl<T: Pod> Storage<T> {
@@ -42,7 +38,7 @@ impl<T: Pod> Storage<T> {
         match self {
             Self::Heap(values) => values,
             Self::Pages(map, _) => bytemuck::cast_slice_mut(map),
-            Self::File { .. } => &mut [],
+            Self::File(_) => &mut [],
         }
     }
 
@@ -51,21 +47,52 @@ impl<T: Pod> Storage<T> {
         match self {
             Self::Heap(values) => size_of_val(values.as_slice()),
             Self::Pages(map, _) => map.len(),
-            Self::File { .. } => 0,
+            Self::File(_) => 0,
         }
     }
 }
 
-impl<T: AnyBitPattern + NoUninit> Deref for Storage<T> {
-    type Target = [T];
-
+impl<T: AnyBitPattern + NoUninit> Storage<T> {
+    /// The values as they lie, those of a file unchecked but for what [`Storage::watch`] is asked about.
     #[inline]
-    fn deref(&self) -> &[T] {
+    pub(crate) fn raw(&self) -> &[T] {
         match self {
             Self::Heap(values) => values,
             Self::Pages(map, _) => bytemuck::cast_slice(map),
-            Self::File { map, start, end } => bytemuck::cast_slice(&map[*start..*end]),
+            Self::File(part) => bytemuck::cast_slice(part.bytes()),
         }
+    }
+
+    /// Who checks the values of a file when they are first looked at; none if nothing is to be checked.
+    #[inline]
+    pub(crate) fn watch(&self) -> Option<Watch<'_, T>> {
+        match self {
+            Self::File(part) => part.watch(),
+            _ => None,
+        }
+    }
+
+    /// All values, checked.
+    pub(crate) fn all(&self) -> &[T] {
+        if let Self::File(part) = self {
+            part.check_all();
+        }
+        self.raw()
+    }
+
+    /// One value, checked.
+    #[inline]
+    pub(crate) fn get(&self, index: usize) -> Option<&T> {
+        let value = self.raw().get(index)?;
+        if let Some(watch) = self.watch() {
+            watch.look(index);
+        }
+        Some(value)
+    }
+
+    #[inline]
+    pub(crate) fn len(&self) -> usize {
+        self.raw().len()
     }
 }
 

@@ -322,7 +322,12 @@ impl Store {
                 at as u32
             }
             Ordered::ById(slots) => {
-                let at = slots.partition_point(|&slot| self.id(slot) < id);
+                let (mut at, mut end) = (0, slots.len());
+                while at < end {
+                    let middle = at + (end - at) / 2;
+                    let below = slots.get(middle).is_some_and(|&slot| self.id(slot) < id);
+                    if below { at = middle + 1 } else { end = middle }
+                }
                 slots.get(at).copied().filter(|&slot| self.id(slot) == id)?
             }
         };

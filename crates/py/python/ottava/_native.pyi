@@ -638,9 +638,10 @@ class TokenGrid:
         """Opens a snapshot; mapped, it answers at once, whatever its size. Tokens inserted later are held in memory.
 
         `SnapshotError` for a damaged file or one of a newer version, `OSError` for one that cannot be read, `ArgumentError` for a pipe
-        or a device. `verify=True` computes all checksums, which reads the whole file; `verify=False` those of its layout only, after
-        which a damaged byte elsewhere may change an answer, until `verify()` or `save` finds it. By default all are computed for a file
-        of at most 64 MiB and with `mmap=False`, otherwise those of the layout.
+        or a device. `verify=True` computes all checksums, which reads the whole file. By default, that is done for a file of at most
+        64 MiB and with `mmap=False`; of a larger one, every 16 KiB are checked when something in them is first read, and a call that
+        meets damage raises `SnapshotError`, as do all calls after it. With `verify=False` a damaged byte may change an answer, until
+        `verify()` or `save` finds it.
         """
 
     def verify(self) -> None:

@@ -3,6 +3,8 @@
 //! Two locks are around: the interpreter's and the grid's. A thread that waited for the grid while attached would stop every
 //! other thread, also the one it waits for. So the grid's lock is only ever tried while attached; who has to wait detaches, and
 //! stands in [`Line`], as does everything long: whoever holds the lock without being there is done in a moment.
+//!
+//! No call answers from a snapshot that was found to be damaged, be it one that cannot fail by itself.
 
 use std::cell::Cell;
 use std::sync::atomic::AtomicBool;
@@ -13,6 +15,7 @@ use pyo3::prelude::*;
 
 use super::carried::Carried;
 use super::line::{Aim, Line};
+use super::raise::raise;
 use crate::error::INTERNAL;
 use crate::gate;
 use crate::threads;
@@ -29,7 +32,23 @@ impl State {
     pub(super) fn columns_memory(&self) -> usize {
         self.carried.as_ref().map_or(0, Carried::memory)
     }
+
+    /// What `work` answers, unless damage of the snapshot was met.
+    #[inline]
+    fn ask<T>(&self, work: impl FnOnce(&Self) -> T) -> Answer<T> {
+        let answer = work(self);
+        self.grid.intact().map(|()| answer)
+    }
+
+    /// As [`State::ask`], for a change.
+    #[inline]
+    fn change<T>(&mut self, work: impl FnOnce(&mut Self) -> T) -> Answer<T> {
+        let answer = work(self);
+        self.grid.intact().map(|()| answer)
+    }
 }
+
+type Answer<T> = Result<T, ottava_spatial::Error>;
 
 /// [`State`], shared by threads.
 pub(super) struct Shared {
@@ -55,7 +74,7 @@ impl Shared {
         work: impl FnOnce(&State) -> T + Send,
     ) -> PyResult<T> {
         match self.lock.try_read() {
-            Ok(state) => gate::attached(py, || work(&state)),
+            Ok(state) => settle(py, Some(gate::attached(py, || state.ask(work))?)),
             Err(TryLockError::Poisoned(_)) => Err(broken(py)),
             Err(TryLockError::WouldBlock) => self.read_detached(py, work),
         }
@@ -71,9 +90,9 @@ impl Shared {
             Some(turn) => {
                 let answer = gate::detached(py, || {
                     let _turn = turn;
-                    self.lock.read().ok().map(|state| work(&state))
+                    self.lock.read().ok().map(|state| state.ask(work))
                 });
-                answer?.ok_or_else(|| broken(py))
+                settle(py, answer?)
             }
             None => self.read_detached(py, work),
         }
@@ -89,10 +108,10 @@ impl Shared {
         let answer = self.interrupted_here(|| {
             gate::detached(py, || {
                 let _turn = self.line.enter(Aim::Ask)?;
-                Ok::<_, PyErr>(self.lock.read().ok().map(|state| work(&state)))
+                Ok::<_, PyErr>(self.lock.read().ok().map(|state| state.ask(work)))
             })
         });
-        answer??.ok_or_else(|| broken(py))
+        settle(py, answer??)
     }
 
     /// Runs something long on `threads` threads, until it is done or a signal ends it.
@@ -110,10 +129,10 @@ impl Shared {
         };
         let answer = self.interrupted_here(|| {
             gate::interruptible_with(py, &pool, acquire, |(state, _), cancel| {
-                state.as_ref().map(|state| work(state, cancel))
+                state.as_ref().map(|state| state.ask(|state| work(state, cancel)))
             })
         });
-        answer?.ok_or_else(|| broken(py))
+        settle(py, answer?)
     }
 
     /// Runs a short change, attached unless it has to wait.
@@ -126,7 +145,7 @@ impl Shared {
         match self.lock.try_write() {
             Ok(mut state) => {
                 // Moved in, so that a panic poisons the lock: a half-made change is never asked.
-                gate::attached(py, move || work(&mut state))
+                settle(py, Some(gate::attached(py, move || state.change(work))?))
             }
             Err(TryLockError::Poisoned(_)) => Err(broken(py)),
             Err(TryLockError::WouldBlock) => self.write_parallel(py, work),
@@ -146,10 +165,10 @@ impl Shared {
                 let _turn = self.line.enter(Aim::Change)?;
                 let Ok(mut state) = self.lock.write() else { return Ok(None) };
                 let state = &mut *state;
-                Ok::<_, PyErr>(Some(pool.install(|| work(state))))
+                Ok::<_, PyErr>(Some(pool.install(|| state.change(work))))
             })
         });
-        answer??.ok_or_else(|| broken(py))
+        settle(py, answer??)
     }
 
     /// Runs a call that looks for signals on the way.
@@ -167,6 +186,16 @@ impl Shared {
             ));
         }
         Ok(())
+    }
+}
+
+/// No answer is that of a grid whose lock is poisoned.
+#[inline]
+fn settle<T>(py: Python<'_>, answer: Option<Answer<T>>) -> PyResult<T> {
+    match answer {
+        Some(Ok(answer)) => Ok(answer),
+        Some(Err(damage)) => Err(raise(py, "path", damage)),
+        None => Err(broken(py)),
     }
 }
 

@@ -122,9 +122,9 @@ def test_a_newer_version_is_refused(grid: TokenGrid, tmp_path: Path) -> None:
     newer[8:12] = (200).to_bytes(4, "little")
     newer[60:64] = zlib.crc32(newer[:60]).to_bytes(4, "little")
     path.write_bytes(newer)
-    with pytest.raises(SnapshotError, match=f"^{path}: snapshot version 200 is newer than 1$"):
+    with pytest.raises(SnapshotError, match=f"^{path}: snapshot version 200 is newer than 2$"):
         TokenGrid.open(path)
-    with pytest.raises(SnapshotError, match="^bytes: snapshot version 200 is newer than 1$"):
+    with pytest.raises(SnapshotError, match="^bytes: snapshot version 200 is newer than 2$"):
         TokenGrid._from_snapshot(bytes(newer))
 
 
@@ -145,6 +145,45 @@ def test_damage_is_not_copied(grid: TokenGrid, tmp_path: Path) -> None:
             with pytest.raises(SnapshotError, match="section positions: checksum mismatch"):
                 copied()
     assert [entry.name for entry in tmp_path.iterdir()] == ["grid"]
+
+
+def test_a_large_file_is_checked_as_it_is_read(tmp_path: Path) -> None:
+    """It opens at once; what is damaged is found by the first call that reads it, and never answered from."""
+    path = tmp_path / "grid"
+    positions = np.random.default_rng(3).random((900_000, 8), dtype=np.float32)
+    grid = TokenGrid.from_arrays(np.arange(900_000)[::-1], positions, cell_size=1)
+    grid.save(path)
+    assert path.stat().st_size > 64 << 20
+    whole = path.read_bytes()
+    offset = whole.index(positions[123_456:123_460].tobytes())
+    with path.open("r+b") as file:
+        file.seek(offset + 5)
+        file.write(bytes([whole[offset + 5] ^ 4]))
+    with pytest.raises(SnapshotError, match=f"^{path}: section positions: checksum mismatch$"):
+        TokenGrid.open(path, verify=True)
+    opened = TokenGrid.open(path)
+    for found, wanted in zip(opened.nearest(positions[:1000], 3), grid.nearest(positions[:1000], 3), strict=True):
+        np.testing.assert_array_equal(found, wanted)
+    np.testing.assert_array_equal(opened.get(7).position, grid.get(7).position)
+    for opened in (TokenGrid.open(path), opened):
+        damaged = 899_999 - 123_456
+        calls = (
+            lambda: opened.get(damaged),
+            lambda: opened.nearest(positions[0]),
+            lambda: opened.insert(1 << 40, positions[0]),
+            lambda: 7 in opened,
+            lambda: len(opened),
+            lambda: opened.ids,
+            lambda: opened.cell_of(positions[0]),
+            lambda: opened.move(7, positions[0]),
+            lambda: opened.optimize(),
+        )
+        for call in calls:
+            with pytest.raises(SnapshotError, match=f"^{path}: section positions: checksum mismatch$"):
+                call()
+    with pytest.raises(SnapshotError, match="section positions"):
+        TokenGrid.open(path).positions
+    assert len(TokenGrid.open(path, verify=False).positions) == 900_000
 
 
 def test_only_files_are_opened_and_replaced(tmp_path: Path, grid: TokenGrid, monkeypatch: pytest.MonkeyPatch) -> None:

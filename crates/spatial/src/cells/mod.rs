@@ -221,7 +221,8 @@ impl TokenGrid {
     /// # Errors
     /// [`Error::Core`] or [`Error::Scaled`] for a bad coordinate.
     pub fn cell(&self, position: &[f32; 8]) -> Result<Vec<TokenId>, Error> {
-        Ok(self.cell_tokens(&self.cell_of(position)?))
+        let ids = self.cell_tokens(&self.cell_of(position)?);
+        self.intact().map(|()| ids)
     }
 
     /// As [`TokenGrid::cell`], where they lie and in no particular order.
@@ -234,7 +235,8 @@ impl TokenGrid {
             Some(cell) => cell,
             None => self.checked_cell(0, position)?,
         };
-        Ok(self.cells().ids(&cell))
+        let ids = self.cells().ids(&cell);
+        self.intact().map(|()| ids)
     }
 
     /// The ids of the tokens in the cell with these numbers, ascending.
@@ -295,7 +297,7 @@ pub(crate) fn choose_cell_size(forest: &Forest, scales: &[f32; 8]) -> f32 {
     let mut sides = Vec::new();
     for tree in forest.trees() {
         let step = tree.leaves.len().div_ceil(SAMPLE).max(1);
-        for block in tree.leaves.iter().step_by(step) {
+        for block in (0..tree.leaves.len()).step_by(step).filter_map(|leaf| tree.leaves.get(leaf)) {
             let extents = (0..8).map(|axis| {
                 let (lo, hi) = block[axis].iter().fold((f32::MAX, f32::MIN), |(lo, hi), &x| {
                     (lo.min(x), hi.max(x)) // NaN is passed over

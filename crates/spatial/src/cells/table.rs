@@ -83,12 +83,12 @@ impl Places {
     fn find(&self, hash: u64, cell: &Cell) -> Option<usize> {
         let mut group = self.group(hash);
         loop {
-            let tags = self.tags[group];
+            let tags = self.tags.raw()[group];
             let mut fits = with_tag(tags, tag(hash));
             while fits != 0 {
                 let at = group * GROUP + lowest(fits);
                 fits &= fits - 1;
-                if self.cells[at].cell == *cell && self.cells[at].len > 0 {
+                if self.cells.raw()[at].cell == *cell && self.cells.raw()[at].len > 0 {
                     return Some(at);
                 }
             }
@@ -103,7 +103,7 @@ impl Places {
     fn put(&mut self, hash: u64, occupied: Occupied) -> usize {
         let mut group = self.group(hash);
         loop {
-            let free = !self.tags[group] & HIGH;
+            let free = !self.tags.raw()[group] & HIGH;
             let tags = &mut self.tags.values_mut()[group];
             if free != 0 {
                 let place = lowest(free);
@@ -134,7 +134,7 @@ impl Places {
     }
 
     fn iter(&self) -> impl Iterator<Item = &Occupied> {
-        self.cells.iter().filter(|place| place.len > 0)
+        self.cells.raw().iter().filter(|place| place.len > 0)
     }
 }
 
@@ -159,7 +159,7 @@ impl Table {
     /// The cell, or one without tokens if it is not there.
     #[inline]
     pub(super) fn get(&self, hash: u64, cell: &Cell) -> &Occupied {
-        let Places { tags, cells, .. } = &self.places;
+        let (tags, cells) = (self.places.tags.raw(), self.places.cells.raw());
         let group = self.places.group(hash);
         let tags = tags[group];
         let fits = with_tag(tags, tag(hash));
@@ -179,10 +179,10 @@ impl Table {
     fn search(&self, hash: u64, cell: &Cell) -> Option<&Occupied> {
         let found = |places: &'_ Places| places.find(hash, cell);
         if let Some(at) = found(&self.places) {
-            return Some(&self.places.cells[at]);
+            return Some(&self.places.cells.raw()[at]);
         }
         let leaving = &self.leaving.as_ref()?.places;
-        found(leaving).map(|at| &leaving.cells[at])
+        found(leaving).map(|at| &leaving.cells.raw()[at])
     }
 
     /// Where a cell is, to be changed.

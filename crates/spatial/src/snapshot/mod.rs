@@ -1,9 +1,11 @@
 //! Snapshots: a grid as one file that is queried where it lies.
 //!
-//! A file is a header, a table of sections, and the sections, each 64-aligned and with a CRC-32 of
-//! its own (see [`format`]). It is written beside its place, synced, and renamed into it, so that a
-//! reader finds the old file or the new one. Opening maps it; answers come straight from the map.
+//! A file is a header, a table of sections, and the sections, with a CRC-32 of every 16 KiB (see
+//! [`format`]). It is written beside its place, synced, and renamed into it, so that a reader finds
+//! the old file or the new one. Opening maps it; answers come straight from the map, which is
+//! checked where they read it.
 
+mod blocks;
 mod format;
 mod options;
 mod read;
@@ -11,6 +13,7 @@ mod write;
 
 pub use read::{OpenOptions, Verify};
 
+pub(crate) use blocks::{Part, Watch};
 pub(crate) use read::File;
 
 use std::fs::Metadata;

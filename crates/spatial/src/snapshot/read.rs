@@ -9,7 +9,8 @@ use std::sync::Arc;
 use bytemuck::Pod;
 use memmap2::{Mmap, MmapMut};
 
-use super::format::{MAX_HEAD, Section, decode};
+use super::blocks::{Blocks, Part};
+use super::format::{CHECKSUMS, Layout, MAX_HEAD, Section, decode};
 use super::options::Scalars;
 use super::{check_file, damaged, io};
 use crate::cells::Side;
@@ -38,17 +39,22 @@ impl Default for OpenOptions {
     }
 }
 
-/// Which checksums of a snapshot are computed when it is opened.
+/// Which checksums of a snapshot are computed, and when. Those of the header, the section table, the
+/// options and the checksums themselves always are, when it is opened.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Verify {
-    /// All of them for a file of at most 64 MiB or one read into memory, otherwise as `Layout`.
+    /// `Full` for a file of at most 64 MiB or one read into memory, otherwise `AsRead`.
     #[default]
     Auto,
-    /// All of them: reads the whole file.
+    /// All of them, at once: reads the whole file.
     Full,
-    /// Those of the header, the section table and the options. A flipped bit elsewhere may then
-    /// change an answer, until [`TokenGrid::verify`] is called; it is no danger to the process.
+    /// That of every 16 KiB when something in them is first read. A call that has met damage answers
+    /// with [`Error::Snapshot`], as do all that come after it; those that cannot fail give what the file
+    /// has, and [`TokenGrid::intact`] tells.
+    AsRead,
+    /// No others. A flipped bit elsewhere may then change an answer, until [`TokenGrid::verify`] is
+    /// called; it is no danger to the process.
     Layout,
 }
 
@@ -58,8 +64,7 @@ const AUTO: usize = 64 << 20;
 /// An open snapshot file.
 pub(crate) struct File {
     path: PathBuf,
-    map: Arc<Mmap>,
-    sections: Vec<Section>,
+    blocks: Arc<Blocks>,
 }
 
 impl TokenGrid {
@@ -71,19 +76,21 @@ impl TokenGrid {
     /// truncated, damaged or no snapshot; [`Error::NewerSnapshot`].
     pub fn open(path: impl AsRef<Path>, options: OpenOptions) -> Result<Self, Error> {
         let file = File::open(path.as_ref(), options.mmap)?;
-        let full = match options.verify {
-            Verify::Auto => !options.mmap || file.map.len() <= AUTO,
-            Verify::Full => true,
-            Verify::Layout => false,
+        let verify = match options.verify {
+            Verify::Auto if !options.mmap || file.len() <= AUTO => Verify::Full,
+            Verify::Auto => Verify::AsRead,
+            chosen => chosen,
         };
-        if full {
+        if verify == Verify::Full {
             file.verify()?;
         }
-        file.grid(full)
+        let grid = file.grid(verify)?;
+        grid.intact()?;
+        Ok(grid)
     }
 
     /// The bytes that were saved beside the tokens of the snapshot that the grid was opened from; empty
-    /// if there were none. With [`Verify::Layout`] their checksum is computed by this call.
+    /// if there were none. Their checksums are computed by this call.
     ///
     /// # Errors
     /// [`Error::Snapshot`] naming the section `attachment`.
@@ -91,12 +98,12 @@ impl TokenGrid {
         let Some(file) = &self.file else { return Ok(&[]) };
         let Some(section) = file.section("attachment")? else { return Ok(&[]) };
         file.check(section)?;
-        Ok(&file.map[section.offset..section.offset + section.len])
+        Ok(file.blocks.bytes(section))
     }
 
     /// How many bytes [`TokenGrid::attachment`] has; reads none of them.
     pub fn attachment_len(&self) -> usize {
-        let sections = self.file.iter().flat_map(|file| &file.sections);
+        let sections = self.file.iter().flat_map(|file| file.blocks.sections());
         sections.filter(|section| section.name == "attachment").map(|section| section.len).sum()
     }
 
@@ -107,6 +114,16 @@ impl TokenGrid {
     /// [`Error::Snapshot`] naming the section.
     pub fn verify(&self) -> Result<(), Error> {
         self.file.as_ref().map_or(Ok(()), File::verify)
+    }
+
+    /// Whether all that has been read so far of a snapshot opened with [`Verify::AsRead`] was as it was
+    /// written. Reads nothing.
+    ///
+    /// # Errors
+    /// [`Error::Snapshot`] naming the section.
+    #[inline]
+    pub fn intact(&self) -> Result<(), Error> {
+        self.file.as_ref().map_or(Ok(()), File::intact)
     }
 }
 
@@ -120,7 +137,7 @@ impl File {
         };
         let mut head = Vec::new();
         (&file).take(MAX_HEAD as u64).read_to_end(&mut head).map_err(io(path))?;
-        let sections = decode(path, &head, len)?;
+        let layout = decode(path, &head, len)?;
         let map = if mmap {
             // SAFETY: the map is read-only and private. Files are published by rename and not written
             // after, which `OpenOptions::mmap` asks of everyone else; bytes are only ever read as
@@ -134,7 +151,24 @@ impl File {
         if map.len() != len {
             return Err(damaged(path, "header", "the file changed its length meanwhile"));
         }
-        Ok(Self { path: path.into(), map: Arc::new(map), sections })
+        Self::check_layout(path, map, layout)
+    }
+
+    /// Takes the checksums from the last section.
+    fn check_layout(path: &Path, map: Mmap, layout: Layout) -> Result<Self, Error> {
+        let Layout { mut sections, checksums_crc } = layout;
+        let wrong = |problem: &str| damaged(path, CHECKSUMS, problem);
+        let last = sections.pop().filter(|last| last.name == CHECKSUMS);
+        let last = last.ok_or_else(|| wrong("missing"))?;
+        if last.len != last.first_block * size_of::<u32>() {
+            return Err(wrong("another number than there are blocks"));
+        }
+        let padded = last.offset..last.padded_end().unwrap_or(usize::MAX);
+        if map.get(padded).map(crc32fast::hash) != Some(checksums_crc) {
+            return Err(wrong("checksum mismatch"));
+        }
+        let blocks = Blocks::new(map, sections, last.offset..last.offset + last.len);
+        Ok(Self { path: path.into(), blocks: Arc::new(blocks) })
     }
 
     /// The error for a section that is not as it must be.
@@ -142,46 +176,54 @@ impl File {
         damaged(&self.path, section, problem)
     }
 
-    fn verify(&self) -> Result<(), Error> {
-        self.sections.iter().try_for_each(|section| self.check(section))
+    fn len(&self) -> usize {
+        self.blocks.len()
     }
 
-    fn check(&self, section: &Section) -> Result<(), Error> {
-        let end = section.padded_end().unwrap_or(usize::MAX);
-        match self.map.get(section.offset..end) {
-            Some(bytes) if crc32fast::hash(bytes) == section.crc => Ok(()),
-            _ => Err(damaged(&self.path, &section.name, "checksum mismatch")),
+    fn verify(&self) -> Result<(), Error> {
+        self.blocks.sections().iter().try_for_each(|section| self.check(section))
+    }
+
+    #[inline]
+    fn intact(&self) -> Result<(), Error> {
+        match self.blocks.damaged() {
+            None => Ok(()),
+            Some(section) => Err(self.damaged(&section.name, "checksum mismatch".into())),
         }
     }
 
+    fn check(&self, section: &Section) -> Result<(), Error> {
+        let whole = self.blocks.check(section);
+        whole.then_some(()).ok_or_else(|| self.damaged(&section.name, "checksum mismatch".into()))
+    }
+
     fn section(&self, name: &str) -> Result<Option<&Section>, Error> {
-        let mut found = self.sections.iter().filter(|section| section.name == name);
+        let mut found = self.blocks.sections().iter().filter(|section| section.name == name);
         match (found.next(), found.next()) {
             (_, Some(_)) => Err(damaged(&self.path, name, "there is more than one")),
             (found, None) => Ok(found),
         }
     }
 
-    fn optional<T: Pod>(&self, name: &str) -> Result<Option<Storage<T>>, Error> {
+    fn optional<T: Pod>(&self, name: &str, watched: bool) -> Result<Option<Storage<T>>, Error> {
         let Some(section) = self.section(name)? else { return Ok(None) };
         if !section.len.is_multiple_of(size_of::<T>()) {
             return Err(damaged(&self.path, name, "part of a value"));
         }
-        let (start, end) = (section.offset, section.offset + section.len);
-        Ok(Some(Storage::File { map: Arc::clone(&self.map), start, end }))
+        Ok(Some(Storage::File(Part::new(&self.blocks, section, watched))))
     }
 
-    fn required<T: Pod>(&self, name: &str) -> Result<Storage<T>, Error> {
-        self.optional(name)?.ok_or_else(|| damaged(&self.path, name, "missing"))
+    fn required<T: Pod>(&self, name: &str, watched: bool) -> Result<Storage<T>, Error> {
+        self.optional(name, watched)?.ok_or_else(|| damaged(&self.path, name, "missing"))
     }
 
-    fn grid(self, check_slots: bool) -> Result<TokenGrid, Error> {
+    fn grid(self, verify: Verify) -> Result<TokenGrid, Error> {
         let wrong = |section: &str, problem: &str| damaged(&self.path, section, problem);
         let Some(section) = self.section("options")? else {
             return Err(wrong("options", "missing"));
         };
         self.check(section)?;
-        let scalars = Scalars::decode(&self.map[section.offset..section.offset + section.len])
+        let scalars = Scalars::decode(self.blocks.bytes(section))
             .ok_or_else(|| wrong("options", "not readable"))?;
         let len = usize::try_from(scalars.len).ok().filter(|&len| len <= MAX_SLOTS);
         let len = len.ok_or_else(|| wrong("options", "too many tokens"))?;
@@ -189,34 +231,35 @@ impl File {
         let fits = |name: &str, found: usize| {
             if found == len { Ok(()) } else { Err(wrong(name, "wrong number of values")) }
         };
-        let ids = self.required::<u64>("ids")?;
+        let watched = verify == Verify::AsRead;
+        let ids = self.required::<u64>("ids", watched)?;
         fits("ids", ids.len())?;
-        let positions = self.required::<[f32; 8]>("positions")?;
+        let positions = self.required::<[f32; 8]>("positions", watched)?;
         fits("positions", positions.len())?;
-        let weights = self.optional::<f32>("weights")?;
+        let weights = self.optional::<f32>("weights", watched)?;
         fits("weights", weights.as_ref().map_or(len, |weights| weights.len()))?;
-        let fields = self.optional::<[f32; 2]>("fields")?;
+        let fields = self.optional::<[f32; 2]>("fields", watched)?;
         fits("fields", fields.as_ref().map_or(len, |fields| fields.len()))?;
-        let ordered = match self.optional::<u32>("by_id")? {
+        let ordered = match self.optional::<u32>("by_id", watched)? {
             Some(by_id) => {
                 fits("by_id", by_id.len())?;
                 Ordered::ById(by_id)
             }
-            None => Ordered::Dense { first: ids.first().copied().unwrap_or(0), len },
+            None => Ordered::Dense { first: ids.get(0).copied().unwrap_or(0), len },
         };
-        let field = match (self.optional("radii")?, self.optional("reach")?) {
+        let field = match (self.optional("radii", watched)?, self.optional("reach", watched)?) {
             (Some(radii), Some(reach)) => Some([radii, reach]),
             (None, None) => None,
             _ => return Err(wrong("reach", "radii and reach come together")),
         };
-        let slots = self.required::<crate::tree::Slots>("slots")?;
-        if check_slots {
-            let used = slots.as_flattened().iter().take(len);
+        let slots = self.required::<crate::tree::Slots>("slots", watched)?;
+        if verify == Verify::Full {
+            let used = slots.raw().as_flattened().iter().take(len);
             if used.into_iter().any(|&slot| slot as usize >= len) {
                 return Err(wrong("slots", "no such token"));
             }
         }
-        let (leaves, nodes) = (self.required("leaves")?, self.required("nodes")?);
+        let (leaves, nodes) = (self.required("leaves", watched)?, self.required("nodes", watched)?);
         let tree = Tree::from_parts(len, leaves, slots, nodes, field, scalars.bounds)
             .ok_or_else(|| wrong("nodes", "the tree has another size than its tokens"))?;
 

@@ -11,7 +11,7 @@ use std::thread::{self, JoinHandle};
 
 use bytemuck::NoUninit;
 
-use super::format::{Section, UNIT, encode};
+use super::format::{BLOCK, CHECKSUMS, Layout, Section, UNIT, encode};
 use super::options::Scalars;
 use super::{check_file, io};
 use crate::error::Error;
@@ -121,12 +121,12 @@ impl TokenGrid {
             by_id.sort_unstable_by_key(|&row| store.id(slots[row as usize]));
             out.section("by_id", |out| out.put(&by_id))?;
         }
-        out.section("leaves", |out| out.put(&tree.leaves))?;
-        out.section("slots", |out| out.put(&tree.slots))?;
-        out.section("nodes", |out| out.put(&tree.nodes))?;
+        out.section("leaves", |out| out.put(tree.leaves.raw()))?;
+        out.section("slots", |out| out.put(tree.slots.raw()))?;
+        out.section("nodes", |out| out.put(tree.nodes.raw()))?;
         if let (Some(radii), Some(reach)) = (&tree.radii, &tree.reach) {
-            out.section("radii", |out| out.put(radii))?;
-            out.section("reach", |out| out.put(reach))?;
+            out.section("radii", |out| out.put(radii.raw()))?;
+            out.section("reach", |out| out.put(reach.raw()))?;
         }
         if !attachment.is_empty() {
             out.section("attachment", |out| out.put(attachment))?;
@@ -174,18 +174,30 @@ impl Flush {
 struct Writer<'a> {
     file: &'a mut File,
     sections: Vec<Section>,
+    /// Of the blocks that are whole.
+    checksums: Vec<u32>,
+    /// Of the block that is being written.
     crc: crc32fast::Hasher,
+    /// Bytes of that block.
+    filled: usize,
     at: usize,
     flush: Option<Flush>,
 }
 
 /// Sections that a file has room for in its table; those not used are empty and have no name.
-const TABLE: usize = 12;
+const TABLE: usize = 16;
 
 impl<'a> Writer<'a> {
     fn new(file: &'a mut File) -> Self {
-        let crc = crc32fast::Hasher::new();
-        Self { file, sections: Vec::new(), crc, at: UNIT * (TABLE + 1), flush: None }
+        Self {
+            file,
+            sections: Vec::new(),
+            checksums: Vec::new(),
+            crc: crc32fast::Hasher::new(),
+            filled: 0,
+            at: UNIT * (TABLE + 1),
+            flush: None,
+        }
     }
 
     fn section(
@@ -197,19 +209,21 @@ impl<'a> Writer<'a> {
         if self.sections.is_empty() {
             self.file.seek(SeekFrom::Start(offset as u64))?;
         }
-        self.crc = crc32fast::Hasher::new();
+        let first_block = self.checksums.len();
         write(self)?;
         let len = self.at - offset;
         self.put(&vec![0_u8; self.at.next_multiple_of(UNIT) - self.at])?;
-        let crc = std::mem::take(&mut self.crc).finalize();
-        self.sections.push(Section { name: name.into(), offset, len, crc });
+        if self.filled > 0 {
+            self.end_block();
+        }
+        self.sections.push(Section { name: name.into(), offset, len, first_block });
         Ok(())
     }
 
     fn put<T: NoUninit>(&mut self, values: &[T]) -> std::io::Result<()> {
         let bytes: &[u8] = bytemuck::cast_slice(values);
         for bytes in bytes.chunks(1 << 20) {
-            self.crc.update(bytes); // while the piece is in the cache
+            self.sum(bytes); // while the piece is in the cache
             self.file.write_all(bytes)?;
             let before = self.at / PIECE;
             self.at += bytes.len();
@@ -218,6 +232,23 @@ impl<'a> Writer<'a> {
             }
         }
         Ok(())
+    }
+
+    fn sum(&mut self, mut bytes: &[u8]) {
+        while !bytes.is_empty() {
+            let (block, rest) = bytes.split_at((BLOCK - self.filled).min(bytes.len()));
+            self.crc.update(block);
+            self.filled += block.len();
+            if self.filled == BLOCK {
+                self.end_block();
+            }
+            bytes = rest;
+        }
+    }
+
+    fn end_block(&mut self) {
+        self.checksums.push(std::mem::take(&mut self.crc).finalize());
+        self.filled = 0;
     }
 
     /// Without a thread for it, the system flushes when it likes.
@@ -243,13 +274,22 @@ impl<'a> Writer<'a> {
     }
 
     fn finish(mut self) -> std::io::Result<()> {
-        while self.sections.len() < TABLE {
+        while self.sections.len() < TABLE - 1 {
             self.section("", |_| Ok(()))?;
         }
+        let checksums = std::mem::take(&mut self.checksums);
+        let first_block = checksums.len();
+        let mut bytes = bytemuck::cast_slice::<u32, u8>(&checksums).to_vec();
+        let len = bytes.len();
+        bytes.resize(len.next_multiple_of(UNIT), 0);
+        let name = CHECKSUMS.into();
+        self.sections.push(Section { name, offset: self.at, len, first_block });
+        self.put(&bytes)?;
         if let Some(flush) = self.flush.take() {
             flush.finish()?;
         }
         self.file.seek(SeekFrom::Start(0))?;
-        self.file.write_all(&encode(&self.sections, self.at))
+        let checksums_crc = crc32fast::hash(&bytes);
+        self.file.write_all(&encode(&Layout { sections: self.sections, checksums_crc }, self.at))
     }
 }

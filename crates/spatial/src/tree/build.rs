@@ -49,7 +49,7 @@ impl Tree {
             shape,
             bounds,
         };
-        tree.fill_nodes(&corners, parallel);
+        tree.fill_nodes(corners.raw(), parallel);
         tree.fill_reach();
         tree
     }
@@ -114,7 +114,7 @@ impl Tree {
         for level in 1..=self.shape.height {
             let (below, here) = nodes.split_at_mut(self.shape.starts[level]);
             let children: &[Lanes] =
-                if level == 1 { radii } else { &below[self.shape.starts[level - 1]..] };
+                if level == 1 { radii.raw() } else { &below[self.shape.starts[level - 1]..] };
             let children = &children[..self.shape.counts[level - 1]];
             for (node, children) in here.iter_mut().zip(children.chunks(LANES)) {
                 for (lane, child) in node.iter_mut().zip(children) {

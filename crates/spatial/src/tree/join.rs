@@ -145,10 +145,11 @@ pub(crate) fn join<S: Simd, K: Keys, G: Gather>(
     group: &Group<S>,
     gather: &mut G,
 ) {
-    let (leaves, slots, nodes) = (&*tree.leaves, &*tree.slots, &*tree.nodes);
+    let (leaves, slots, nodes) = (tree.leaves.raw(), tree.slots.raw(), tree.nodes.raw());
+    let watch = tree.watch();
     let shape = &tree.shape;
     if shape.height == 0 {
-        if let (Some(block), Some(slots)) = (leaves.first(), slots.first()) {
+        if let (Some(block), Some(slots)) = (tree.leaves.get(0), tree.slots.get(0)) {
             group.visit::<K, G>(simd, group.all(), block, slots, gather);
         }
         return;
@@ -161,6 +162,9 @@ pub(crate) fn join<S: Simd, K: Keys, G: Gather>(
         let (key, level, index) = unpack(stack[top]);
         if key > gather.widest() {
             continue;
+        }
+        if let Some(watch) = &watch {
+            watch.node(shape.starts[level] + index);
         }
         let node = &nodes[shape.starts[level] + index];
         let keys = group.between::<K>(simd, node);
@@ -188,6 +192,9 @@ pub(crate) fn join<S: Simd, K: Keys, G: Gather>(
             let keys = group.to_box::<K>(simd, node, leaf % LANES);
             let points = simd.le(keys, simd.load(gather.bounds()));
             if points != 0 {
+                if let Some(watch) = &watch {
+                    watch.leaf(leaf);
+                }
                 group.visit::<K, G>(simd, points, &leaves[leaf], &slots[leaf], gather);
             }
         }

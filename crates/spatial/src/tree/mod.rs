@@ -17,6 +17,7 @@ pub(crate) use join::{Gather, Group, join};
 pub(crate) use search::{Probe, column_keys, leaf_keys, search};
 
 use crate::kernel::{Block, LANES, Lanes};
+use crate::snapshot::Watch;
 use crate::storage::Storage;
 
 /// The boxes of sixteen children: lower corners, then upper corners.
@@ -45,6 +46,26 @@ pub(crate) struct Tree {
     pub(crate) reach: Option<Storage<Lanes>>,
     shape: Shape,
     pub(crate) bounds: [[f32; 8]; 2],
+}
+
+/// Checks what a search reads of a tree in a file.
+pub(crate) struct TreeWatch<'a> {
+    leaves: Watch<'a, Block>,
+    slots: Watch<'a, Slots>,
+    nodes: Watch<'a, Boxes>,
+}
+
+impl TreeWatch<'_> {
+    #[inline]
+    fn leaf(&self, leaf: usize) {
+        self.leaves.look(leaf);
+        self.slots.look(leaf);
+    }
+
+    #[inline]
+    fn node(&self, node: usize) {
+        self.nodes.look(node);
+    }
 }
 
 /// Where each level of nodes starts, and how many of them it has; level 0 are the leaves.
@@ -99,6 +120,13 @@ impl Tree {
             + optional(&self.reach)
     }
 
+    /// None if nothing is to be checked.
+    #[inline]
+    pub(crate) fn watch(&self) -> Option<TreeWatch<'_>> {
+        let (leaves, slots) = (self.leaves.watch()?, self.slots.watch()?);
+        Some(TreeWatch { leaves, slots, nodes: self.nodes.watch()? })
+    }
+
     /// The largest magnitude of a coordinate, by axis.
     pub(crate) fn extent(&self) -> [f32; 8] {
         let [lo, hi] = &self.bounds;
@@ -109,8 +137,8 @@ impl Tree {
 
     /// The points with their slots and radii, in tree order.
     pub(crate) fn entries(&self) -> impl Iterator<Item = Entry> {
-        let (leaves, slots) = (&*self.leaves, &*self.slots);
-        let radii = self.radii.as_deref();
+        let (leaves, slots) = (self.leaves.all(), self.slots.all());
+        let radii = self.radii.as_ref().map(Storage::all);
         (0..self.len).map(move |i| {
             let (leaf, lane) = (i / LANES, i % LANES);
             Entry {

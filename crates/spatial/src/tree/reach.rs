@@ -17,8 +17,9 @@ impl Tree {
         visit: &mut impl FnMut(&Block, &Slots, &Lanes),
     ) {
         let (Some(radii), Some(reach)) = (&self.radii, &self.reach) else { return };
-        let (leaves, slots, radii) = (&*self.leaves, &*self.slots, &**radii);
-        let (nodes, reach) = (&*self.nodes, &**reach);
+        let watch = self.watch().zip(radii.watch()).zip(reach.watch());
+        let (leaves, slots, radii) = (self.leaves.raw(), self.slots.raw(), radii.raw());
+        let (nodes, reach) = (self.nodes.raw(), reach.raw());
         let least = simd.splat(f32::from_bits(1));
         let mut stack = [(0_usize, 0_usize); LANES * LEVELS];
         let mut top = 1;
@@ -27,10 +28,18 @@ impl Tree {
             top -= 1;
             let (level, index) = stack[top];
             if level == 0 {
+                if let Some(((watch, radii), _)) = &watch {
+                    watch.leaf(index);
+                    radii.look(index);
+                }
                 visit(&leaves[index], &slots[index], &radii[index]);
                 continue;
             }
             let node = self.shape.starts[level] + index;
+            if let Some(((watch, _), reach)) = &watch {
+                watch.node(node);
+                reach.look(node);
+            }
             let keys = box_keys::<S, K>(simd, probe, &nodes[node]);
             let distances = if root { simd.sqrt(keys) } else { keys };
             let reach = simd.load(&reach[node]);

@@ -125,10 +125,9 @@ pub(crate) fn search<S: Simd, K: Keys, C: Collect>(
     probe: &Probe<S>,
     collect: &mut C,
 ) {
-    let (leaves, slots) = (&*tree.leaves, &*tree.slots);
     let shape = &tree.shape;
     if shape.height == 0 {
-        if let (Some(block), Some(slots)) = (leaves.first(), slots.first()) {
+        if let (Some(block), Some(slots)) = (tree.leaves.get(0), tree.slots.get(0)) {
             visit_leaf::<S, K, C>(simd, probe, block, slots, collect);
         }
         return;
@@ -169,7 +168,8 @@ fn below<S: Simd, K: Keys, C: Collect>(
     lists: &mut [[u32; WAITING]; LEVELS + 1],
     (highest, node, without): (usize, usize, u16),
 ) {
-    let (leaves, slots, nodes) = (&*tree.leaves, &*tree.slots, &*tree.nodes);
+    let (leaves, slots, nodes) = (tree.leaves.raw(), tree.slots.raw(), tree.nodes.raw());
+    let watch = tree.watch();
     let shape = &tree.shape;
     let mut lens = [0; LEVELS + 1];
     let mut level = highest;
@@ -184,6 +184,9 @@ fn below<S: Simd, K: Keys, C: Collect>(
                     }
                 }
                 let leaf = leaf as usize;
+                if let Some(watch) = &watch {
+                    watch.leaf(leaf);
+                }
                 visit_leaf::<S, K, C>(simd, probe, &leaves[leaf], &slots[leaf], collect);
             }
             lens[0] = 0;
@@ -199,6 +202,9 @@ fn below<S: Simd, K: Keys, C: Collect>(
                     }
                 }
                 let index = list[len] as usize;
+                if let Some(watch) = &watch {
+                    watch.node(shape.starts[level] + index);
+                }
                 let keys = box_keys::<S, K>(simd, probe, &here[index]);
                 let mut mask =
                     simd.le(keys, simd.splat(collect.bound())) & shape.children(level, index);
@@ -231,10 +237,14 @@ fn seed<S: Simd, K: Keys, C: Collect>(
     probe: &Probe<S>,
     collect: &mut C,
 ) -> usize {
-    let (leaves, slots, nodes) = (&*tree.leaves, &*tree.slots, &*tree.nodes);
+    let (leaves, slots, nodes) = (tree.leaves.raw(), tree.slots.raw(), tree.nodes.raw());
+    let watch = tree.watch();
     let shape = &tree.shape;
     let (mut level, mut index) = (shape.height, 0);
     loop {
+        if let Some(watch) = &watch {
+            watch.node(shape.starts[level] + index);
+        }
         let keys = box_keys::<S, K>(simd, probe, &nodes[shape.starts[level] + index]);
         let children = shape.children(level, index);
         if level > 1 {
@@ -252,6 +262,9 @@ fn seed<S: Simd, K: Keys, C: Collect>(
             let (key, _, leaf) = unpack(entry);
             if key > collect.bound() {
                 break;
+            }
+            if let Some(watch) = &watch {
+                watch.leaf(leaf);
             }
             visit_leaf::<S, K, C>(simd, probe, &leaves[leaf], &slots[leaf], collect);
         }

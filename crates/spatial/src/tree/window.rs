@@ -46,7 +46,8 @@ fn search<S: Simd, F: FnMut(u32)>(
     hi: &[S::F; 8],
     found: &mut F,
 ) {
-    let (leaves, slots, nodes) = (&*tree.leaves, &*tree.slots, &*tree.nodes);
+    let (leaves, slots, nodes) = (tree.leaves.raw(), tree.slots.raw(), tree.nodes.raw());
+    let watch = tree.watch();
     let mut stack = [(0_usize, 0_usize); LANES * LEVELS];
     let mut top = 1;
     stack[0] = (tree.shape.height, 0);
@@ -54,10 +55,17 @@ fn search<S: Simd, F: FnMut(u32)>(
         top -= 1;
         let (level, index) = stack[top];
         if level == 0 {
+            if let Some(watch) = &watch {
+                watch.leaf(index);
+            }
             leaf(simd, &leaves[index], &slots[index], lo, hi, found);
             continue;
         }
-        let [below, above]: &Boxes = &nodes[tree.shape.starts[level] + index];
+        let node = tree.shape.starts[level] + index;
+        if let Some(watch) = &watch {
+            watch.node(node);
+        }
+        let [below, above]: &Boxes = &nodes[node];
         let mut mask = tree.shape.children(level, index);
         for axis in 0..8 {
             mask &= simd.le(simd.load(&below[axis]), hi[axis]);

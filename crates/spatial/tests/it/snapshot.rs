@@ -4,7 +4,7 @@ use std::fs;
 
 use ottava_core::{AxisNames, AxisSet, Scales, Token, TokenBatch};
 use ottava_spatial::{
-    Error, GridOptions, Metric, OpenOptions, Query, TokenGrid, Verify, Whitening,
+    Connect, Error, Falloff, GridOptions, Metric, OpenOptions, Query, TokenGrid, Verify, Whitening,
 };
 
 use proptest::prelude::RngExt;
@@ -12,10 +12,11 @@ use proptest::prelude::RngExt;
 use crate::data::{Shape, points, rng};
 use crate::queries::view;
 
-const OPEN: [OpenOptions; 3] = [
+const OPEN: [OpenOptions; 4] = [
     OpenOptions { mmap: true, verify: Verify::Full },
     OpenOptions { mmap: true, verify: Verify::Layout },
     OpenOptions { mmap: false, verify: Verify::Auto },
+    OpenOptions { mmap: true, verify: Verify::AsRead },
 ];
 
 fn grid(n: usize, metric: Metric) -> TokenGrid {
@@ -72,6 +73,7 @@ fn opens_what_was_saved() {
                 for options in OPEN {
                     let opened = TokenGrid::open(&path, options).unwrap();
                     assert_same(&grid, &opened);
+                    opened.intact().unwrap();
                     opened.verify().unwrap();
                     // Nothing was copied from the map.
                     assert!(!options.mmap || opened.memory().tokens == 0);
@@ -144,16 +146,107 @@ fn every_flipped_bit_is_refused() {
             let _ = grid.influence(view(&[[0.5; 8]]), Default::default());
             let _ = grid.box_query(&[-1.0; 8], &[1.0; 8], &query);
             let _ = (grid.contains(7), grid.occupied_cells().len(), grid.bounds());
-            if bit > 8 * 64 * 13 {
-                assert!(grid.verify().is_err(), "bit {bit}");
-            }
+            assert!(grid.verify().is_err(), "bit {bit}");
         }
         write(at, whole);
     }
-    for section in ["header", "sections", "options", "ids", "positions", "leaves", "nodes", "by_id"]
-    {
-        assert!(sections.contains(section), "{section} {sections:?}");
+    let named: Vec<_> = sections.iter().map(String::as_str).collect();
+    let all = "by_id checksums fields header ids leaves nodes options positions radii reach sections slots weights";
+    assert_eq!(named.join(" "), all);
+}
+
+/// What a grid answers, or the error instead.
+type Ask = fn(&mut TokenGrid) -> Result<String, Error>;
+
+/// Every way to read a grid.
+fn asks() -> Vec<Ask> {
+    fn text<T: std::fmt::Debug>(answer: T) -> String {
+        format!("{answer:?}")
     }
+    // The calls that cannot fail.
+    fn intact<T: std::fmt::Debug>(grid: &TokenGrid, answer: T) -> Result<String, Error> {
+        grid.intact().map(|()| text(answer))
+    }
+    vec![
+        |grid| grid.nearest(&[0.4; 8], 7, &Query::default()).map(text),
+        |grid| grid.within(&[0.6; 8], 0.3, &Query::default()).map(text),
+        |grid| grid.count_within(&[0.5; 8], 0.5, &Query::default()).map(text),
+        |grid| grid.box_query(&[0.2; 8], &[0.9; 8], &Query::default()).map(text),
+        |grid| grid.nearest_batch(view(&[[0.1; 8], [0.9; 8]]), 3, &Query::default()).map(text),
+        |grid| grid.within_batch(view(&[[0.1; 8], [0.9; 8]]), 0.4, &Query::default()).map(text),
+        |grid| grid.connections(42, 0.2, Falloff::Linear, &Query::default()).map(text),
+        |grid| grid.connect(Connect::Nearest(2), Falloff::Linear, &Query::default()).map(text),
+        |grid| grid.influence(view(&[[0.5; 8]]), Falloff::Linear).map(text),
+        |grid| grid.influence_gradient(view(&[[0.5; 8]]), Falloff::Linear).map(text),
+        |grid| grid.density(view(&[[0.5; 8]]), 0.5, &Query::default()).map(text),
+        |grid| grid.cell(&[0.5; 8]).map(text),
+        |grid| grid.get(42).map(text),
+        |grid| grid.filter_deny(&[42, 79]).map(|filter| text(filter.count())),
+        |grid| grid.move_to(42, &[0.25; 8]).and_then(|()| grid.get(42)).map(text),
+        |grid| grid.remove(79).map(text),
+        |grid| grid.insert(Token::new(1 << 50, [0.5; 8])).map(text),
+        |grid| {
+            grid.insert(Token::new(42, [0.5; 8])).map(text).or_else(|error| match error {
+                Error::DuplicateId { .. } => Ok(text(error)),
+                other => Err(other),
+            })
+        },
+        |grid| intact(grid, grid.ids()),
+        |grid| intact(grid, grid.positions()),
+        |grid| intact(grid, grid.bounds()),
+        |grid| intact(grid, grid.iter().collect::<Vec<_>>()),
+        |grid| intact(grid, grid.contains(79)),
+        |grid| intact(grid, grid.occupied_cells()),
+        |grid| {
+            grid.optimize();
+            grid.nearest(&[0.4; 8], 7, &Query::default()).map(text)
+        },
+    ]
+}
+
+#[test]
+#[cfg(unix)]
+fn no_answer_comes_from_a_flipped_bit() {
+    use std::os::unix::fs::FileExt;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("grid.ottava");
+    grid(3000, Metric::Euclidean).save(&path).unwrap();
+    let open = || TokenGrid::open(&path, OPEN[3]);
+    let right: Vec<_> = asks().iter().map(|ask| ask(&mut open().unwrap()).unwrap()).collect();
+    let bytes = fs::read(&path).unwrap();
+    let file = fs::File::options().write(true).open(&path).unwrap();
+    let write = |at: usize, byte: u8| file.write_all_at(&[byte], at as u64).unwrap();
+    let mut rng = rng(11);
+    let (mut refused, mut answered) = (0, 0);
+    for _ in 0..60 {
+        let (at, bit) = (rng.random_range(0..bytes.len()), rng.random_range(0..8));
+        write(at, bytes[at] ^ 1 << bit);
+        let section = match TokenGrid::open(&path, OPEN[0]).unwrap_err() {
+            Error::Snapshot { section, .. } => section,
+            other => panic!("{at}: {other:?}"),
+        };
+        for (number, (ask, right)) in asks().iter().zip(&right).enumerate() {
+            match open().and_then(|mut grid| {
+                let answer = ask(&mut grid);
+                // It stays refused.
+                assert!(answer.is_ok() || grid.nearest(&[0.4; 8], 1, &Query::default()).is_err());
+                assert!(answer.is_ok() || grid.intact().is_err());
+                answer
+            }) {
+                Ok(answer) => {
+                    assert_eq!(answer, *right, "byte {at}, question {number}");
+                    answered += 1;
+                }
+                Err(Error::Snapshot { section: named, problem, .. }) => {
+                    assert_eq!((named, &*problem), (section.clone(), "checksum mismatch"));
+                    refused += 1;
+                }
+                Err(other) => panic!("byte {at}, question {number}: {other:?}"),
+            }
+        }
+        write(at, bytes[at]);
+    }
+    assert!(refused > 200 && answered > 200, "{refused} {answered}");
 }
 
 #[test]
