@@ -20,6 +20,21 @@ impl Filter {
         self.count
     }
 
+    /// The tokens that both admit.
+    ///
+    /// # Errors
+    /// [`Error::StaleFilter`] if the two are not of one grid in one state.
+    pub fn and(mut self, other: &Self) -> Result<Self, Error> {
+        if (self.grid, self.epoch) != (other.grid, other.epoch) {
+            return Err(Error::StaleFilter);
+        }
+        for (word, other) in self.bits.iter_mut().zip(&other.bits) {
+            *word &= other;
+        }
+        self.count = count(&self.bits);
+        Ok(self)
+    }
+
     /// The bits by slot.
     pub(crate) fn bits_for(&self, grid: &TokenGrid) -> Result<&[u64], Error> {
         let fresh = (self.grid, self.epoch) == (grid.serial, grid.epoch);
@@ -87,9 +102,13 @@ impl TokenGrid {
         for (word, alive) in bits.iter_mut().zip(self.store.alive()) {
             *word &= alive;
         }
-        let count = bits.iter().map(|word| word.count_ones() as usize).sum();
+        let count = count(&bits);
         Filter { grid: self.serial, epoch: self.epoch, bits, count }
     }
+}
+
+fn count(bits: &[u64]) -> usize {
+    bits.iter().map(|word| word.count_ones() as usize).sum()
 }
 
 #[cfg(test)]
@@ -111,5 +130,19 @@ mod tests {
         assert_eq!(filter.count(), 69);
         let found = grid.within(&[0.0; 8], 1e9, &Query::default().filter(&filter)).unwrap();
         assert_eq!(found.ids, (0..70).filter(|&id| id != 3).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn what_both_admit() {
+        let mut grid = TokenGrid::new(GridOptions::default()).unwrap();
+        for id in 0..130 {
+            grid.insert(Token::new(id, [id as f32; 8])).unwrap();
+        }
+        let few = grid.filter_allow(&[1, 70, 129]).unwrap();
+        let both = few.clone().and(&grid.filter_deny(&[70, 3]).unwrap()).unwrap();
+        assert_eq!((both.count(), both.slots().collect::<Vec<_>>()), (2, vec![1, 129]));
+        grid.remove(5).unwrap();
+        let later = grid.filter_deny(&[]).unwrap();
+        assert!(matches!(later.and(&few), Err(Error::StaleFilter)));
     }
 }

@@ -25,6 +25,7 @@ from ottava.spatial import CacheStats, Cells, Connections, Graph, Neighbors, Rag
 __all__ = [
     "ArrowResult",
     "BatchResult",
+    "Filter",
     "HandoverClient",
     "HandoverParcel",
     "HandoverReceipt",
@@ -154,7 +155,7 @@ _Whole: TypeAlias = SupportsIndex
 _Flag: TypeAlias = bool | np.bool_
 _Axes: TypeAlias = str | Iterable[str | SupportsIndex]
 _Scales: TypeAlias = npt.ArrayLike | Mapping[str, _Real]
-_Where: TypeAlias = npt.ArrayLike | SupportsArrow | AbstractSet[SupportsIndex]
+_Where: TypeAlias = Filter | npt.ArrayLike | SupportsArrow | AbstractSet[SupportsIndex]
 _Ids: TypeAlias = npt.ArrayLike | AbstractSet[SupportsIndex]
 _OnDuplicate: TypeAlias = Literal["error", "replace", "skip"]
 # What is known to be one point, or several. An array may be either, which its type does not say for sure: the answer is `Any`.
@@ -166,6 +167,12 @@ class SupportsArrow(Protocol):
     """Anything that speaks the Arrow C data interface."""
 
     def __arrow_c_stream__(self, requested_schema: Any = None) -> Any: ...
+
+@final
+class Filter:
+    """A set of tokens of a grid in its present state, made by `TokenGrid.filter`; its length is their number."""
+
+    def __len__(self) -> int: ...
 
 @final
 class TokenGrid:
@@ -341,6 +348,13 @@ class TokenGrid:
     def optimize(self) -> None:
         """Merges what was inserted since the bulk load into one tree, for the fastest queries."""
 
+    def filter(self, where: _Where | None = None, *, exclude: _Ids | None = None) -> Filter:
+        """A set of tokens to give many queries as their `where`; all tokens by default.
+
+        `where` and `exclude` are as in `nearest`; a filter is made from them once, and not by every query. Any change of the grid makes
+        it stale: `ArgumentError` then, and for another grid. `UnknownTokenError` for an id that no token has.
+        """
+
     def rows(self, ids: npt.ArrayLike | None = None) -> Table:
         """The carried columns of these tokens, in this order; of all tokens, in the order of `ids`, by default.
 
@@ -365,7 +379,7 @@ class TokenGrid:
 
         `axes` measures along these axes only, by name or number; `scales` replaces scales of the grid; `within` is the largest
         distance, inclusive. `where` admits some tokens only: a boolean mask of shape (n,) in the order of `grid.ids`, or ids; both may be
-        an Arrow column, in which a null admits nothing, ids a set too. `exclude` leaves ids out. `threads` is at most how many to use
+        an Arrow column, in which a null admits nothing, ids a set too; or what `filter` has made of them. `exclude` leaves ids out. `threads` is at most how many to use
         for many points: all by default.
 
         For one point: ids (uint64) and distances (float32) of shape (m,), m at most k. For n points: shape (n, k'), where k' is the

@@ -10,7 +10,7 @@ from __future__ import annotations
 import operator
 from typing import TYPE_CHECKING, NamedTuple, SupportsIndex
 
-from ottava._native import Table, TokenGrid, distance, distances, pairwise, simd_level
+from ottava._native import Filter, Table, TokenGrid, distance, distances, pairwise, simd_level
 
 if TYPE_CHECKING:
     import networkx
@@ -23,6 +23,7 @@ __all__ = [
     "CacheStats",
     "Cells",
     "Connections",
+    "Filter",
     "Graph",
     "Neighbors",
     "Ragged",

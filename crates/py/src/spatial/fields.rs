@@ -10,9 +10,10 @@ use ottava_core::AXES;
 use ottava_spatial::{Connect, Error, Query};
 use pyo3::prelude::*;
 
+use super::choices::Choices;
 use super::grid::{TokenGrid, table, view};
 use super::options;
-use super::query::{Choices, limit, radius, sort};
+use super::query::{limit, radius, sort};
 use super::raise::{in_row, raise};
 use super::results::{CACHE_STATS, CONNECTIONS, GRAPH};
 use super::state::State;

@@ -11,8 +11,8 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyIterator};
 
 use super::carried::Carried;
+use super::choices::id_set;
 use super::options;
-use super::query::id_set;
 use super::raise::{raise, raise_tokens};
 use super::replies::Replies;
 use super::results::TOKEN;

@@ -1,6 +1,7 @@
 //! The token grid and the distance kernels.
 
 mod carried;
+mod choices;
 mod columns;
 mod fields;
 mod grid;
@@ -20,5 +21,6 @@ use pyo3::prelude::*;
 /// Adds the grid and the distance functions to the module.
 pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<grid::TokenGrid>()?;
+    module.add_class::<choices::Filter>()?;
     kernels::register(module)
 }

@@ -1,184 +1,20 @@
 //! Asking a grid: nearest, within, boxes, cells.
 
-use arrow_array::ArrayRef;
-use arrow_array::cast::AsArray;
-use arrow_schema::DataType;
-use numpy::{PyArray1, PyArray2, PyUntypedArray};
-use ottava_core::{AXES, AxisSet, Scales, TokenId};
-use ottava_spatial::{Error, Filter, Neighbors, Query};
-use pyo3::exceptions::PyTypeError;
+use numpy::{PyArray1, PyArray2};
+use ottava_core::AXES;
+use ottava_spatial::{Error, Neighbors, Query};
 use pyo3::prelude::*;
-use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyInt, PyList, PyTuple, PyType};
+use pyo3::types::PyTuple;
 
+use super::choices::Choices;
 use super::grid::{TokenGrid, table, view};
-use super::options;
 use super::raise::raise;
 use super::results::{CELLS, NEIGHBORS, RAGGED};
 use super::state::State;
-use crate::arrays::{self, Ids, Points, refuse};
-use crate::arrow::{read_column, speaks_arrow, to_u64};
-use crate::error::UNKNOWN_TOKEN;
-
-/// The keywords that queries share, converted.
-#[derive(Default)]
-pub(super) struct Choices<'py> {
-    axes: Option<AxisSet>,
-    scales: Option<Scales>,
-    admitted: Option<Admitted<'py>>,
-    exclude: Option<Ids<'py>>,
-}
-
-/// `where=`: who may be an answer.
-enum Admitted<'py> {
-    Mask(Vec<bool>),
-    Ids(Ids<'py>),
-    OwnedIds(Vec<TokenId>),
-}
-
-/// The part of [`Choices`] that goes to another thread.
-#[derive(Clone, Copy)]
-pub(super) struct Asked<'a> {
-    axes: Option<AxisSet>,
-    scales: Option<Scales>,
-    mask: Option<&'a [bool]>,
-    allow: Option<&'a [TokenId]>,
-    exclude: &'a [TokenId],
-}
-
-impl<'py> Choices<'py> {
-    pub(super) fn read(
-        grid: &TokenGrid,
-        axes: Option<&Bound<'py, PyAny>>,
-        scales: Option<&Bound<'py, PyAny>>,
-        admitted: Option<&Bound<'py, PyAny>>,
-        exclude: Option<&Bound<'py, PyAny>>,
-    ) -> PyResult<Self> {
-        Ok(Self {
-            axes: axes.map(|axes| options::axis_set(axes, &grid.names)).transpose()?,
-            scales: scales.map(|s| options::scales(s, &grid.names, grid.scales)).transpose()?,
-            admitted: admitted.map(Admitted::read).transpose()?,
-            exclude: exclude.map(|ids| id_set(ids, "exclude")).transpose()?,
-        })
-    }
-
-    pub(super) fn asked(&self) -> Asked<'_> {
-        let (mask, allow) = match &self.admitted {
-            None => (None, None),
-            Some(Admitted::Mask(mask)) => (Some(mask.as_slice()), None),
-            Some(Admitted::Ids(ids)) => (None, Some(ids.get())),
-            Some(Admitted::OwnedIds(ids)) => (None, Some(ids.as_slice())),
-        };
-        let exclude = self.exclude.as_ref().map_or(&[][..], Ids::get);
-        Asked { axes: self.axes, scales: self.scales, mask, allow, exclude }
-    }
-
-    /// The exception for an error of a call whose points are `argument`.
-    #[cold]
-    pub(super) fn raise(&self, py: Python<'_>, argument: &str, error: Error) -> PyErr {
-        let asked = self.asked();
-        match &error {
-            Error::UnknownId { id } => {
-                let name = if asked.exclude.contains(id) {
-                    "exclude"
-                } else if asked.allow.is_some_and(|ids| ids.contains(id)) {
-                    "where"
-                } else {
-                    return raise(py, argument, error);
-                };
-                UNKNOWN_TOKEN.new_err(py, (format!("{name}: {error}"),))
-            }
-            Error::WhitenedAxes if self.axes.is_some() => refuse(py, "axes", error),
-            _ => raise(py, argument, error),
-        }
-    }
-}
-
-/// Ids whose order does not matter.
-pub(super) fn id_set<'py>(object: &Bound<'py, PyAny>, name: &str) -> PyResult<Ids<'py>> {
-    if is_set(object) {
-        let list = object.py().get_type::<PyList>().call1((object,))?;
-        return arrays::ids(&list, name);
-    }
-    arrays::ids(object, name)
-}
-
-/// Whether it is a set, or behaves like one, as the keys of a dict do.
-fn is_set(object: &Bound<'_, PyAny>) -> bool {
-    static SET: PyOnceLock<Py<PyType>> = PyOnceLock::new();
-    let usual = object.is_instance_of::<PyInt>()
-        || object.is_instance_of::<PyList>()
-        || object.is_instance_of::<PyUntypedArray>();
-    let set = || SET.import(object.py(), "collections.abc", "Set");
-    !usual && set().and_then(|set| object.is_instance(set)).unwrap_or(false)
-}
-
-impl<'py> Admitted<'py> {
-    fn read(object: &Bound<'py, PyAny>) -> PyResult<Self> {
-        if object.cast::<PyUntypedArray>().is_err() && speaks_arrow(object)? {
-            let chunks: Vec<ArrayRef> = read_column(object)?.into_iter().map(only).collect();
-            if chunks.first().is_some_and(|chunk| chunk.data_type().is_integer()) {
-                return Ok(Self::OwnedIds(to_u64(object.py(), "where", &chunks)?));
-            }
-            let mut mask = Vec::new();
-            for chunk in chunks {
-                if chunk.data_type() != &DataType::Boolean {
-                    return Err(PyTypeError::new_err(format!(
-                        "where: expected an Arrow column of booleans or ids, got {}",
-                        chunk.data_type()
-                    )));
-                }
-                mask.extend(chunk.as_boolean().iter().map(|admitted| admitted == Some(true)));
-            }
-            return Ok(Self::Mask(mask));
-        }
-        match arrays::mask(object, "where")? {
-            Some(mask) => Ok(Self::Mask(mask)),
-            None => Ok(Self::Ids(id_set(object, "where")?)),
-        }
-    }
-}
-
-/// The column of a table that has one.
-fn only(chunk: ArrayRef) -> ArrayRef {
-    match chunk.as_struct_opt() {
-        Some(table) if table.num_columns() == 1 => table.column(0).clone(),
-        _ => chunk,
-    }
-}
+use crate::arrays::{self, Points, refuse};
 
 /// Tokens of a cell that are read with the interpreter held.
 const FEW: usize = 16;
-
-/// Neighbors of one point that are looked for with the interpreter held: microseconds.
-const SHORT: usize = 256;
-
-impl Asked<'_> {
-    /// Whether the answer takes no more work than the query itself: a filter is made of all tokens.
-    fn is_short(&self, k: usize) -> bool {
-        k <= SHORT && self.mask.is_none() && self.allow.is_none() && self.exclude.len() <= SHORT
-    }
-
-    /// Runs `ask` with the query that was asked for.
-    pub(super) fn with<T>(
-        &self,
-        state: &State,
-        ask: impl FnOnce(&Query<'_>) -> Result<T, Error>,
-    ) -> Result<T, Error> {
-        let filter: Option<Filter> = match (self.mask, self.allow) {
-            (Some(mask), _) => Some(state.grid.filter_mask(mask)?),
-            (None, Some(ids)) => Some(state.grid.filter_allow(ids)?),
-            (None, None) => None,
-        };
-        ask(&Query {
-            axes: self.axes,
-            scales: self.scales,
-            filter: filter.as_ref(),
-            exclude: self.exclude,
-            ..Query::default()
-        })
-    }
-}
 
 /// A named tuple of arrays.
 fn neighbors(py: Python<'_>, found: Neighbors) -> PyResult<Bound<'_, PyAny>> {

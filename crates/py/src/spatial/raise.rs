@@ -18,7 +18,7 @@ pub(super) fn raise(py: Python<'_>, argument: &str, error: Error) -> PyErr {
         Error::QueryScale { .. } | Error::WhitenedAxes => "scales",
         Error::CellSize { .. } => "cell_size",
         Error::Covariance => "metric",
-        Error::MaskLength { .. } => "where",
+        Error::MaskLength { .. } | Error::StaleFilter => "where",
         Error::ZeroK => "k",
         Error::Core(ottava_core::Error::NoAxes) => "axes",
         _ => argument,

@@ -26,7 +26,8 @@ fn facts(state: &State, names: &[&str]) -> Vec<(&'static str, String)> {
     facts
 }
 
-fn thousands(number: usize) -> String {
+/// With a comma between thousands.
+pub(super) fn thousands(number: usize) -> String {
     let digits = number.to_string();
     let mut text = String::new();
     for (at, digit) in digits.chars().enumerate() {

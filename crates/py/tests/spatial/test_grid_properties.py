@@ -53,7 +53,7 @@ def same(found: Any, expected: tuple[np.ndarray, np.ndarray]) -> None:
     base=st.lists(st.sampled_from([0.25, 1.0, 3.0]), min_size=8, max_size=8),
     scales=st.none() | st.lists(st.sampled_from([0.0, 0.5, 2.0]), min_size=7, max_size=7),
     axes=st.none() | st.sets(st.integers(0, 7), min_size=1),
-    chosen=st.sampled_from(["all", "mask", "few", "exclude"]),
+    chosen=st.sampled_from(["all", "mask", "few", "exclude", "made"]),
     k=st.integers(1, 40),
     seed=st.integers(0, 2**16),
 )
@@ -74,6 +74,10 @@ def test_any_data_and_any_choice(kind, n, metric, base, scales, axes, chosen, k,
     elif chosen == "exclude":
         kept = rng.random(n) < 0.9
         choice["exclude"] = ids[~kept]
+    elif chosen == "made":
+        mask, excluded = rng.random(n) < 0.5, rng.random(n) < 0.1
+        kept = mask & ~excluded
+        choice["where"] = grid.filter(mask, exclude=ids[excluded])
     used = np.array(base, np.float32)
     if scales is not None:
         used = np.array([*scales, 1.0], np.float32)

@@ -10,7 +10,7 @@ from pathlib import Path
 CALLS = """\
 import numpy as np
 
-from ottava.spatial import Neighbors, Ragged, TokenGrid
+from ottava.spatial import Filter, Neighbors, Ragged, TokenGrid
 
 ids = np.arange(3, dtype=np.int64)
 grid = TokenGrid.from_arrays(ids, np.eye(8)[:3], cell_size=np.float32(0.5), scales={"x0": np.float32(2)})
@@ -20,6 +20,8 @@ radius, k, flag = np.float32(9), np.int64(2), np.bool_(True)
 near: Neighbors = grid.nearest(one, k, within=np.float64(9), threads=np.int32(1), axes=np.array([0, 1]))
 within: Neighbors = grid.within(one, radius, limit=k, sort=flag, axes={0, "x1"}, where={np.uint64(1)})
 ragged: Ragged = grid.within(many, np.int64(9), axes=(np.int64(0),), exclude={1: None}.keys())
+some: Filter = grid.filter([True, False, True], exclude={1})
+near = grid.nearest(one, k, where=some)
 row: Neighbors = ragged.row(np.int64(-1))
 count: int = grid.count_within(one, radius, axes=range(3))
 density: float = grid.density(one, radius, threads=k)

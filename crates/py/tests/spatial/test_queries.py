@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy.spatial import cKDTree
 
+from ottava.errors import ArgumentError, UnknownTokenError
 from ottava.spatial import MISSING, TokenGrid, simd_level
 
 METRICS = ["euclidean", "squared_euclidean", "manhattan", "chebyshev"]
@@ -245,3 +246,44 @@ def test_ties_by_id(points, q, scales, k, metric, seed) -> None:
     grid = TokenGrid.from_arrays(ids, points, metric=metric, scales=scales)
     same(grid.nearest(q, k), oracle.nearest(ids, points, q, k, scales, metric))
     same(grid.within(q, 2.0), oracle.within(ids, points, q, 2.0, scales, metric))
+
+
+def test_a_filter_is_made_once_for_many_queries(grid: TokenGrid, cloud: np.ndarray) -> None:
+    mask = cloud[:, 0] > 0.5
+    ids = grid.ids[mask]
+    filters = (grid.filter(mask), grid.filter(where=ids), grid.filter(set(ids.tolist())), grid.filter(exclude=grid.ids[~mask]))
+    few = grid.filter(mask, exclude=ids[7:])
+    assert [len(made) for made in (*filters, few, grid.filter())] == [len(ids)] * 4 + [7, len(grid)]
+    assert repr(filters[0]) == f"Filter({len(ids):,} tokens)"
+    assert repr(grid.filter([ids[0]])) == "Filter(1 token)"
+    for where in filters:
+        for q in (cloud[:40], cloud[3]):
+            for found, wanted in (
+                (grid.nearest(q, 6, where=where), grid.nearest(q, 6, where=mask)),
+                (grid.within(q, 0.4, where=where), grid.within(q, 0.4, where=mask)),
+            ):
+                for one, other in zip(found, wanted, strict=True):
+                    np.testing.assert_array_equal(one, other)
+            np.testing.assert_array_equal(grid.density(q, 0.4, where=where), grid.density(q, 0.4, where=mask))
+        assert set(grid.connections(grid.ids[0], 0.5, where=where).ids) <= set(ids)
+        assert grid.box([0] * 8, [1] * 8, where=where).tolist() == grid.box([0] * 8, [1] * 8, where=mask).tolist()
+        np.testing.assert_array_equal(grid.connect(k=3, where=where).indices, grid.connect(k=3, where=mask).indices)
+    assert grid.nearest(cloud[0], len(cloud), where=few).ids.tolist() == grid.nearest(cloud[0], len(cloud), where=ids[:7]).ids.tolist()
+    assert grid.filter(few, exclude=ids[:1]).__len__() == 6
+
+
+def test_a_filter_is_of_one_grid_in_one_state(grid: TokenGrid, cloud: np.ndarray) -> None:
+    other = TokenGrid.from_arrays(grid.ids, cloud)
+    for change in (lambda: None, lambda: grid.insert(1 << 40, cloud[0]), grid.optimize):
+        made = grid.filter()
+        change()
+        use = other if len(grid) == len(cloud) else grid
+        for call in (lambda: use.nearest(cloud[0], where=made), lambda: use.within(cloud, 1, where=made), lambda: use.filter(made)):  # noqa: B023
+            with pytest.raises(ArgumentError, match="^where: the filter was made for another grid or an earlier state of this one$"):
+                call()
+    with pytest.raises(UnknownTokenError, match="^exclude: no token has id 99999999$"):
+        grid.filter(exclude=[99999999])
+    with pytest.raises(ArgumentError, match="^where: mask has 1 rows"):
+        grid.filter([True])
+    with pytest.raises(TypeError):
+        type(grid.filter())()
