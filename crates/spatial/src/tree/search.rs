@@ -1,6 +1,6 @@
 //! One traversal for every question: nearest, within, count.
 
-use super::{LEVELS, Slots, Tree};
+use super::{LEVELS, Slots, Tree, TreeWatch};
 use crate::collect::Collect;
 use crate::kernel::{Block, LANES, Lanes, Simd};
 use crate::metric::Keys;
@@ -133,15 +133,17 @@ pub(crate) fn search<S: Simd, K: Keys, C: Collect>(
         return;
     }
     let mut lists = [[0; WAITING]; LEVELS + 1];
+    let watch = tree.watch();
+    let watch = watch.as_ref();
     if !C::SHRINKS {
-        below::<S, K, C>(simd, tree, probe, collect, &mut lists, (shape.height, 0, 0));
+        below::<S, K, C>(simd, tree, watch, probe, collect, &mut lists, (shape.height, 0, 0));
         return;
     }
-    let mut index = seed::<S, K, C>(simd, tree, probe, collect);
+    let mut index = seed::<S, K, C>(simd, tree, watch, probe, collect);
     for level in 2..=shape.height {
         let done = 1 << (index % LANES);
         index /= LANES;
-        below::<S, K, C>(simd, tree, probe, collect, &mut lists, (level, index, done));
+        below::<S, K, C>(simd, tree, watch, probe, collect, &mut lists, (level, index, done));
     }
 }
 
@@ -160,16 +162,17 @@ const NODES_AHEAD: usize = 2;
 /// processor need not guess what comes next, which takes longer than to look at a few boxes more, and memory
 /// is asked for ahead.
 #[inline(always)]
+#[allow(clippy::too_many_arguments)] // a part of one search
 fn below<S: Simd, K: Keys, C: Collect>(
     simd: S,
     tree: &Tree,
+    watch: Option<&TreeWatch<'_>>,
     probe: &Probe<S>,
     collect: &mut C,
     lists: &mut [[u32; WAITING]; LEVELS + 1],
     (highest, node, without): (usize, usize, u16),
 ) {
     let (leaves, slots, nodes) = (tree.leaves.raw(), tree.slots.raw(), tree.nodes.raw());
-    let watch = tree.watch();
     let shape = &tree.shape;
     let mut lens = [0; LEVELS + 1];
     let mut level = highest;
@@ -184,7 +187,7 @@ fn below<S: Simd, K: Keys, C: Collect>(
                     }
                 }
                 let leaf = leaf as usize;
-                if let Some(watch) = &watch {
+                if let Some(watch) = watch {
                     watch.leaf(leaf);
                 }
                 visit_leaf::<S, K, C>(simd, probe, &leaves[leaf], &slots[leaf], collect);
@@ -202,7 +205,7 @@ fn below<S: Simd, K: Keys, C: Collect>(
                     }
                 }
                 let index = list[len] as usize;
-                if let Some(watch) = &watch {
+                if let Some(watch) = watch {
                     watch.node(shape.starts[level] + index);
                 }
                 let keys = box_keys::<S, K>(simd, probe, &here[index]);
@@ -234,15 +237,15 @@ fn below<S: Simd, K: Keys, C: Collect>(
 fn seed<S: Simd, K: Keys, C: Collect>(
     simd: S,
     tree: &Tree,
+    watch: Option<&TreeWatch<'_>>,
     probe: &Probe<S>,
     collect: &mut C,
 ) -> usize {
     let (leaves, slots, nodes) = (tree.leaves.raw(), tree.slots.raw(), tree.nodes.raw());
-    let watch = tree.watch();
     let shape = &tree.shape;
     let (mut level, mut index) = (shape.height, 0);
     loop {
-        if let Some(watch) = &watch {
+        if let Some(watch) = watch {
             watch.node(shape.starts[level] + index);
         }
         let keys = box_keys::<S, K>(simd, probe, &nodes[shape.starts[level] + index]);
@@ -263,7 +266,7 @@ fn seed<S: Simd, K: Keys, C: Collect>(
             if key > collect.bound() {
                 break;
             }
-            if let Some(watch) = &watch {
+            if let Some(watch) = watch {
                 watch.leaf(leaf);
             }
             visit_leaf::<S, K, C>(simd, probe, &leaves[leaf], &slots[leaf], collect);
