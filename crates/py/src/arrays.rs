@@ -20,7 +20,7 @@ use pyo3::ffi;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyBool, PyDict, PyInt, PyTuple, PyType};
+use pyo3::types::{PyBool, PyDict, PyFloat, PyInt, PyList, PyTuple, PyType};
 
 use crate::error::ARGUMENT;
 
@@ -83,7 +83,7 @@ pub(crate) fn point(object: &Bound<'_, PyAny>, name: &str) -> PyResult<[f32; AXE
     }
 }
 
-/// Eight numbers of a contiguous array of shape (8,), in one of the usual types.
+/// Eight numbers of a contiguous array of shape (8,), in one of the usual types, or of a list or tuple.
 enum Eight {
     Float([f32; AXES]),
     Double([f64; AXES]),
@@ -98,7 +98,7 @@ static DTYPES: PyOnceLock<[Py<PyArrayDescr>; 4]> = PyOnceLock::new();
 fn quick_eight(object: &Bound<'_, PyAny>) -> Option<Eight> {
     const WANTED: i32 = NPY_ARRAY_C_CONTIGUOUS | NPY_ARRAY_ALIGNED;
     let py = object.py();
-    let array = object.cast::<PyUntypedArray>().ok()?;
+    let Ok(array) = object.cast::<PyUntypedArray>() else { return quick_items(object) };
     if is_masked(array) {
         return None;
     }
@@ -127,7 +127,42 @@ fn quick_eight(object: &Bound<'_, PyAny>) -> Option<Eight> {
     }
 }
 
-/// The point in a contiguous array of shape (8,).
+/// The numbers of a list or tuple, as numpy would read them, which takes forty times as long: floats if there is one among them.
+fn quick_items(object: &Bound<'_, PyAny>) -> Option<Eight> {
+    if let Ok(items) = object.cast_exact::<PyList>() {
+        return eight_items(items.iter());
+    }
+    eight_items(object.cast_exact::<PyTuple>().ok()?.iter())
+}
+
+#[inline]
+fn eight_items<'py>(items: impl ExactSizeIterator<Item = Bound<'py, PyAny>>) -> Option<Eight> {
+    if items.len() != AXES {
+        return None;
+    }
+    let (mut whole, mut real) = ([0; AXES], [0.0; AXES]);
+    let (mut floats, mut exact) = (false, true);
+    for (axis, item) in items.enumerate().take(AXES) {
+        if let Ok(number) = item.cast_exact::<PyFloat>() {
+            (real[axis], floats) = (number.value(), true);
+            continue;
+        }
+        let (number, mut overflow) = (item.cast_exact::<PyInt>().ok()?, 0);
+        // SAFETY: it is an integer, of which this says whether it fits.
+        let wide = unsafe { ffi::PyLong_AsLongLongAndOverflow(number.as_ptr(), &raw mut overflow) };
+        if overflow != 0 {
+            return None;
+        }
+        (whole[axis], real[axis]) = (wide, wide as f64);
+        exact &= wide.unsigned_abs() <= 1 << f64::MANTISSA_DIGITS;
+    }
+    match floats {
+        false => Some(Eight::Long(whole)),
+        true => exact.then_some(Eight::Double(real)), // or it would be rounded twice
+    }
+}
+
+/// The point in a contiguous array of shape (8,), a list or a tuple.
 #[inline]
 fn quick_point(object: &Bound<'_, PyAny>) -> Option<[f32; AXES]> {
     match quick_eight(object)? {
@@ -385,47 +420,33 @@ pub(crate) fn place(object: &Bound<'_, PyAny>, name: &str) -> PyResult<Place> {
         Some(Eight::Int(cell)) => return Ok(Place::Cell(cell)),
         Some(Eight::Float(point)) => return Ok(Place::Position(point)),
         Some(Eight::Double(point)) => return Ok(Place::Position(point.map(|x| x as f32))),
-        _ => {}
-    }
-    if let Some(cell) = quick_numbers(object) {
-        return Ok(Place::Cell(cell));
+        Some(Eight::Long(cell)) => return cell_of(object.py(), name, cell),
+        None => {}
     }
     let array = numbers(object, name)?;
     if array.dtype().kind() == b'f' || array.shape() != [AXES] {
         return slow_point(array.as_any(), name).map(Place::Position);
     }
-    let wide: Vec<i128> = if array.dtype().kind() == b'u' {
-        cast::<u64, numpy::Ix1>(&array)?.as_array().iter().map(|&x| x.into()).collect()
-    } else {
-        cast::<i64, numpy::Ix1>(&array)?.as_array().iter().map(|&x| x.into()).collect()
-    };
+    if array.dtype().kind() == b'u' {
+        let cell = cast::<u64, numpy::Ix1>(&array)?;
+        return cell_of(object.py(), name, cell.as_slice().unwrap_or_default().iter().copied());
+    }
+    let cell = cast::<i64, numpy::Ix1>(&array)?;
+    cell_of(object.py(), name, cell.as_slice().unwrap_or_default().iter().copied())
+}
+
+#[inline]
+fn cell_of<T>(py: Python<'_>, name: &str, numbers: impl IntoIterator<Item = T>) -> PyResult<Place>
+where
+    T: TryInto<i32> + Copy + std::fmt::Display,
+{
     let mut cell = [0; AXES];
-    for (axis, (to, from)) in cell.iter_mut().zip(wide).enumerate() {
-        *to = i32::try_from(from).map_err(|_| {
-            refuse(
-                object.py(),
-                name,
-                format_args!("axis {axis}: no cell has the coordinate {from}"),
-            )
+    for (axis, (to, from)) in cell.iter_mut().zip(numbers).enumerate() {
+        *to = from.try_into().map_err(|_| {
+            refuse(py, name, format_args!("axis {axis}: no cell has the coordinate {from}"))
         })?;
     }
     Ok(Place::Cell(cell))
-}
-
-/// The numbers of a cell in a tuple, as `cell_of` makes them.
-fn quick_numbers(object: &Bound<'_, PyAny>) -> Option<[i32; AXES]> {
-    let numbers = object.cast_exact::<PyTuple>().ok()?;
-    if numbers.len() != AXES {
-        return None;
-    }
-    let mut cell = [0; AXES];
-    for (to, from) in cell.iter_mut().zip(numbers.iter_borrowed()) {
-        let (number, mut overflow) = (from.cast_exact::<PyInt>().ok()?, 0);
-        // SAFETY: it is an integer, of which this says whether it fits.
-        let wide = unsafe { ffi::PyLong_AsLongAndOverflow(number.as_ptr(), &raw mut overflow) };
-        *to = i32::try_from(wide).ok().filter(|_| overflow == 0)?;
-    }
-    Some(cell)
 }
 
 /// A matrix of shape (8, 8).

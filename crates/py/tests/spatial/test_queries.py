@@ -287,3 +287,22 @@ def test_a_filter_is_of_one_grid_in_one_state(grid: TokenGrid, cloud: np.ndarray
         grid.filter([True])
     with pytest.raises(TypeError):
         type(grid.filter())()
+
+
+@given(
+    items=st.lists(st.one_of(st.floats(width=32), st.floats(-1e18, 1e18), st.integers(-(2**70), 2**70), st.integers(-9, 9), st.booleans()), min_size=8, max_size=8),
+    kind=st.sampled_from([list, tuple]),
+)
+def test_lists_and_tuples_are_read_as_numpy_reads_them(items: list[float], kind: type) -> None:
+    def read(point) -> list[float] | type:
+        grid = TokenGrid()
+        try:
+            grid.insert(1, point)
+        except Exception as error:
+            return type(error)
+        return grid.positions[0].tolist()
+
+    assert read(kind(items)) == read(np.array(items))
+    for wrong in (items[:7], [*items, 0.0], [*items[:7], None], [*items[:7], "0"], [*items[:7], [0.0]]):
+        with pytest.raises((ArgumentError, TypeError), match="^position: "):
+            TokenGrid().insert(1, kind(wrong))
