@@ -56,6 +56,8 @@ impl<T: Element> Column<'_, T> {
 pub(crate) enum Ids<'py> {
     /// A Python or numpy integer.
     One(u64),
+    /// The integers of a list or tuple.
+    Listed(Vec<u64>),
     /// Shape (n,).
     Many(Column<'py, u64>),
 }
@@ -65,6 +67,7 @@ impl Ids<'_> {
     pub(crate) fn get(&self) -> &[u64] {
         match self {
             Self::One(id) => std::slice::from_ref(id),
+            Self::Listed(ids) => ids,
             Self::Many(column) => column.get(),
         }
     }
@@ -281,6 +284,9 @@ pub(crate) fn ids<'py>(object: &Bound<'py, PyAny>, name: &str) -> PyResult<Ids<'
     if let Some(column) = quick_ids(object)? {
         return Ok(Ids::Many(column));
     }
+    if let Some(ids) = listed_ids(object) {
+        return Ok(Ids::Listed(ids));
+    }
     if let Ok(id) = object.extract::<u64>()
         && !is_boolean(object)
     {
@@ -293,6 +299,22 @@ pub(crate) fn ids<'py>(object: &Bound<'py, PyAny>, name: &str) -> PyResult<Ids<'
         return Err(no_id(object, name));
     }
     id_column(object, name).map(Ids::Many)
+}
+
+/// The ids of a list or tuple of nothing but Python integers, without numpy.
+pub(crate) fn listed_ids(object: &Bound<'_, PyAny>) -> Option<Vec<u64>> {
+    if let Ok(items) = object.cast_exact::<PyList>() {
+        return id_items(items.iter());
+    }
+    id_items(object.cast_exact::<PyTuple>().ok()?.iter())
+}
+
+fn id_items<'py>(items: impl ExactSizeIterator<Item = Bound<'py, PyAny>>) -> Option<Vec<u64>> {
+    if items.len() == 0 {
+        return None;
+    }
+    let id = |item: Bound<'py, PyAny>| item.cast_exact::<PyInt>().ok()?.extract().ok();
+    items.map(id).collect()
 }
 
 #[cold]

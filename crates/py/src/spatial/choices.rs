@@ -36,7 +36,6 @@ enum Admitted<'py> {
     Made(Bound<'py, Filter>),
     Mask(Vec<bool>),
     Ids(Ids<'py>),
-    OwnedIds(Vec<TokenId>),
 }
 
 /// The part of [`Choices`] that goes to another thread.
@@ -87,7 +86,6 @@ impl<'py> Choices<'py> {
             Admitted::Made(filter) => Those::Made(&filter.get().set),
             Admitted::Mask(mask) => Those::Mask(mask),
             Admitted::Ids(ids) => Those::Ids(ids.get()),
-            Admitted::OwnedIds(ids) => Those::Ids(ids),
         });
         let exclude = self.exclude.as_ref().map_or(&[][..], Ids::get);
         Asked { axes: self.axes, scales: self.scales, admitted, exclude }
@@ -138,10 +136,13 @@ impl<'py> Admitted<'py> {
         if let Ok(filter) = object.cast_exact::<Filter>() {
             return Ok(Self::Made(filter.clone()));
         }
+        if let Some(ids) = arrays::listed_ids(object) {
+            return Ok(Self::Ids(Ids::Listed(ids)));
+        }
         if object.cast::<PyUntypedArray>().is_err() && speaks_arrow(object)? {
             let chunks: Vec<ArrayRef> = read_column(object)?.into_iter().map(only).collect();
             if chunks.first().is_some_and(|chunk| chunk.data_type().is_integer()) {
-                return Ok(Self::OwnedIds(to_u64(object.py(), "where", &chunks)?));
+                return Ok(Self::Ids(Ids::Listed(to_u64(object.py(), "where", &chunks)?)));
             }
             let mut mask = Vec::new();
             for chunk in chunks {
@@ -169,6 +170,9 @@ fn only(chunk: ArrayRef) -> ArrayRef {
         _ => chunk,
     }
 }
+
+/// Points whose neighbors are looked for on this thread, if those of each are few: others take that long to begin.
+pub(super) const FEW_POINTS: usize = 16;
 
 /// Neighbors of one point that are looked for with the interpreter held: microseconds.
 const SHORT: usize = 256;

@@ -247,19 +247,24 @@ impl TokenGrid {
         #[pyo3(from_py_with = arrays::threads)] threads: Option<usize>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let falloff = options::falloff(falloff)?;
-        let points = arrays::points(points, "points")?;
-        let (rows, one) = match &points {
-            Points::One(point) => (std::slice::from_ref(point), true),
-            Points::Many(rows) => (rows.get(), false),
+        let ask = |state: &State, rows: &[[f32; AXES]]| {
+            state.grid.influence_gradient(view(rows), falloff)
         };
-        let found = self.shared.read_parallel(py, threads, |state, cancel| {
-            in_blocks(rows, cancel, |rows| state.grid.influence_gradient(view(rows), falloff))
-        })?;
-        let gradients = found.map_err(|err| raise(py, "points", err))?;
-        if one {
-            return Ok(PyArray1::from_slice(py, gradients.as_flattened()).into_any());
+        match arrays::points(points, "points")? {
+            Points::One(point) => {
+                let found = self.shared.read_detached(py, |state| ask(state, &[point]))?;
+                let gradient = found.map_err(|err| raise(py, "points", err))?;
+                Ok(PyArray1::from_slice(py, gradient.as_flattened()).into_any())
+            }
+            Points::Many(rows) => {
+                let rows = rows.get();
+                let found = self.shared.read_parallel(py, threads, |state, cancel| {
+                    in_blocks(rows, cancel, |rows| ask(state, rows))
+                })?;
+                let gradients = found.map_err(|err| raise(py, "points", err))?;
+                Ok(table(py, gradients.len(), AXES, gradients.into_flattened())?.into_any())
+            }
         }
-        Ok(table(py, gradients.len(), AXES, gradients.into_flattened())?.into_any())
     }
 
     #[doc = include_str!(concat!(env!("OUT_DIR"), "/help/TokenGrid.density"))]

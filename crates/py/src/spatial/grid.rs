@@ -400,7 +400,7 @@ impl TokenGrid {
                 let position = arrays::point(position, "position")?;
                 self.shared.write(py, |state| state.grid.move_to(id, &position))?
             }
-            Ids::Many(ids) => {
+            ids => {
                 let rows = arrays::rows(position, "position")?;
                 let (ids, rows) = (ids.get().to_vec(), rows.get().to_vec());
                 if ids.len() != rows.len() {

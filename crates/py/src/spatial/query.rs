@@ -1,12 +1,14 @@
 //! Asking a grid: nearest, within, boxes, cells.
 
+use std::sync::atomic::AtomicBool;
+
 use numpy::{PyArray1, PyArray2};
 use ottava_core::AXES;
 use ottava_spatial::{Error, Neighbors, Query};
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 
-use super::choices::Choices;
+use super::choices::{Choices, FEW_POINTS};
 use super::grid::{TokenGrid, table, view};
 use super::raise::raise;
 use super::results::{CELLS, NEIGHBORS, RAGGED};
@@ -85,15 +87,16 @@ impl TokenGrid {
             }
             Points::Many(rows) => {
                 let rows = rows.get();
-                let found = self.shared.read_parallel(py, threads, |state, cancel| {
+                let ask = |state: &State, cancel: Option<&AtomicBool>| {
                     asked.with(state, |query| {
-                        state.grid.nearest_batch(
-                            view(rows),
-                            k,
-                            &Query { within, cancel: Some(cancel), ..*query },
-                        )
+                        state.grid.nearest_batch(view(rows), k, &Query { within, cancel, ..*query })
                     })
-                })?;
+                };
+                let found = if rows.len() <= FEW_POINTS && asked.is_short(k) {
+                    self.shared.read_unbounded(py, |state| ask(state, None))?
+                } else {
+                    self.shared.read_parallel(py, threads, |state, flag| ask(state, Some(flag)))?
+                };
                 let found = found.map_err(refused)?;
                 let ids = table(py, rows.len(), found.k, found.ids)?;
                 NEIGHBORS.of(py, (ids, table(py, rows.len(), found.k, found.distances)?))

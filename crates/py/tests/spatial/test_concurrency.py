@@ -156,7 +156,7 @@ asking.start()
 def changing():
     thread = threading.Thread(target=lambda: grid.insert(10**6, points[0], on_duplicate="replace"), daemon=True)
     thread.start()
-    thread.join(0.2)
+    thread.join(2)  # a busy machine may be slow to begin
     return thread.is_alive()
 
 while not changing():

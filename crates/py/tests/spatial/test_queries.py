@@ -306,3 +306,32 @@ def test_lists_and_tuples_are_read_as_numpy_reads_them(items: list[float], kind:
     for wrong in (items[:7], [*items, 0.0], [*items[:7], None], [*items[:7], "0"], [*items[:7], [0.0]]):
         with pytest.raises((ArgumentError, TypeError), match="^position: "):
             TokenGrid().insert(1, kind(wrong))
+
+
+def test_few_points_are_answered_like_many(grid: TokenGrid, cloud: np.ndarray) -> None:
+    """They are on the calling thread, whatever `threads` says."""
+    many = grid.nearest(cloud[:100], 5)
+    for n in (1, 2, 16, 17, 40):
+        for threads in (None, 1, 2):
+            few = grid.nearest(cloud[:n], 5, threads=threads)
+            np.testing.assert_array_equal(few.ids, many.ids[:n])
+            np.testing.assert_array_equal(few.distances, many.distances[:n])
+    with pytest.raises(ArgumentError, match="^q: row 1, axis 3: coordinate NaN"):
+        grid.nearest(np.where(np.arange(16).reshape(2, 8) == 11, np.nan, 0))
+
+
+@given(ids=st.lists(st.one_of(st.integers(0, 9), st.integers(-3, 2**64 + 1), st.booleans(), st.floats(0, 9)), min_size=1, max_size=4))
+def test_lists_of_ids_are_read_as_arrays_are(ids: list[int]) -> None:
+    grid = TokenGrid.from_arrays(np.arange(10), np.eye(10, 8))
+
+    def nearest(where) -> list[int] | type:
+        try:
+            return grid.nearest(np.zeros(8), 10, where=where).ids.tolist()
+        except Exception as error:
+            return type(error)
+
+    if all(type(id) is int for id in ids):
+        whole = all(0 <= id < 2**64 for id in ids)
+        assert nearest(ids) == nearest(tuple(ids)) == (nearest(np.array(ids, np.uint64)) if whole else ArgumentError)
+    else:
+        assert nearest(ids) == nearest(tuple(ids)) == nearest(np.array(ids)) or nearest(ids) in (TypeError, ArgumentError)
