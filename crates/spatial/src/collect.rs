@@ -39,7 +39,8 @@ impl Admission<'_> {
         slot != self.own && self.bits.is_none_or(bit) && !self.excluded.contains(&slot)
     }
 
-    fn everything(&self) -> bool {
+    /// Whether every slot is admitted.
+    pub(crate) fn admits_all(&self) -> bool {
         self.bits.is_none() && self.excluded.is_empty() && self.own == NO_SLOT
     }
 }
@@ -301,7 +302,7 @@ impl Collect for Count<'_> {
 
     #[inline]
     fn offer_lanes<S: Simd>(&mut self, _simd: S, mut mask: u16, _keys: &Lanes, slots: &Slots) {
-        if self.admission.everything() {
+        if self.admission.admits_all() {
             self.count += mask.count_ones() as usize;
             return;
         }

@@ -284,19 +284,21 @@ impl Forest {
         }
     }
 
-    /// Offers every point to the points of a group, dead ones included.
+    /// Offers every point to the points of a group, dead ones included. If these are a leaf of the only tree, each is offered only
+    /// what comes after it.
     #[inline(always)]
     pub(crate) fn join<S: Simd, K: Keys, G: Gather>(
         &self,
         simd: S,
         group: &Group<S>,
+        own_leaf: Option<usize>,
         gather: &mut G,
     ) {
         for tree in &self.trees {
-            join::<S, K, G>(simd, tree, group, gather);
+            join::<S, K, G>(simd, tree, group, own_leaf, gather);
         }
         for (block, slots) in self.buffer.blocks() {
-            group.visit::<K, G>(simd, group.all(), block, slots, gather);
+            group.visit::<K, G>(simd, group.all(), block, slots, false, gather);
         }
     }
 }

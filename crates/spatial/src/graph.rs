@@ -84,48 +84,48 @@ impl TokenGrid {
             .map(|(row, &slot)| self.planned(row, self.store.position(slot), &plan))
             .map(|position| position.map_err(|error| self.in_file(error)));
         let visit = Visit::in_order(positions.collect::<Result<_, _>>()?, self.tree_order(&rows));
+        let once = wanted.k.is_none()
+            && plan.admission().admits_all()
+            && self.visits_leaves(&visit, &slots);
         let parts = visit.chunks(query.cancel, |range| {
-            self.connect_some(&slots, &visit, range, &plan, &wanted)
+            self.connect_some(&slots, &visit, range, &plan, &wanted, once)
         })?;
+        // A slot that a damaged file invented has no row.
+        let row_of = |slot: u32| rows.get(slot as usize).copied().unwrap_or(u32::MAX);
+        let back = |row: usize, link: u64| {
+            let (distance, slot) = unpack(link);
+            (row_of(slot) as usize, hit(distance, slots[row]))
+        };
+        let (indptr, mut links) = by_row(&parts, &visit, once.then_some(back))?;
+        drop(parts);
 
-        let row = |step: usize| parts[step / CHUNK].row(step % CHUNK);
-        let mut steps = vec![0; slots.len()];
-        let mut indptr = vec![0_i64; slots.len() + 1];
-        for step in 0..visit.len() {
-            steps[visit.row(step)] = step;
-            indptr[visit.row(step) + 1] = row(step).len() as i64;
-        }
-        for at in 1..indptr.len() {
-            indptr[at] += indptr[at - 1];
-        }
-        let links = indptr.last().map_or(0, |&end| end as usize);
-        let (mut indices, mut distances) = (zeroed(links)?, zeroed(links)?);
-        let mut strengths = zeroed(links)?;
+        let (mut indices, mut distances) = (zeroed(links.len())?, zeroed(links.len())?);
+        let mut strengths = zeroed(links.len())?;
         let mut blocks: Vec<Block<'_>> = Vec::new();
-        let mut rest = (&mut indices[..], &mut distances[..], &mut strengths[..]);
-        for (at, ends) in indptr[1..].chunks(CHUNK).enumerate() {
-            let first = at * CHUNK;
-            let len = (ends[ends.len() - 1] - indptr[first]) as usize;
-            let (a, b, c) = rest;
-            let ((a, more_a), (b, more_b), (c, more_c)) =
-                (a.split_at_mut(len), b.split_at_mut(len), c.split_at_mut(len));
-            rest = (more_a, more_b, more_c);
-            blocks.push((&steps[first..first + ends.len()], a, b, c));
+        let mut rest = (&mut links[..], &mut indices[..], &mut distances[..], &mut strengths[..]);
+        for first in (0..slots.len()).step_by(CHUNK) {
+            let ends = &indptr[first..(first + CHUNK).min(slots.len()) + 1];
+            let len = (ends[ends.len() - 1] - ends[0]) as usize;
+            let (a, b, c, d) = rest;
+            let ((a, more_a), (b, more_b)) = (a.split_at_mut(len), b.split_at_mut(len));
+            let ((c, more_c), (d, more_d)) = (c.split_at_mut(len), d.split_at_mut(len));
+            rest = (more_a, more_b, more_c, more_d);
+            blocks.push((ends, a, b, c, d));
         }
-        let fill = |(steps, indices, distances, strengths): Block<'_>| {
-            let links = steps.iter().flat_map(|&step| row(step));
-            let out = indices.iter_mut().zip(distances.iter_mut());
-            for (&link, (index, to)) in links.zip(out) {
+        let fill = |(ends, links, indices, distances, strengths): Block<'_>| {
+            for row in ends.windows(2) {
+                let row = (row[0] - ends[0]) as usize..(row[1] - ends[0]) as usize;
+                self.store.arrange(&mut links[row], wanted.sort);
+            }
+            for ((&link, index), to) in links.iter().zip(indices).zip(&mut *distances) {
                 let slot;
                 (*to, slot) = unpack(link);
-                // A slot that a damaged file invented has no row.
-                *index = rows.get(slot as usize).copied().unwrap_or(u32::MAX);
+                *index = row_of(slot);
             }
             if self.store.weights.is_none() {
                 return falloff.fill(distances, radius, strengths);
             }
-            let links = steps.iter().flat_map(|&step| row(step));
-            for (&link, strength) in links.zip(strengths) {
+            for (&link, strength) in links.iter().zip(strengths) {
                 let (distance, slot) = unpack(link);
                 *strength = self.strength(slot, falloff, distance, radius);
             }
@@ -136,14 +136,25 @@ impl TokenGrid {
         Ok(Graph { ids, indptr, indices, distances, strengths })
     }
 
-    /// Searches for a range of steps, in groups of those that follow each other.
+    /// Whether sixteen steps after the other are the leaves of the only tree.
+    fn visits_leaves(&self, visit: &Visit, slots: &[u32]) -> bool {
+        self.forest.single().is_some_and(|tree| {
+            let leaves = tree.slots.all().as_flattened().iter().take(tree.len);
+            visit.len() == tree.len
+                && leaves.enumerate().all(|(i, &slot)| slots[visit.row(i)] == slot)
+        })
+    }
+
+    /// Searches for a range of steps, in groups of those that follow each other. With `once`, these are leaves, and a connection is
+    /// found from that of its two tokens that comes first.
     fn connect_some(
         &self,
         slots: &[u32],
         visit: &Visit,
         range: Range<usize>,
         plan: &Plan<'_>,
-        &Wanted { k, bound, sort }: &Wanted,
+        &Wanted { k, bound, .. }: &Wanted,
+        once: bool,
     ) -> Result<Part, Error> {
         let mut part = Part::default();
         let mut found = <[Vec<u64>; LANES]>::default();
@@ -155,40 +166,47 @@ impl TokenGrid {
                 for (step, &admission) in steps.zip(&admissions) {
                     let position = visit.position(step);
                     self.find(position, bound, k, plan, admission, &mut found[0]);
-                    part.push(self, &mut found[0], sort)?;
+                    part.push(&found[0])?;
                 }
                 continue;
             }
+            let own_leaf = once.then_some(from / LANES);
             let points: Vec<_> = steps.map(|step| visit.position(step)).collect();
             let measure = plan.measure;
             if let Some(k) = k {
                 let nearest = |&admission| Nearest::new(&self.store, measure, admission, k, bound);
                 let mut each = NearestOfEach::new(admissions.iter().map(nearest).collect());
-                self.gather(&points, plan, &mut each);
+                self.gather(&points, plan, None, &mut each);
                 for nearest in each.into_points() {
                     found[0].clear();
                     nearest.finish(|slot, distance| found[0].push(hit(distance, slot)));
-                    part.push(self, &mut found[0], sort)?;
+                    part.push(&found[0])?;
                 }
             } else {
                 let mut each = HitsOfEach::new(bound, &admissions, found);
-                self.gather(&points, plan, &mut each);
+                self.gather(&points, plan, own_leaf, &mut each);
                 found = each.found;
                 for found in found.iter_mut().take(points.len()) {
                     keys_to_distances(found, &measure);
-                    part.push(self, found, sort)?;
+                    part.push(found)?;
                 }
             }
         }
         Ok(part)
     }
 
-    /// Offers the tokens near a few positions to each of them.
-    fn gather<G: Gather>(&self, points: &[&[f32; 8]], plan: &Plan<'_>, gather: &mut G) {
+    /// Offers the tokens near a few positions to each of them; those of a leaf only what comes after them.
+    fn gather<G: Gather>(
+        &self,
+        points: &[&[f32; 8]],
+        plan: &Plan<'_>,
+        own_leaf: Option<usize>,
+        gather: &mut G,
+    ) {
         let (forest, scales) = (&self.forest, &plan.measure.scales);
         with_keys!(plan.measure, K => kernel::run(
             kernel::current(),
-            Together::<K, G> { forest, points, scales, gather, keys: PhantomData },
+            Together::<K, G> { forest, points, scales, own_leaf, gather, keys: PhantomData },
         ));
     }
 
@@ -207,8 +225,44 @@ impl TokenGrid {
     }
 }
 
-/// Steps of consecutive rows, and where their indices, distances and strengths go.
-type Block<'a> = (&'a [usize], &'a mut [u32], &'a mut [f32], &'a mut [f32]);
+/// Where consecutive rows begin and the last one ends, their links, and where their indices, distances and strengths go.
+type Block<'a> = (&'a [i64], &'a mut [u64], &'a mut [u32], &'a mut [f32], &'a mut [f32]);
+
+/// Where the links of each row begin, and the links, those of a row in no order. `back` gives the row and the link of the way back,
+/// if what was found does not hold that.
+fn by_row(
+    parts: &[Part],
+    visit: &Visit,
+    back: Option<impl Fn(usize, u64) -> (usize, u64)>,
+) -> Result<(Vec<i64>, Vec<u64>), Error> {
+    let found = |step: usize| (visit.row(step), parts[step / CHUNK].row(step % CHUNK));
+    let mut indptr = vec![0_i64; visit.len() + 1];
+    for (row, links) in (0..visit.len()).map(found) {
+        indptr[row + 1] += links.len() as i64;
+        for (other, _) in
+            back.iter().flat_map(|back| links.iter().map(move |&link| back(row, link)))
+        {
+            indptr[other + 1] += 1;
+        }
+    }
+    for at in 1..indptr.len() {
+        indptr[at] += indptr[at - 1];
+    }
+    let mut links = zeroed(indptr[visit.len()] as usize)?;
+    let mut ends = indptr.clone();
+    for (row, found) in (0..visit.len()).map(found) {
+        let end = &mut ends[row];
+        links[*end as usize..][..found.len()].copy_from_slice(found);
+        *end += found.len() as i64;
+        for (other, link) in
+            back.iter().flat_map(|back| found.iter().map(move |&link| back(row, link)))
+        {
+            links[ends[other] as usize] = link;
+            ends[other] += 1;
+        }
+    }
+    Ok((indptr, links))
+}
 
 /// What is looked for around each token.
 struct Wanted {
@@ -229,8 +283,7 @@ struct Part {
 
 impl Part {
     /// Adds the answer of a step; `found` holds distances.
-    fn push(&mut self, grid: &TokenGrid, found: &mut [u64], sort: bool) -> Result<(), Error> {
-        grid.store.arrange(found, sort);
+    fn push(&mut self, found: &[u64]) -> Result<(), Error> {
         reserve(&mut self.links, found.len())?;
         self.links.extend_from_slice(found);
         self.ends.push(self.links.len());
@@ -247,6 +300,7 @@ struct Together<'a, K, G> {
     forest: &'a Forest,
     points: &'a [&'a [f32; 8]],
     scales: &'a [f32; 8],
+    own_leaf: Option<usize>,
     gather: &'a mut G,
     keys: PhantomData<K>,
 }
@@ -257,6 +311,6 @@ impl<K: Keys, G: Gather> Op for Together<'_, K, G> {
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
         let group = Group::new(simd, self.points, self.scales);
-        self.forest.join::<S, K, G>(simd, &group, self.gather);
+        self.forest.join::<S, K, G>(simd, &group, self.own_leaf, self.gather);
     }
 }

@@ -101,7 +101,7 @@ impl<S: Simd> Group<S> {
         K::keys(simd, d)
     }
 
-    /// Offers the points of a leaf to those points of the group that are in a mask.
+    /// Offers the points of a leaf to those points of the group that are in a mask; those of its own leaf only to the ones before.
     #[inline(always)]
     pub(crate) fn visit<K: Keys, G: Gather>(
         &self,
@@ -109,6 +109,7 @@ impl<S: Simd> Group<S> {
         mut points: u16,
         block: &Block,
         slots: &Slots,
+        own: bool,
         gather: &mut G,
     ) {
         while points != 0 {
@@ -116,7 +117,10 @@ impl<S: Simd> Group<S> {
             points &= points - 1;
             let probe = Probe::new(simd, &self.rows[point], &self.factors);
             let keys = leaf_keys::<S, K>(simd, &probe, block);
-            let mask = simd.le(keys, simd.splat(gather.bounds()[point]));
+            let mut mask = simd.le(keys, simd.splat(gather.bounds()[point]));
+            if own {
+                mask &= lanes_from(point + 1);
+            }
             if mask != 0 {
                 let mut lanes = [0.0; LANES];
                 simd.store(keys, &mut lanes);
@@ -133,8 +137,14 @@ impl<S: Simd> Group<S> {
     }
 }
 
+/// The lanes from this one on.
+#[inline(always)]
+fn lanes_from(lane: usize) -> u16 {
+    (u32::from(u16::MAX) << lane.min(LANES)) as u16
+}
+
 /// Offers to every point of a group the points of the tree whose keys are within its bound, boxes near
-/// the middle of the group first.
+/// the middle of the group first. The points of a leaf of the tree are offered only what comes after each, if `own_leaf` is that.
 ///
 /// The key between two boxes is never above that of a point and a box in them, which is never above
 /// that of two points: rounding is monotone.
@@ -143,6 +153,7 @@ pub(crate) fn join<S: Simd, K: Keys, G: Gather>(
     simd: S,
     tree: &Tree,
     group: &Group<S>,
+    own_leaf: Option<usize>,
     gather: &mut G,
 ) {
     let (leaves, slots, nodes) = (tree.leaves.raw(), tree.slots.raw(), tree.nodes.raw());
@@ -150,10 +161,11 @@ pub(crate) fn join<S: Simd, K: Keys, G: Gather>(
     let shape = &tree.shape;
     if shape.height == 0 {
         if let (Some(block), Some(slots)) = (tree.leaves.get(0), tree.slots.get(0)) {
-            group.visit::<K, G>(simd, group.all(), block, slots, gather);
+            group.visit::<K, G>(simd, group.all(), block, slots, own_leaf.is_some(), gather);
         }
         return;
     }
+    let first = own_leaf.unwrap_or(0);
     let mut stack = [0_u64; LANES * LEVELS];
     let mut top = 1;
     stack[0] = pack(0.0, shape.height, 0);
@@ -168,7 +180,10 @@ pub(crate) fn join<S: Simd, K: Keys, G: Gather>(
         }
         let node = &nodes[shape.starts[level] + index];
         let keys = group.between::<K>(simd, node);
-        let mask = simd.le(keys, simd.splat(gather.widest())) & shape.children(level, index);
+        let ahead = first >> (LANES.ilog2() as usize * (level - 1));
+        let mask = simd.le(keys, simd.splat(gather.widest()))
+            & shape.children(level, index)
+            & lanes_from(ahead.saturating_sub(index * LANES));
         let order = super::search::box_keys::<S, K>(simd, &group.center, node);
         let base = top;
         let mut least = [0.0; LANES];
@@ -195,7 +210,8 @@ pub(crate) fn join<S: Simd, K: Keys, G: Gather>(
                 if let Some(watch) = &watch {
                     watch.leaf(leaf);
                 }
-                group.visit::<K, G>(simd, points, &leaves[leaf], &slots[leaf], gather);
+                let (block, slots) = (&leaves[leaf], &slots[leaf]);
+                group.visit::<K, G>(simd, points, block, slots, own_leaf == Some(leaf), gather);
             }
         }
     }
