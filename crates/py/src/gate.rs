@@ -108,12 +108,18 @@ pub(crate) fn attached<T>(py: Python<'_>, work: impl FnOnce() -> T) -> PyResult<
     catch_unwind(AssertUnwindSafe(work)).map_err(|p| INTERNAL.new_err(py, (message(p),)))
 }
 
+/// Runs something of others that may panic on hostile input; the error is what it had to say.
+pub(crate) fn caught<T>(work: impl FnOnce() -> T) -> Result<T, String> {
+    catch_unwind(AssertUnwindSafe(work)).map_err(text)
+}
+
 /// What a caught panic had to say.
 pub(crate) fn message(payload: Box<dyn Any + Send>) -> String {
-    let text = payload
-        .downcast_ref::<&str>()
-        .map(|s| (*s).to_owned())
-        .or_else(|| payload.downcast_ref::<String>().cloned())
-        .unwrap_or_else(|| "panic without a message".to_owned());
-    format!("internal error, please report it: {text}")
+    format!("internal error, please report it: {}", text(payload))
+}
+
+fn text(payload: Box<dyn Any + Send>) -> String {
+    let text = payload.downcast_ref::<&str>().map(|s| (*s).to_owned());
+    text.or_else(|| payload.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "panic without a message".to_owned())
 }

@@ -220,7 +220,7 @@ impl TokenGrid {
         if let Some(key) = &key
             && let Some(answer) = self.look_up(key, slot, radius, &plan)
         {
-            return Ok(answer);
+            return self.intact().map(|()| answer);
         }
         self.cache().stats.misses += 1;
         let bound = plan.measure.exact_key(radius);
@@ -256,7 +256,8 @@ impl TokenGrid {
         let slot = self.slot(id)?;
         let (radius, plan) = (check_radius(radius)?, self.plan(query)?);
         let key = self.key(id, radius, falloff, query, &plan);
-        Ok(key.and_then(|key| self.look_up(&key, slot, radius, &plan)))
+        let answer = key.and_then(|key| self.look_up(&key, slot, radius, &plan));
+        self.intact().map(|()| answer)
     }
 
     /// What an answer is cached by; none if it is not to be cached.

@@ -1,5 +1,6 @@
 //! The token grid: what it holds, and how it changes.
 
+use std::hint::black_box;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, OnceLock};
 
@@ -220,6 +221,13 @@ impl TokenGrid {
 
     /// The least and the largest coordinate on each axis; `None` for an empty grid.
     pub fn bounds(&self) -> Option<([f32; 8], [f32; 8])> {
+        if let Some(tree) = self.forest.single()
+            && self.store.alive_bits().is_none()
+            && self.options.metric.whitening().is_none()
+        {
+            let [lo, hi] = tree.bounds;
+            return Some((lo, hi));
+        }
         let mut corners = None;
         for slot in self.store.iter() {
             let position = self.store.position(slot);
@@ -291,6 +299,7 @@ impl TokenGrid {
             }
         }
         self.check_room(chosen.len())?;
+        self.read_all(chosen.keys().filter_map(|&id| self.store.find(id)))?;
         self.store.reserve(chosen.len());
         for (row, &id) in batch.ids().iter().enumerate() {
             if chosen.get(&id) != Some(&row) {
@@ -329,6 +338,7 @@ impl TokenGrid {
     /// [`Error::UnknownId`].
     pub fn discard(&mut self, id: TokenId) -> Result<(), Error> {
         let slot = self.slot(id)?;
+        self.read_all([slot])?;
         self.displace(slot);
         self.tidy();
         Ok(())
@@ -339,7 +349,9 @@ impl TokenGrid {
     /// # Errors
     /// [`Error::UnknownId`]; [`Error::DuplicateId`] naming the row of an id that comes twice.
     pub fn remove_batch(&mut self, ids: &[TokenId]) -> Result<(), Error> {
-        for slot in self.distinct_slots(ids)? {
+        let slots = self.distinct_slots(ids)?;
+        self.read_all(slots.iter().copied())?;
+        for slot in slots {
             self.displace(slot);
         }
         self.tidy();
@@ -405,6 +417,16 @@ impl TokenGrid {
         let found = self.store.find(id);
         self.intact()?;
         found.ok_or(Error::UnknownId { id })
+    }
+
+    /// Reads what a change of these tokens reads, so that damage is met before it begins.
+    fn read_all(&self, slots: impl IntoIterator<Item = u32>) -> Result<(), Error> {
+        if self.file.is_some() {
+            slots.into_iter().for_each(|slot| {
+                black_box(self.store.token(slot));
+            });
+        }
+        self.intact()
     }
 
     /// The error for a token of the grid that was never let in, which only a file can hold.

@@ -379,8 +379,8 @@ class TokenGrid:
 
         `axes` measures along these axes only, by name or number; `scales` replaces scales of the grid; `within` is the largest
         distance, inclusive. `where` admits some tokens only: a boolean mask of shape (n,) in the order of `grid.ids`, or ids; both may be
-        an Arrow column, in which a null admits nothing, ids a set too; or what `filter` has made of them. `exclude` leaves ids out. `threads` is at most how many to use
-        for many points: all by default.
+        an Arrow column, in which a null admits nothing, ids a set too; or what `filter` has made of them. `exclude` leaves ids out.
+        `threads` is at most how many to use for many points: all by default.
 
         For one point: ids (uint64) and distances (float32) of shape (m,), m at most k. For n points: shape (n, k'), where k' is the
         smaller of k and the number of tokens, missing ones filled with the id `MISSING` and an infinite distance.
@@ -654,7 +654,7 @@ class TokenGrid:
         `SnapshotError` for a damaged file or one of a newer version, `OSError` for one that cannot be read, `ArgumentError` for a pipe
         or a device. `verify=True` computes all checksums, which reads the whole file. By default, that is done for a file of at most
         64 MiB and with `mmap=False`; of a larger one, every 16 KiB are checked when something in them is first read, and a call that
-        meets damage raises `SnapshotError`, as do all calls after it. With `verify=False` a damaged byte may change an answer, until
+        meets damage raises `SnapshotError`, as do all that read the grid after it. With `verify=False` a damaged byte may change an answer, until
         `verify()` or `save` finds it.
         """
 

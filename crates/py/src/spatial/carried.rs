@@ -20,6 +20,7 @@ use ottava_spatial::{Error, TokenGrid};
 use rayon::prelude::*;
 
 use super::columns::RowsError;
+use crate::gate;
 
 /// Rows of one batch of an answer: far from what overflows 32-bit offsets of text.
 const BATCH_ROWS: usize = 1 << 16;
@@ -140,7 +141,10 @@ impl Carried {
             Some((head, stream)) if head[..8] == MAGIC => {
                 let id_column = u64::from_le_bytes(std::array::from_fn(|i| head[8 + i]));
                 // Copied: what is read from a mapped file may change, and text must not.
-                let read = Columns::read(id_column as usize, Buffer::from(stream.to_vec()));
+                let stream = Buffer::from(stream.to_vec());
+                // What no one else wrote, the decoder may panic on.
+                let read = gate::caught(|| Columns::read(id_column as usize, stream));
+                let read = read.map_err(|panic| damaged(panic))?;
                 Some(read.map_err(|error| damaged(error.to_string()))?)
             }
             _ => None,
@@ -193,7 +197,7 @@ impl Columns {
         let schema = decoder.schema().ok_or_else(|| wrong("no schema"))?;
         decoder.finish()?;
         let fields = schema.fields();
-        if id_column + 1 >= fields.len() {
+        if id_column >= fields.len().saturating_sub(1) {
             return Err(wrong("no id column"));
         }
         let fields = fields[..fields.len() - 1].to_vec();

@@ -218,6 +218,11 @@ impl Filter {
             count => format!("Filter({} tokens)", thousands(count)),
         }
     }
+
+    /// The older protocols would let it pass, and fail where it is unpickled.
+    fn __reduce__(&self) -> PyResult<()> {
+        Err(PyTypeError::new_err("cannot pickle a Filter, which is of one grid in one state"))
+    }
 }
 
 #[pymethods]

@@ -1,22 +1,49 @@
 //! Asking a grid: nearest, within, boxes, cells.
 
-use std::sync::atomic::AtomicBool;
+use std::time::Instant;
 
 use numpy::{PyArray1, PyArray2};
 use ottava_core::AXES;
-use ottava_spatial::{Error, Neighbors, Query};
+use ottava_spatial::{Error, NeighborTable, Neighbors, Query};
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 
 use super::choices::{Choices, FEW_POINTS};
 use super::grid::{TokenGrid, table, view};
-use super::raise::raise;
+use super::raise::{in_row, raise};
 use super::results::{CELLS, NEIGHBORS, RAGGED};
 use super::state::State;
 use crate::arrays::{self, Points, refuse};
+use crate::gate::{SIGNAL_PERIOD, check_signals};
 
 /// Tokens of a cell that are read with the interpreter held.
 const FEW: usize = 16;
+
+/// Nearest of a few points, looking for signals in between: `signal` is then what a handler raised.
+fn one_by_one(
+    grid: &ottava_spatial::TokenGrid,
+    rows: &[[f32; AXES]],
+    k: usize,
+    query: &Query<'_>,
+    signal: &mut PyResult<()>,
+) -> Result<NeighborTable, Error> {
+    let (mut all, mut looked) = (NeighborTable::default(), Instant::now());
+    for (at, row) in rows.iter().enumerate() {
+        if looked.elapsed() >= SIGNAL_PERIOD {
+            *signal = check_signals();
+            if signal.is_err() {
+                return Err(Error::Cancelled);
+            }
+            looked = Instant::now();
+        }
+        let found = grid.nearest_batch(view(std::slice::from_ref(row)), k, query);
+        let found = found.map_err(|error| in_row(at, error))?;
+        all.k = found.k;
+        all.ids.extend(found.ids);
+        all.distances.extend(found.distances);
+    }
+    Ok(all)
+}
 
 /// A named tuple of arrays.
 fn neighbors(py: Python<'_>, found: Neighbors) -> PyResult<Bound<'_, PyAny>> {
@@ -87,16 +114,23 @@ impl TokenGrid {
             }
             Points::Many(rows) => {
                 let rows = rows.get();
-                let ask = |state: &State, cancel: Option<&AtomicBool>| {
-                    asked.with(state, |query| {
-                        state.grid.nearest_batch(view(rows), k, &Query { within, cancel, ..*query })
-                    })
-                };
-                let found = if rows.len() <= FEW_POINTS && asked.is_short(k) {
-                    self.shared.read_unbounded(py, |state| ask(state, None))?
+                let mut signal = Ok(());
+                let found = if (1..=FEW_POINTS).contains(&rows.len()) && asked.is_short(k) {
+                    self.shared.read_unbounded(py, |state| {
+                        asked.with(state, |query| {
+                            let query = Query { within, ..*query };
+                            one_by_one(&state.grid, rows, k, &query, &mut signal)
+                        })
+                    })?
                 } else {
-                    self.shared.read_parallel(py, threads, |state, flag| ask(state, Some(flag)))?
+                    self.shared.read_parallel(py, threads, |state, cancel| {
+                        asked.with(state, |query| {
+                            let query = Query { within, cancel: Some(cancel), ..*query };
+                            state.grid.nearest_batch(view(rows), k, &query)
+                        })
+                    })?
                 };
+                signal?;
                 let found = found.map_err(refused)?;
                 let ids = table(py, rows.len(), found.k, found.ids)?;
                 NEIGHBORS.of(py, (ids, table(py, rows.len(), found.k, found.distances)?))

@@ -5,6 +5,7 @@ use pyo3::prelude::*;
 use super::grid::TokenGrid;
 use super::options::metric_name;
 use super::state::State;
+use crate::error::SNAPSHOT;
 
 /// What is worth knowing of a grid, as pairs of a name and a text.
 fn facts(state: &State, names: &[&str]) -> Vec<(&'static str, String)> {
@@ -43,18 +44,29 @@ fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 
+impl TokenGrid {
+    /// A debugger shows a damaged grid as well.
+    fn facts(&self, py: Python<'_>) -> PyResult<Vec<(&'static str, String)>> {
+        let names: Vec<_> = self.names.iter().collect();
+        match self.shared.read_detached(py, |state| facts(state, &names)) {
+            Err(err) if err.get_type(py).is(SNAPSHOT.get(py)?) => {
+                Ok(vec![("damaged", err.value(py).to_string())])
+            }
+            found => found,
+        }
+    }
+}
+
 #[pymethods]
 impl TokenGrid {
     fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
-        let names: Vec<_> = self.names.iter().collect();
-        let facts = self.shared.read_detached(py, |state| facts(state, &names))?;
+        let facts = self.facts(py)?;
         let facts: Vec<_> = facts.iter().map(|(name, text)| format!("{name}: {text}")).collect();
         Ok(format!("<ottava.TokenGrid {}>", facts.join("; ")))
     }
 
     fn _repr_html_(&self, py: Python<'_>) -> PyResult<String> {
-        let names: Vec<_> = self.names.iter().collect();
-        let facts = self.shared.read_detached(py, |state| facts(state, &names))?;
+        let facts = self.facts(py)?;
         let row = |(name, text): &(&str, String)| {
             let text = escaped(text);
             format!(

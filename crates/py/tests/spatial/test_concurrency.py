@@ -374,3 +374,26 @@ def test_what_another_thread_writes_during_a_change_is_refused_or_not_seen(chang
     finally:
         stop.set()
         thread.join()
+
+
+FEW = """
+import os, signal, threading
+import numpy as np
+from ottava.spatial import TokenGrid
+
+points = np.random.default_rng(0).standard_normal((600_000, 8)).astype(np.float32)
+points /= np.linalg.norm(points, axis=1, keepdims=True)
+grid = TokenGrid.from_arrays(np.arange(len(points)), points)  # all of them about as far from the middle
+threading.Timer(0.01, os.kill, (os.getpid(), signal.SIGINT)).start()
+answer = None
+try:
+    answer = grid.nearest(np.zeros((16, 8)), 256)
+except KeyboardInterrupt:
+    print(answer is None)
+"""
+
+
+def test_ctrl_c_ends_a_batch_of_a_few_points() -> None:
+    """They are answered on the calling thread, which looks for signals between two of them."""
+    run = subprocess.run([sys.executable, "-c", FEW], capture_output=True, text=True, timeout=300)
+    assert run.stdout == "True\n", run.stderr

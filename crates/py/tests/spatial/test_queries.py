@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+
 import numpy as np
 import oracle
 import pyarrow as pa
@@ -287,6 +289,9 @@ def test_a_filter_is_of_one_grid_in_one_state(grid: TokenGrid, cloud: np.ndarray
         grid.filter([True])
     with pytest.raises(TypeError):
         type(grid.filter())()
+    for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
+        with pytest.raises(TypeError, match="cannot pickle a Filter"):
+            pickle.dumps(grid.filter(), protocol)
 
 
 @given(

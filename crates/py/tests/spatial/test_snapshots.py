@@ -14,6 +14,7 @@ from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from ottava.errors import ArgumentError, OttavaError, SnapshotError
@@ -181,8 +182,15 @@ def test_a_large_file_is_checked_as_it_is_read(tmp_path: Path) -> None:
         for call in calls:
             with pytest.raises(SnapshotError, match=f"^{path}: section positions: checksum mismatch$"):
                 call()
+    assert repr(opened) == f"<ottava.TokenGrid damaged: {path}: section positions: checksum mismatch>"
+    assert "section positions: checksum mismatch" in opened._repr_html_()
     with pytest.raises(SnapshotError, match="section positions"):
         TokenGrid.open(path).positions
+    for check in (TokenGrid.verify, lambda grid: grid.save(tmp_path / "other"), pickle.dumps):
+        opened = TokenGrid.open(path)
+        for call in (check, len, lambda grid: grid.nearest(positions[0])):
+            with pytest.raises(SnapshotError, match="section positions: checksum mismatch$"):
+                call(opened)
     assert len(TokenGrid.open(path, verify=False).positions) == 900_000
 
 
@@ -217,6 +225,69 @@ def test_no_snapshot_is_read_to_its_end(tmp_path: Path) -> None:
     for mmap in (True, False):
         with pytest.raises(SnapshotError, match="section header: this is not a snapshot"):
             TokenGrid.open(path, mmap=mmap)
+
+
+def sealed(whole: bytearray) -> bytearray:
+    """With checksums of what is in it now, as someone would make them who wants it to be read."""
+    table = [whole[at : at + 64] for at in range(64, 64 + 64 * int.from_bytes(whole[12:16], "little"), 64)]
+    sections = [(int.from_bytes(entry[24:32], "little"), int.from_bytes(entry[32:40], "little")) for entry in table]
+    *sections, (offset, size) = sections
+    sums = b""
+    for start, length in sections:
+        padded = whole[start : start + -(-length // 64) * 64]
+        sums += b"".join(zlib.crc32(padded[at : at + (1 << 14)]).to_bytes(4, "little") for at in range(0, len(padded), 1 << 14))
+    assert len(sums) == size
+    whole[offset : offset + size] = sums
+    whole[28:32] = zlib.crc32(whole[offset : offset + -(-size // 64) * 64]).to_bytes(4, "little")
+    whole[24:28] = zlib.crc32(whole[64 : 64 + 64 * len(table)]).to_bytes(4, "little")
+    whole[60:64] = zlib.crc32(whole[:60]).to_bytes(4, "little")
+    return whole
+
+
+def test_a_hostile_file_is_no_internal_error(tmp_path: Path) -> None:
+    """Its checksums are right."""
+    path = tmp_path / "grid"
+    table = pa.table({"id": pa.array(range(300), pa.uint64()), "name": [f"n{i}" for i in range(300)], "x": [0.5] * 300})
+    positions = np.random.default_rng(1).random((300, 8), dtype=np.float32)
+    TokenGrid.from_arrow(table, id="id", positions=positions).save(path)
+    whole = path.read_bytes()
+    assert sealed(bytearray(whole)) == whole
+    start = whole.index(b"columns1")
+    rng = np.random.default_rng(2)
+    refused = 0
+    for attempt in range(300):
+        changed = bytearray(whole)
+        if attempt == 0:
+            changed[start + 8 : start + 16] = b"\xff" * 8
+        else:
+            changed[start + 64 + rng.integers(0, 700)] ^= 1 << rng.integers(0, 8)
+        path.write_bytes(sealed(changed))
+        opened = TokenGrid.open(path)
+        try:
+            opened.rows([5, 7])
+        except SnapshotError as error:
+            assert "section attachment" in str(error)
+            refused += 1
+        assert opened.nearest(positions[7]).ids == [7]
+    assert refused > 50
+
+
+def test_what_could_not_be_opened_is_not_saved(grid: TokenGrid, tmp_path: Path) -> None:
+    """A tree of tokens that are not there, with the right checksums."""
+    path = tmp_path / "grid"
+    grid.save(path)
+    whole = bytearray(path.read_bytes())
+    entry = next(at for at in range(64, 64 * 17, 64) if whole[at : at + 6] == b"slots\0")
+    start = int.from_bytes(whole[entry + 24 : entry + 32], "little")
+    whole[start : start + 64] = b"\xff" * 64
+    path.write_bytes(sealed(whole))
+    with pytest.raises(SnapshotError, match="section slots: no such token"):
+        TokenGrid.open(path)
+    opened = TokenGrid.open(path, verify=False)
+    for call in (opened.verify, lambda: opened.save(tmp_path / "other"), lambda: pickle.dumps(opened)):
+        with pytest.raises(SnapshotError, match="section slots: no such token"):
+            call()
+    assert [entry.name for entry in tmp_path.iterdir()] == ["grid"]
 
 
 def test_a_damaged_token_is_not_blamed_on_an_argument(grid: TokenGrid, tmp_path: Path) -> None:

@@ -44,7 +44,7 @@ impl Blocks {
 
     /// Checks all blocks of a section anew, whatever was found before.
     pub(super) fn check(&self, section: &Section) -> bool {
-        section.blocks().all(|block| self.is_whole(block))
+        section.blocks().all(|block| self.note(block))
     }
 
     /// The contents of a section.
@@ -66,12 +66,19 @@ impl Blocks {
     #[cold]
     #[inline(never)]
     fn look_first(&self, block: usize) {
-        if !self.is_whole(block) {
-            let _ = self.damaged.set(block); // another one may have been found first
-        }
+        self.note(block);
         if let Some(word) = self.seen.get(block / 64) {
             word.fetch_or(1 << (block % 64), Ordering::Release);
         }
+    }
+
+    /// Whether a block is as it was written; if not, that is kept in mind.
+    fn note(&self, block: usize) -> bool {
+        let whole = self.is_whole(block);
+        if !whole {
+            let _ = self.damaged.set(block); // another one may have been found first
+        }
+        whole
     }
 
     fn section(&self, block: usize) -> Option<&Section> {

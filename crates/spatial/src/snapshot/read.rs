@@ -180,8 +180,18 @@ impl File {
         self.blocks.len()
     }
 
+    /// The checksums, and that the tree is one of these tokens.
     fn verify(&self) -> Result<(), Error> {
-        self.blocks.sections().iter().try_for_each(|section| self.check(section))
+        self.blocks.sections().iter().try_for_each(|section| self.check(section))?;
+        let (Some(ids), Some(slots)) = (self.section("ids")?, self.section("slots")?) else {
+            return Ok(()); // which a grid cannot be made of
+        };
+        let len = ids.len / size_of::<u64>();
+        let used = self.blocks.bytes(slots).as_chunks().0.iter().take(len);
+        if used.into_iter().any(|&slot| u32::from_le_bytes(slot) as usize >= len) {
+            return Err(self.damaged("slots", "no such token".into()));
+        }
+        Ok(())
     }
 
     #[inline]
@@ -253,12 +263,6 @@ impl File {
             _ => return Err(wrong("reach", "radii and reach come together")),
         };
         let slots = self.required::<crate::tree::Slots>("slots", watched)?;
-        if verify == Verify::Full {
-            let used = slots.raw().as_flattened().iter().take(len);
-            if used.into_iter().any(|&slot| slot as usize >= len) {
-                return Err(wrong("slots", "no such token"));
-            }
-        }
         let (leaves, nodes) = (self.required("leaves", watched)?, self.required("nodes", watched)?);
         let tree = Tree::from_parts(len, leaves, slots, nodes, field, scalars.bounds)
             .ok_or_else(|| wrong("nodes", "the tree has another size than its tokens"))?;
