@@ -7,7 +7,7 @@
 //! - `declare`: Python's description of a class to a declaration; `plan`: compiled, with its `hosts`
 //! - `batch`: many rows; `ndjson`: many lines; `state`: what an instance holds, for copies, pickles and assignment
 //! - `methods`: what instances can do natively; `dump`: instances to plain data
-//! - `table`: NDJSON to Arrow columns
+//! - `table`: NDJSON to Arrow columns; `source`: where the bytes of both come from
 //! - `input`, `output`: both ends of the engine over Python objects; `results`: those that were validated before; `hooks`: validators written in Python
 //! - `schema`: schemas without a class
 //! - `issues`: what is wrong, as an exception
@@ -36,6 +36,7 @@ mod plan;
 mod results;
 mod schema;
 mod slots;
+mod source;
 mod state;
 mod strings;
 mod table;

@@ -27,7 +27,7 @@ use super::json;
 use super::object::Object;
 use super::output::PyOutput;
 use super::plan::{Plan, need_plan};
-use super::table::{Cancellable, Chunks, Source, read_error};
+use super::source::{Cancellable, Chunks, Source, read_error};
 
 /// Rows between two looks at signals.
 const ROWS: usize = 4096;

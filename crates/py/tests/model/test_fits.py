@@ -11,6 +11,7 @@ from typing import Annotated, Any, Dict, FrozenSet, Generic, List, Literal, Name
 
 import pydantic
 import pytest
+from agreement import agreeing
 
 import ottava
 
@@ -26,13 +27,7 @@ def outcome(library: Any, call: Any) -> Any:
     return type(made).__name__, made.isoformat() if isinstance(made, (dt.date, dt.time)) else repr(made)
 
 
-def agree(make: Any, *calls: Any) -> None:
-    """Each call has the same outcome in both libraries with what `make` makes of them."""
-    theirs, ours = make(pydantic), make(ottava)
-    for number, call in enumerate(calls):
-        expected = outcome(pydantic, lambda: call(theirs))
-        assert outcome(ottava, lambda: call(ours)) == expected, number
-
+agree = agreeing(outcome)
 
 
 def same(value: Any) -> Any:

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Dict, List, NamedTuple, Optional, Set, Tuple,
 
 import pydantic
 import pytest
+from agreement import agreeing
 from typing_extensions import TypedDict
 
 import ottava
@@ -34,12 +35,7 @@ def outcome(library: Any, call: Any) -> Any:
     return made.model_dump() if hasattr(made, "model_dump") else made
 
 
-def agree(make: Any, *calls: Any) -> None:
-    """Each call has the same outcome in both libraries with what `make` makes of them."""
-    theirs, ours = make(pydantic), make(ottava)
-    for number, call in enumerate(calls):
-        expected = outcome(pydantic, lambda: call(theirs))
-        assert outcome(ottava, lambda: call(ours)) == expected, number
+agree = agreeing(outcome)
 
 
 def same(value: Any) -> Any:

@@ -11,3 +11,4 @@ mod hostile;
 mod json_schema;
 mod oracle;
 mod records;
+mod unions;
