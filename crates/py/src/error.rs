@@ -91,6 +91,9 @@ const ECANCELED: i32 = if cfg!(target_os = "macos") { 89 } else { 125 };
 /// Data that does not fit its schema, with every place where it does not.
 pub(crate) static VALIDATION: ExceptionClass = ExceptionClass::new("ValidationError");
 
+/// A list of what does not fit.
+pub(crate) static ISSUES: ExceptionClass = ExceptionClass::new("Issues");
+
 /// A batch that a store does not take in.
 pub(crate) static INGEST: ExceptionClass = ExceptionClass::new("IngestError");
 

@@ -1,10 +1,11 @@
 //! The one place that releases the interpreter lock, and where a panic stops.
 
 use std::any::Any;
+use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use pyo3::prelude::*;
 use rayon::ThreadPool;
@@ -21,6 +22,38 @@ where
 {
     py.detach(|| catch_unwind(AssertUnwindSafe(work)).map_err(message))
         .map_err(|m| INTERNAL.new_err(py, (m,)))
+}
+
+/// As [`detached`], for work on this thread that Ctrl-C may end early.
+///
+/// `work` is handed a question that it asks now and then; once the answer is no, it returns soon, and the call raises what the signal
+/// handler raised.
+pub(crate) fn detached_while<T, F>(py: Python<'_>, work: F) -> PyResult<T>
+where
+    F: FnOnce(&dyn Fn() -> bool) -> T + Send,
+    T: Send,
+{
+    let (outcome, raised) = detached(py, || {
+        let (raised, looked) = (Cell::new(None), Cell::new(Instant::now()));
+        let outcome = work(&|| {
+            if looked.get().elapsed() < SIGNAL_PERIOD {
+                return true;
+            }
+            looked.set(Instant::now());
+            match check_signals() {
+                Ok(()) => true,
+                Err(error) => {
+                    raised.set(Some(error));
+                    false
+                }
+            }
+        });
+        (outcome, raised.into_inner())
+    })?;
+    match raised {
+        Some(error) => Err(error),
+        None => Ok(outcome),
+    }
 }
 
 /// How often a call that takes long, or waits long, looks whether a signal came in.

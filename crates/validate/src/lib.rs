@@ -37,6 +37,7 @@
 //!   at the result ("after"), look at the value first ("before": [`Run::check_any`] makes an object of a value of any input,
 //!   then [`Run::with_input`] over what the validator returned), or do both ("wrap"). It reports with [`Run::fail_with`].
 //! - **Exceptions** of the host become [`Stop::Abort`]; the host keeps the exception and raises it when the run has returned.
+//! - **Interruptions**: a run over JSON text that was begun with [`Schema::watched`] asks the host now and then whether to go on.
 //!
 //! Paths cost nothing until something is wrong: a container adds its step to the issues of its parts when they come back.
 
@@ -82,5 +83,5 @@ pub use output::{Checked, Given, Output, Stop, plain};
 pub use pattern::{PatternEngine, PatternMatch};
 pub use program::{EnumPlan, FieldPlan, LiteralPlan, NodeId, Program, RecordPlan};
 pub use quick::{Quick, TextRule};
-pub use schema::{CompileOptions, Schema};
+pub use schema::{CompileOptions, Schema, Watched};
 pub use tree::{Part, TreeEntries, TreeInput, TreeOutput, TreeSeq};

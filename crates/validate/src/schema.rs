@@ -1,5 +1,7 @@
 //! The compiled schema, and the ways to run it.
 
+use std::cell::Cell;
+use std::fmt;
 use std::sync::OnceLock;
 
 use ottava_core::limits::Limits;
@@ -124,10 +126,21 @@ impl Schema {
         issues: &mut Issues,
         strict: Option<bool>,
     ) -> Result<O::Value, Stop> {
-        let mut input = match JsonInput::new(bytes, self.json, &self.limits) {
-            Ok(input) => input,
-            Err(error) => return invalid_json(issues, &error, bytes.len()),
-        };
+        match JsonInput::new(bytes, self.json, &self.limits) {
+            Ok(input) => self.read_json(input, bytes, output, at, issues, strict),
+            Err(error) => invalid_json(issues, &error, bytes.len()),
+        }
+    }
+
+    fn read_json<O: Output>(
+        &self,
+        mut input: JsonInput<'_>,
+        bytes: &[u8],
+        output: &mut O,
+        at: O::Place,
+        issues: &mut Issues,
+        strict: Option<bool>,
+    ) -> Result<O::Value, Stop> {
         let start = input.start();
         let result = self.run(&mut input, start, output, at, issues, strict);
         let result = match result {
@@ -137,6 +150,7 @@ impl Schema {
             Ok(value) => input.finish().map(|()| value),
         };
         match (result, input.error()) {
+            _ if input.is_ended() => Err(Stop::Abort),
             (Err(Stop::Abort), Some(error)) => invalid_json(issues, &error, bytes.len()),
             (result, _) => result,
         }
@@ -187,6 +201,12 @@ impl Schema {
             && self.run_json(bytes, &mut Nothing::<true>, (), &mut issues, None).is_ok()
     }
 
+    /// The same schema, whose runs over JSON text ask `go_on` now and then, and end once it says no.
+    #[must_use]
+    pub fn watched<'s>(&'s self, go_on: &'s dyn Fn() -> bool) -> Watched<'s> {
+        Watched { schema: self, go_on }
+    }
+
     /// Whether the schema runs without a host: it has no validators and no defaults that are a host's code.
     #[must_use]
     pub fn runs_alone(&self) -> bool {
@@ -198,6 +218,64 @@ impl Schema {
             return Ok(());
         }
         Err(vec![custom(&SchemaError::NeedsHost.to_string())])
+    }
+}
+
+/// A schema whose runs over JSON text can be ended early; see [`Schema::watched`].
+#[derive(Clone, Copy)]
+pub struct Watched<'s> {
+    schema: &'s Schema,
+    go_on: &'s dyn Fn() -> bool,
+}
+
+impl Watched<'_> {
+    /// As [`Schema::run_json`].
+    ///
+    /// # Errors
+    /// As there; and [`Stop::Abort`], whatever has been found so far, if the run has been ended early.
+    pub fn run_json<O: Output>(
+        &self,
+        bytes: &[u8],
+        output: &mut O,
+        at: O::Place,
+        issues: &mut Issues,
+        strict: Option<bool>,
+    ) -> Result<O::Value, Stop> {
+        let schema = self.schema;
+        match JsonInput::new(bytes, schema.json, &schema.limits) {
+            Ok(input) => {
+                schema.read_json(input.watched(self.go_on), bytes, output, at, issues, strict)
+            }
+            Err(error) => invalid_json(issues, &error, bytes.len()),
+        }
+    }
+
+    /// As [`Schema::is_valid_json`]; `None` if the run was ended before that was known.
+    #[must_use]
+    pub fn is_valid_json(&self, bytes: &[u8]) -> Option<bool> {
+        if !self.schema.runs_alone() {
+            return Some(false);
+        }
+        let ended = Cell::new(false);
+        let go_on = || {
+            ended.set(!(self.go_on)());
+            !ended.get()
+        };
+        let mut issues = Issues::new(1);
+        let run = self.schema.watched(&go_on).run_json(
+            bytes,
+            &mut Nothing::<true>,
+            (),
+            &mut issues,
+            None,
+        );
+        (!ended.get()).then_some(run.is_ok())
+    }
+}
+
+impl fmt::Debug for Watched<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Watched").field("schema", self.schema).finish_non_exhaustive()
     }
 }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ __all__ = [
     "HandshakeError",
     "IngestError",
     "InternalError",
+    "Issues",
     "LineTooLongError",
     "LockError",
     "OttavaError",
@@ -302,6 +304,17 @@ class ValidationError(OttavaError, ValueError):
     def __reduce__(self) -> tuple[object, ...]:
         dropped = self._dropped() if len(self.args) > 1 else 0
         return type(self), (self.title, self.errors(), *([dropped] if dropped else []))
+
+
+class Issues(list[dict[str, Any]]):
+    """What does not fit, as `ValidationError.errors()` has it, without an exception: what `Schema.issues_json` gives.
+
+    `issues_dropped` says how many issues there were beyond those in the list.
+    """
+
+    def __init__(self, issues: Iterable[dict[str, Any]] = (), issues_dropped: int = 0) -> None:
+        super().__init__(issues)
+        self.issues_dropped = issues_dropped
 
 
 _MOST_LINES = 100

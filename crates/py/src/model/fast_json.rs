@@ -26,6 +26,7 @@ impl FastPlan {
     #[inline]
     pub(crate) unsafe fn json(&self, schema: &Schema, document: &[u8]) -> Option<Object> {
         let input = JsonInput::new(document, schema.json_options(), schema.limits()).ok()?;
+        let input = input.watched(&|| pause().is_some());
         let mut reader = Reader { plan: self, program: schema.program(), input };
         let start = reader.input.start();
         // SAFETY: the caller's promise.
@@ -165,7 +166,6 @@ impl Reader<'_, '_> {
         while let Some(at) = self.input.next_item(&mut items).ok()? {
             // SAFETY: the caller's promise.
             unsafe { list.push(self.read(item, at)?)? };
-            pause_at(list.count)?;
         }
         if list.count < min || list.count > max {
             return None;
@@ -188,7 +188,6 @@ impl Reader<'_, '_> {
                     ffi::PyErr_Clear();
                     return None;
                 }
-                pause_at(count)?;
                 count += 1;
             }
             // A key that occurs twice is for the engine to count.
@@ -223,12 +222,7 @@ pub(super) fn pause_before(start: usize) -> Option<()> {
     if start > 0 { pause() } else { Some(()) }
 }
 
-/// A pause at each [`PAUSE`]th item; `None`, with an exception set, if a signal handler has raised one.
-#[inline(always)]
-fn pause_at(count: usize) -> Option<()> {
-    if count % PAUSE == PAUSE - 1 { pause() } else { Some(()) }
-}
-
+/// Lets others go ahead; `None`, with an exception set, if a signal handler has raised one.
 #[cold]
 fn pause() -> Option<()> {
     // SAFETY: objects are only made where the interpreter is attached. Text cannot change meanwhile, plans are never freed while they are in

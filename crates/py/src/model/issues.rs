@@ -14,7 +14,7 @@ use ottava_validate::{Code, Ctx, Echo, Issue, Issues, Loc, Param};
 use crate::error::VALIDATION;
 
 use super::input::Session;
-use super::json;
+use super::json::{self, Document};
 use super::make;
 use super::object::Object;
 use super::output::PyOutput;
@@ -42,8 +42,10 @@ impl IssueList {
     /// All issues as dictionaries: `type`, `loc`, `msg`, `input`, and `ctx` where there are parameters.
     pub(crate) fn errors<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
         let list = PyList::empty(py);
+        let document = self.document.as_ref().map(|document| document.bind(py));
+        let document = document.map(Document::of).transpose()?;
         for issue in &self.issues {
-            list.append(self.error(py, issue)?)?;
+            list.append(self.error(py, issue, document.as_ref())?)?;
         }
         Ok(list)
     }
@@ -87,7 +89,12 @@ impl IssueList {
         self.kept.0.get(number).map(|object| object.bind(py))
     }
 
-    fn error<'py>(&self, py: Python<'py>, issue: &Issue) -> PyResult<Bound<'py, PyDict>> {
+    fn error<'py>(
+        &self,
+        py: Python<'py>,
+        issue: &Issue,
+        document: Option<&Document<'_>>,
+    ) -> PyResult<Bound<'py, PyDict>> {
         let mut loc = Vec::with_capacity(issue.loc.len());
         for step in &issue.loc {
             loc.push(match step {
@@ -99,7 +106,11 @@ impl IssueList {
         if let Some((_, Param::Host(number))) = issue.ctx.iter().find(|(key, _)| *key == "whole")
             && let Some(whole) = self.kept(py, *number)
         {
-            let error = whole.cast::<PyDict>()?.copy()?;
+            let whole = whole.cast::<PyDict>()?;
+            if !whole.contains(intern!(py, "input"))? {
+                return self.own_error(py, whole, loc, &issue.echo, document);
+            }
+            let error = whole.copy()?;
             if let Some(inner) = error.get_item(intern!(py, "loc"))? {
                 loc.extend(inner.try_iter()?.collect::<PyResult<Vec<_>>>()?);
             }
@@ -157,21 +168,46 @@ impl IssueList {
         error.set_item(intern!(py, "type"), name)?;
         error.set_item(intern!(py, "loc"), PyTuple::new(py, loc)?)?;
         error.set_item(intern!(py, "msg"), issue.code.render(&ctx, issue.json))?;
-        error.set_item(intern!(py, "input"), self.input(py, &issue.echo)?)?;
+        error.set_item(intern!(py, "input"), self.input(py, &issue.echo, document)?)?;
         if !shown.is_empty() {
             error.set_item(intern!(py, "ctx"), shown)?;
         }
         Ok(error)
     }
 
-    fn input<'py>(&self, py: Python<'py>, echo: &Echo) -> PyResult<Bound<'py, PyAny>> {
+    /// An issue of which an exception has the code, the message and the parameters.
+    fn own_error<'py>(
+        &self,
+        py: Python<'py>,
+        own: &Bound<'py, PyDict>,
+        loc: Vec<Bound<'py, PyAny>>,
+        echo: &Echo,
+        document: Option<&Document<'_>>,
+    ) -> PyResult<Bound<'py, PyDict>> {
+        let error = PyDict::new(py);
+        error.set_item(intern!(py, "type"), own.get_item(intern!(py, "type"))?)?;
+        error.set_item(intern!(py, "loc"), PyTuple::new(py, loc)?)?;
+        error.set_item(intern!(py, "msg"), own.get_item(intern!(py, "msg"))?)?;
+        error.set_item(intern!(py, "input"), self.input(py, echo, document)?)?;
+        if let Some(ctx) = own.get_item(intern!(py, "ctx"))? {
+            error.set_item(intern!(py, "ctx"), ctx)?;
+        }
+        Ok(error)
+    }
+
+    fn input<'py>(
+        &self,
+        py: Python<'py>,
+        echo: &Echo,
+        document: Option<&Document<'_>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
         Ok(match echo {
             Echo::Host(number) => {
                 self.kept(py, *number).unwrap_or_else(|| py.None().into_bound(py))
             }
             Echo::Value(value) => value_object(py, value)?,
-            Echo::Span(span) => match &self.document {
-                Some(document) => json::excerpt(document.bind(py), span.clone())?,
+            Echo::Span(span) => match document {
+                Some(document) => json::excerpt(py, document.bytes(), span.clone())?,
                 None => py.None().into_bound(py),
             },
             _ => py.None().into_bound(py),

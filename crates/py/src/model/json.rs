@@ -2,6 +2,7 @@
 
 #![allow(unsafe_code)]
 
+use std::cell::Cell;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -11,6 +12,8 @@ use pyo3::prelude::*;
 use pyo3::types::{PyByteArray, PyBytes, PyString};
 
 use ottava_validate::{Checked, Code, Ctx, Echo, Issues, Stop};
+
+use crate::gate;
 
 use super::input::{Session, text_of};
 use super::issues::{self, shown};
@@ -139,27 +142,38 @@ pub(crate) fn validate_closely<'py>(
     }
 }
 
-/// One run over a JSON document.
+/// One run over a JSON document. The bytes are such that nobody changes, so other threads may go ahead now and then.
 pub(crate) fn run(
     plan: &Plan,
     bytes: &[u8],
     output: &mut PyOutput<'_, '_>,
     strict: Option<bool>,
 ) -> (Checked<Object>, Issues) {
-    (output.pauses, output.is_json) = (true, true);
+    output.is_json = true;
+    let py = output.py;
+    let raised = Cell::new(None);
+    let go_on = || match gate::pause(py) {
+        Ok(()) => true,
+        Err(error) => {
+            raised.set(Some(error));
+            false
+        }
+    };
     let mut issues = Issues::new(plan.schema.limits().issues);
-    let result = plan.schema.run_json(bytes, output, (), &mut issues, strict);
+    let result = plan.schema.watched(&go_on).run_json(bytes, output, (), &mut issues, strict);
+    if let Some(error) = raised.take() {
+        output.interrupted = true;
+        error.restore(py);
+    }
     (result, issues)
 }
 
 /// The value that stands at `span` of a document that was read before: parsed, or its text if it is no JSON.
 pub(crate) fn excerpt<'py>(
-    document: &Bound<'py, PyAny>,
+    py: Python<'py>,
+    bytes: &[u8],
     span: Range<usize>,
 ) -> PyResult<Bound<'py, PyAny>> {
-    let py = document.py();
-    let document = Document::of(document)?;
-    let bytes = document.bytes();
     let part = &bytes[span.start.min(bytes.len())..span.end.min(bytes.len())];
     let session = Session::default();
     let plan = Plan::of_anything(py)?.bind(py);
@@ -168,7 +182,10 @@ pub(crate) fn excerpt<'py>(
         (Ok(object), _) => Ok(object.into_bound(py)),
         (Err(stop), _) => {
             if stop == Stop::Abort {
-                drop(PyErr::take(py));
+                let raised = PyErr::take(py);
+                if let Some(error) = raised.filter(|_| output.interrupted) {
+                    return Err(error);
+                }
             }
             shown(py, part)
         }

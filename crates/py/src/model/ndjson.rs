@@ -180,11 +180,10 @@ fn keep(
     number: usize,
     found: Found,
 ) -> PyResult<()> {
-    let text = PyBytes::new(py, text).into_any();
     issues.count_dropped(found.dropped);
     for mut issue in found.issues {
         if let Echo::Span(span) = issue.echo.clone() {
-            let part = json::excerpt(&text, span)?;
+            let part = json::excerpt(py, text, span)?;
             issue.echo = Echo::Host(session.keep(Object::from(part)));
         }
         // The list turns paths around when they are taken out.

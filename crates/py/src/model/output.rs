@@ -13,9 +13,6 @@ use ottava_validate::{
     RecordPlan, Run, Stop, plain,
 };
 
-use crate::gate;
-
-use super::fast_json::PAUSE;
 use super::hooks;
 use super::hosts::{Default_, Hosts, RecordHost, RecordKind};
 use super::input::{Session, abort, or_abort};
@@ -38,12 +35,10 @@ pub(crate) struct PyOutput<'s, 'py> {
     pub(crate) from_attributes: Option<bool>,
     /// The first record of this object's class is filled into it.
     pub(crate) target: Option<Object>,
-    /// Whether the input is one that other threads cannot change, so that they may go ahead now and then.
-    pub(crate) pauses: bool,
     /// The value came from JSON text.
     pub(crate) is_json: bool,
-    /// Items so far.
-    pushed: usize,
+    /// A signal handler has raised an exception, which ended the run.
+    pub(crate) interrupted: bool,
     /// The records in progress, outermost first, if a validator wants to see them.
     open: Vec<Open>,
 }
@@ -66,9 +61,8 @@ impl<'s, 'py> PyOutput<'s, 'py> {
             context: None,
             from_attributes: None,
             target: None,
-            pauses: false,
             is_json: false,
-            pushed: 0,
+            interrupted: false,
             open: Vec::new(),
         }
     }
@@ -271,10 +265,6 @@ impl<'s, 'py> Output for PyOutput<'s, 'py> {
 
     #[inline]
     fn push(&mut self, seq: &mut Items, item: Object) -> Checked<bool> {
-        self.pushed += 1;
-        if self.pauses && self.pushed.is_multiple_of(PAUSE) {
-            or_abort(self.py, gate::pause(self.py))?;
-        }
         // SAFETY: the collection is new and nobody else's; adding takes a reference of its own.
         unsafe {
             let status = match seq.kind {
@@ -318,10 +308,6 @@ impl<'s, 'py> Output for PyOutput<'s, 'py> {
 
     #[inline]
     fn insert(&mut self, map: &mut Object, key: Object, value: Object) -> Checked<bool> {
-        self.pushed += 1;
-        if self.pauses && self.pushed.is_multiple_of(PAUSE) {
-            or_abort(self.py, gate::pause(self.py))?;
-        }
         // SAFETY: the object is a dictionary of our own; inserting takes references of its own.
         let status = unsafe { ffi::PyDict_SetItem(map.as_ptr(), key.as_ptr(), value.as_ptr()) };
         if status == 0 { Ok(true) } else { self.unhashable() }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use pyo3::types::{PyBool, PyDict, PyList, PyString, PyType};
+use pyo3::types::{PyBool, PyDict, PyString, PyType};
 
 use ottava_core::schema::{Declaration, FieldDefault};
 use ottava_validate::{
@@ -115,7 +115,9 @@ impl Schema {
         let (schema, bytes) = (&self.compiled(py)?.get().schema, document.bytes());
         let valid = match bytes.len() {
             ..LARGE => schema.is_valid_json(bytes),
-            _ => gate::detached(py, || schema.is_valid_json(bytes))?,
+            _ => gate::detached_while(py, |go_on| {
+                schema.watched(go_on).is_valid_json(bytes).unwrap_or(false)
+            })?,
         };
         // Of a pattern that could not be looked for.
         match PyErr::take(py) {
@@ -147,18 +149,20 @@ impl Schema {
     }
 
     /// What is wrong with JSON text, as `ValidationError.errors()` has it; empty if nothing is.
-    fn issues_json<'py>(&self, json_data: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyList>> {
+    ///
+    /// Of more than 10,000 issues the first are in the list, and its `issues_dropped` says how many more there were.
+    fn issues_json<'py>(&self, json_data: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
         let py = json_data.py();
         let plan = self.compiled(py)?;
         let document = Document::of(json_data)?;
         let session = Session::default();
         let mut output = PyOutput::new(plan, &session);
-        match json::run(plan.get(), document.bytes(), &mut output, None) {
-            (Ok(_), _) => IssueList::new(Issues::new(1), session, None).errors(py),
-            (Err(Stop::Abort), _) => Err(PyErr::fetch(py)),
-            (Err(Stop::Invalid), issues) => {
-                IssueList::new(issues, session, Some(json_data)).errors(py)
-            }
-        }
+        let issues = match json::run(plan.get(), document.bytes(), &mut output, None) {
+            (Ok(_), _) => Issues::new(1),
+            (Err(Stop::Abort), _) => return Err(PyErr::fetch(py)),
+            (Err(Stop::Invalid), issues) => issues,
+        };
+        let list = IssueList::new(issues, session, Some(json_data));
+        crate::error::ISSUES.get(py)?.call1((list.errors(py)?, list.dropped()))
     }
 }

@@ -1,5 +1,6 @@
 //! JSON text, read without a tree: values go straight from the bytes into the engine.
 
+mod error;
 mod key;
 mod number;
 mod reader;
@@ -7,11 +8,12 @@ pub(crate) mod scan;
 mod string;
 mod write;
 
+pub use error::JsonError;
 pub(crate) use key::QuotedKey;
 pub(crate) use number::{INT_TENS, MOST_DIGITS, decimal};
 #[cfg(feature = "arrow")]
 pub(crate) use number::{Number, read as read_number};
-pub use reader::{JsonError, JsonInput, JsonOptions};
+pub use reader::{JsonInput, JsonOptions};
 #[cfg(feature = "arrow")]
 pub(crate) use string::unescape;
 pub(crate) use string::{find_special, special_in};

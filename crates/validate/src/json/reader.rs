@@ -5,6 +5,7 @@ use std::fmt;
 
 use ottava_core::limits::Limits;
 
+use super::error::JsonError;
 use super::number::{self, Number};
 use super::string::{find_special, unescape};
 use crate::input::{Collection, Entry, Found, Input};
@@ -21,35 +22,6 @@ pub struct JsonOptions {
     pub forbid_duplicate_keys: bool,
 }
 
-/// Text that is not JSON: what is wrong, and where.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub struct JsonError {
-    /// What is wrong.
-    pub reason: &'static str,
-    /// Offset in bytes, from 0.
-    pub offset: usize,
-    /// Line, from 1.
-    pub line: usize,
-    /// Column in bytes, from 1; 0 for the end of a line.
-    pub column: usize,
-}
-
-impl fmt::Display for JsonError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} at line {} column {}", self.reason, self.line, self.column)
-    }
-}
-
-impl JsonError {
-    pub(crate) fn at(bytes: &[u8], offset: usize, reason: &'static str) -> Self {
-        // At the end of the text the last byte counts, as in other JSON parsers.
-        let seen = &bytes[..(offset + 1).min(bytes.len())];
-        let line = 1 + memchr::memchr_iter(b'\n', seen).count();
-        let start = memchr::memrchr(b'\n', seen).map_or(0, |at| at + 1);
-        Self { reason, offset, line, column: seen.len() - start }
-    }
-}
-
 const EOF_VALUE: &str = "EOF while parsing a value";
 const EOF_STRING: &str = "EOF while parsing a string";
 const EOF_OBJECT: &str = "EOF while parsing an object";
@@ -64,6 +36,9 @@ const MOST_READS: usize = 256;
 
 /// What it costs to enter a container.
 const CONTAINER_WORK: usize = 64;
+
+/// How much is read between two questions whether to go on.
+const LOOK: usize = 1 << 16;
 
 const TOO_MUCH: &str = "too many ways to read this value";
 
@@ -82,6 +57,21 @@ pub struct JsonInput<'j> {
     fault: Option<(usize, &'static str)>,
     /// What reading has cost so far, in bytes of strings; a value may be read several times.
     work: usize,
+    /// How much that may be before somebody looks at it.
+    look_at: usize,
+    watch: Option<Watch<'j>>,
+    /// The watch has said not to go on.
+    ended: bool,
+}
+
+/// Knows whether to go on.
+#[derive(Clone, Copy)]
+struct Watch<'j>(&'j dyn Fn() -> bool);
+
+impl fmt::Debug for Watch<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Watch")
+    }
 }
 
 /// An array that is being read.
@@ -131,7 +121,23 @@ impl<'j> JsonInput<'j> {
             done: (usize::MAX, 0),
             fault: None,
             work: 0,
+            look_at: LEAST_WORK,
+            watch: None,
+            ended: false,
         }
+    }
+
+    /// Asks `go_on` now and then; once it says no, reading ends with [`Stop::Abort`], and [`JsonInput::error`] has nothing to say.
+    #[must_use]
+    pub fn watched(mut self, go_on: &'j dyn Fn() -> bool) -> Self {
+        (self.look_at, self.watch) = (LOOK, Some(Watch(go_on)));
+        self
+    }
+
+    /// Whether reading has ended because nobody wants it to go on.
+    #[must_use]
+    pub fn is_ended(&self) -> bool {
+        self.ended
     }
 
     /// The value of the whole document.
@@ -150,6 +156,7 @@ impl<'j> JsonInput<'j> {
         self.done = (usize::MAX, 0);
         self.fault = None;
         self.work = 0;
+        self.look_at = if self.watch.is_some() { LOOK } else { LEAST_WORK };
     }
 
     /// Where reading has come to.
@@ -294,13 +301,33 @@ impl<'j> JsonInput<'j> {
         if self.depth >= self.max_depth {
             return self.broken(at, "recursion limit exceeded");
         }
-        self.work += CONTAINER_WORK;
-        if self.work > LEAST_WORK && self.work / MOST_READS > self.text.len() {
-            return self.broken(at, TOO_MUCH);
-        }
+        self.count(CONTAINER_WORK, at)?;
         self.depth += 1;
         self.pos = at + 1;
         Ok(self.depth)
+    }
+
+    /// Counts what a step costs; an error if that is too much, or reading is to end.
+    #[inline(always)]
+    fn count(&mut self, work: usize, at: usize) -> Checked<()> {
+        self.work += work;
+        if self.work > self.look_at { self.look(at) } else { Ok(()) }
+    }
+
+    #[cold]
+    fn look(&mut self, at: usize) -> Checked<()> {
+        // Who goes on all the same, as `echo` does, gets here again with the next step.
+        if let Some(Watch(go_on)) = self.watch
+            && (self.ended || !go_on())
+        {
+            self.ended = true;
+            return Err(Stop::Abort);
+        }
+        if self.work > LEAST_WORK && self.work / MOST_READS > self.text.len() {
+            return self.broken(at, TOO_MUCH);
+        }
+        self.look_at = self.work.saturating_add(LOOK);
+        Ok(())
     }
 
     #[inline]
@@ -537,6 +564,7 @@ impl Input for JsonInput<'_> {
     #[inline]
     fn next_item(&mut self, seq: &mut JsonSeq) -> Checked<Option<usize>> {
         if self.separator(&mut seq.first, b']', EOF_LIST)? {
+            self.count(1, self.pos)?;
             return Ok(Some(self.pos));
         }
         self.leave(seq.start, seq.depth);
@@ -588,6 +616,7 @@ impl Input for JsonInput<'_> {
         if self.bytes().get(map.key) != Some(&b'"') {
             return self.no_key(map.key);
         }
+        self.count(1, self.pos)?;
         let field = record.field_of(self.string(map.key)?);
         self.note_key(map)?;
         self.colon()?;
@@ -614,6 +643,7 @@ impl Input for JsonInput<'_> {
             return self.no_key(self.pos);
         }
         map.key = self.pos;
+        self.count(1, self.pos)?;
         self.note_key(map)?;
         Ok(Some(map.key))
     }

@@ -12,3 +12,4 @@ mod json_schema;
 mod oracle;
 mod records;
 mod unions;
+mod watched;
