@@ -319,8 +319,13 @@ fn id_items<'py>(items: impl ExactSizeIterator<Item = Bound<'py, PyAny>>) -> Opt
 
 #[cold]
 fn no_id(object: &Bound<'_, PyAny>, place: impl std::fmt::Display) -> PyErr {
-    let message = format_args!("{object} is not an id: ids are 0 to 2**64 - 2");
+    let message = format!("{} is not an id: ids are 0 to 2**64 - 2", shown(object));
     refuse(object.py(), &place.to_string(), message)
+}
+
+/// An integer in digits, of which Python does not show any number.
+fn shown(object: &Bound<'_, PyAny>) -> String {
+    object.str().map_or_else(|_| "an integer too long to show".into(), |text| text.to_string())
 }
 
 fn quick_ids<'py>(object: &Bound<'py, PyAny>) -> PyResult<Option<Column<'py, u64>>> {
@@ -497,7 +502,7 @@ pub(crate) fn number(object: &Bound<'_, PyAny>, name: &str) -> PyResult<f32> {
     match object.extract::<f64>() {
         Ok(value) => Ok(value as f32),
         Err(_) if is_integer(object) => {
-            let message = format_args!("{object} is beyond the range of float32");
+            let message = format!("{} is beyond the range of float32", shown(object));
             Err(refuse(object.py(), name, message))
         }
         Err(_) => Err(wrong_type(object, name, "a number")),
@@ -514,7 +519,7 @@ pub(crate) fn count(object: &Bound<'_, PyAny>, name: &str, least: usize) -> PyRe
     };
     found
         .filter(|&count| count >= least)
-        .ok_or_else(|| refuse(py, name, format_args!("expected {least} or more, got {object}")))
+        .ok_or_else(|| refuse(py, name, format!("expected {least} or more, got {}", shown(object))))
 }
 
 /// `threads=`: at least 1, or `None` for all.
@@ -525,7 +530,7 @@ pub(crate) fn threads(object: &Bound<'_, PyAny>) -> PyResult<Option<usize>> {
     match count(object, "threads", 1) {
         Ok(threads) => Ok(Some(threads)),
         Err(_) if is_integer(object) => {
-            let message = format_args!("expected 1 or more, or None for all, got {object}");
+            let message = format!("expected 1 or more, or None for all, got {}", shown(object));
             Err(refuse(object.py(), "threads", message))
         }
         Err(err) => Err(err),
@@ -688,7 +693,7 @@ fn is_number_or_text(object: &Bound<'_, PyAny>) -> bool {
 }
 
 /// Whether it is an integer in the eyes of Python, but not a boolean.
-fn is_integer(object: &Bound<'_, PyAny>) -> bool {
+pub(crate) fn is_integer(object: &Bound<'_, PyAny>) -> bool {
     !is_boolean(object)
         && object.hasattr(intern!(object.py(), "__index__")).unwrap_or(false)
         && !object.hasattr(intern!(object.py(), "__len__")).unwrap_or(false)

@@ -1,14 +1,11 @@
 //! Thread pools for parallel work, one for each number of threads asked for.
 
-use std::fmt::Display;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::available_parallelism;
 
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use rayon::{ThreadPool, ThreadPoolBuilder};
-
-use crate::arrays::refuse;
 
 struct Pools {
     /// The process that made the pools: threads do not survive a fork, and a pool without threads waits forever.
@@ -19,19 +16,11 @@ struct Pools {
 static POOLS: Mutex<Pools> = Mutex::new(Pools { process: 0, pools: Vec::new() });
 
 /// The pool of `threads` threads: all that the machine has by default, and never more.
-pub(crate) fn pool<N: TryInto<usize> + Copy + Display>(
-    py: Python<'_>,
-    threads: Option<N>,
-) -> PyResult<Arc<ThreadPool>> {
+///
+/// `arrays::threads` has seen that it is at least one.
+pub(crate) fn pool(threads: Option<usize>) -> PyResult<Arc<ThreadPool>> {
     let most = available_parallelism().map_or(1, |n| n.get());
-    let wanted = match threads.map(|threads| (threads, threads.try_into().unwrap_or(0))) {
-        None => most,
-        Some((given, 0)) => {
-            let what = format!("expected 1 or more, or None for all, got {given}");
-            return Err(refuse(py, "threads", &what));
-        }
-        Some((_, threads)) => threads.min(most),
-    };
+    let wanted = threads.map_or(most, |threads| threads.clamp(1, most));
     let mut known = POOLS.lock().unwrap_or_else(PoisonError::into_inner);
     let process = std::process::id();
     if known.process != process {

@@ -602,11 +602,25 @@ def test_what_is_no_row_is_said_in_the_words_of_the_package() -> None:
     store = TokenStore(Defaults)
     store.ingest_nodes_msgspec([{}])
     assert store.to_pyarrow().to_pylist() == [{"id": 0, "x": None}]
-    for threads in (0, -1):
-        with pytest.raises(ArgumentError, match="threads"):
-            store.ingest_nodes_msgspec([], threads=threads)
-        with pytest.raises(ArgumentError, match="threads"):
-            store.ingest_nodes_arrow(pa.table({"id": [1]}), threads=threads)
+    for threads in (0, -1, -(2**70), "2", 1.5):
+        for ingest in (
+            lambda: store.ingest_nodes_msgspec([], threads=threads),
+            lambda: store.ingest_nodes_msgspec("[]", threads=threads),
+            lambda: store.ingest_nodes_arrow(pa.table({"id": [1]}), threads=threads),
+        ):
+            with pytest.raises(ArgumentError if isinstance(threads, int) else TypeError, match="^threads: expected "):
+                ingest()
+    for threads in (2**64, 2**70):
+        assert store.ingest_nodes_msgspec([], threads=threads).rows == 0
+        assert store.ingest_nodes_msgspec("", threads=threads).rows == 0
+        assert store.ingest_nodes_arrow(pa.table({"id": pa.array([], pa.int64())}), threads=threads).rows == 0
+    for missing in (-1, 2**64, 2**70, 10**5000):
+        assert pa.table(store.rows([missing])).num_rows == 0
+        with pytest.raises(ArgumentError, match="is not an id"):
+            store.rows_of([missing])
+    for wrong in (1.5, None, []):
+        with pytest.raises(TypeError, match="^ids: expected integers and text, got "):
+            store.rows([wrong])  # type: ignore[list-item]
     for columns in (pd.DataFrame({"id": [1]}), pl.DataFrame({"id": [1]}), np.arange(3), pa.table({"id": [1]})):
         with pytest.raises(TypeError, match="ingest_nodes_arrow"):
             store.ingest_nodes_msgspec(columns)

@@ -86,10 +86,10 @@ class TokenStore(_native.TokenStore):
             data = bytes(rows).removeprefix(b"\xef\xbb\xbf")  # a byte order mark, which is no part of the text
             kind = _format(data) if format == "auto" else format
             if kind == "msgpack":
-                return self._done(self._ingest_rows(_from_msgpack(data), on_duplicate, _threads(threads)))
+                return self._done(self._ingest_rows(_from_msgpack(data), on_duplicate, threads))
             if kind not in ("json", "ndjson"):
                 raise ArgumentError(f"format: expected auto, json, ndjson or msgpack, got {format!r}")
-            return self._done(self._ingest_json(data, kind == "json", _from_ndjson, on_duplicate, _threads(threads)))
+            return self._done(self._ingest_json(data, kind == "json", _from_ndjson, on_duplicate, threads))
         if hasattr(rows, "__arrow_c_stream__") or getattr(rows, "dtype", object) != object:
             raise TypeError(
                 f"rows: expected a sequence of rows, got {type(rows).__name__}, which has columns; ingest_nodes_arrow takes tables"
@@ -99,7 +99,7 @@ class TokenStore(_native.TokenStore):
                 f"rows: expected a sequence of rows, or JSON, NDJSON or msgpack as bytes, got {type(rows).__name__}"
             )
         listed = rows if isinstance(rows, list) else list(rows)
-        return self._done(self._ingest_rows(listed, on_duplicate, _threads(threads)))
+        return self._done(self._ingest_rows(listed, on_duplicate, threads))
 
     def ingest_nodes_arrow(
         self, data: object, *, on_duplicate: OnDuplicate = "error", threads: int | None = None
@@ -113,7 +113,7 @@ class TokenStore(_native.TokenStore):
 
         `SchemaMismatchError` where the columns do not fit, before any row is looked at; `IngestError` where a row or the stream is refused.
         """
-        return self._done(super().ingest_nodes_arrow(data, on_duplicate=on_duplicate, threads=_threads(threads)))
+        return self._done(super().ingest_nodes_arrow(data, on_duplicate=on_duplicate, threads=threads))
 
     def _done(self, report: IngestReport) -> IngestReport:
         for column, since, removed_in in report.deprecated:
@@ -170,12 +170,6 @@ class TokenStore(_native.TokenStore):
         """The records as a `pandas.DataFrame`; `options` are those of `pyarrow.Table.to_pandas`."""
         frame: pandas.DataFrame = self.to_pyarrow().to_pandas(**options)
         return frame
-
-
-def _threads(threads: int | None) -> int | None:
-    if threads is not None and threads < 1:
-        raise ArgumentError(f"threads: expected 1 or more, or None for all, got {threads}")
-    return threads
 
 
 def _format(data: bytes) -> str:

@@ -44,7 +44,6 @@ impl Code {
         threads: Option<usize>,
     ) -> PyResult<Bound<'py, PyList>> {
         let lines = PyBytes::new(py, lines).into_any();
-        let threads = threads.map(|threads| isize::try_from(threads).unwrap_or(isize::MAX));
         let made =
             model::validate_ndjson(self.class.bind(py), &lines, threads, "raise", None, None);
         Ok(made.map_err(|err| refused(py, err))?.cast_into()?)

@@ -23,7 +23,7 @@ use super::raise::store_error;
 use super::report::IngestReport;
 use super::rules::Validator;
 use super::{infer, rows, stream};
-use crate::arrays::refuse;
+use crate::arrays::{self, is_integer, refuse, wrong_type};
 use crate::arrow::Table;
 use crate::error::INGEST;
 use crate::model::without_host;
@@ -146,7 +146,7 @@ impl TokenStore {
         checked: bool,
     ) -> PyResult<Report> {
         let (on_duplicate, threads) = options;
-        let pool = threads::pool(py, threads)?;
+        let pool = threads::pool(threads)?;
         let outcome = gate::detached(py, || {
             let mut writer = self.lock();
             let Writer { store, grids } = &mut *writer;
@@ -283,7 +283,7 @@ impl TokenStore {
         py: Python<'_>,
         data: &Bound<'_, PyAny>,
         on_duplicate: &str,
-        threads: Option<usize>,
+        #[pyo3(from_py_with = arrays::threads)] threads: Option<usize>,
     ) -> PyResult<IngestReport> {
         let start = Instant::now();
         let on_duplicate = self::on_duplicate(py, on_duplicate)?;
@@ -302,7 +302,7 @@ impl TokenStore {
         py: Python<'_>,
         rows: &Bound<'_, PyList>,
         on_duplicate: &str,
-        threads: Option<usize>,
+        #[pyo3(from_py_with = arrays::threads)] threads: Option<usize>,
     ) -> PyResult<IngestReport> {
         let start = Instant::now();
         let on_duplicate = self::on_duplicate(py, on_duplicate)?;
@@ -327,7 +327,7 @@ impl TokenStore {
         array: bool,
         decode: &Bound<'_, PyAny>,
         on_duplicate: &str,
-        threads: Option<usize>,
+        #[pyo3(from_py_with = arrays::threads)] threads: Option<usize>,
     ) -> PyResult<IngestReport> {
         let start = Instant::now();
         let bytes = text.as_bytes();
@@ -350,7 +350,7 @@ impl TokenStore {
             return self.take_rows(py, &declaration, parts, (on_duplicate, threads), start);
         }
         let [strict, ignoring] = self.compiled(&declaration)?;
-        let pool = threads::pool(py, threads)?;
+        let pool = threads::pool(threads)?;
         let carry = declaration.record().is_none_or(|record| record.config.extra != Extra::Forbid);
         let read = |schema: &ottava_validate::Schema, carry| {
             let run = || pool.install(|| json::ndjson(schema, bytes, carry));
@@ -433,7 +433,12 @@ impl TokenStore {
         }
         let owned = |id: &Bound<'_, PyAny>| match id.cast::<PyString>() {
             Ok(text) => Ok(Owned::Text(text.extract()?)),
-            Err(_) => Ok::<_, PyErr>(Owned::Int(id.extract()?)),
+            Err(_) => match id.extract() {
+                Ok(int) => Ok(Owned::Int(int)),
+                // No record has a wider one.
+                Err(_) if is_integer(id) => Ok(Owned::Int(i128::MAX)),
+                Err(_) => Err(wrong_type(id, "ids", "integers and text")),
+            },
         };
         let ids: Vec<Owned> = ids.iter().map(owned).collect::<Result<_, _>>()?;
         let batch = gate::detached(py, || {
@@ -451,7 +456,8 @@ impl TokenStore {
     }
 
     /// The records of tokens of a grid.
-    fn _rows_of(&self, py: Python<'_>, tokens: Vec<u64>) -> PyResult<Table> {
+    fn _rows_of(&self, py: Python<'_>, tokens: Vec<Bound<'_, PyAny>>) -> PyResult<Table> {
+        let tokens: Vec<u64> = tokens.iter().map(arrays::id).collect::<PyResult<_>>()?;
         let batch = gate::detached(py, || self.lock().store.rows_of(&tokens))?;
         let batch = batch.map_err(|err| store_error(py, &err))?;
         Ok(Table::new(batch.schema(), vec![batch]))

@@ -14,6 +14,8 @@ use ottava_core::schema::{
     Format, IntWidth, Kind, Record, Rules, TimeUnit, Type, Union, UnionMode, Value,
 };
 
+use crate::arrays;
+
 use super::hosts::{Default_, EnumHost, Hook, Hosts, Mode, RecordHost, RecordKind};
 use super::layout;
 use super::value::{is_shareable, to_value};
@@ -543,11 +545,9 @@ fn int_width(width: Option<&str>) -> PyResult<IntWidth> {
 }
 
 fn rules_of(spec: &Bound<'_, PyDict>) -> PyResult<Rules> {
-    let size = |key: &str| -> PyResult<Option<usize>> {
-        get(spec, key)?.map(|value| value.extract()).transpose()
-    };
+    let size = |key: &str| get(spec, key)?.map(|value| arrays::count(&value, key, 0)).transpose();
     let digits = |key: &str| -> PyResult<Option<u32>> {
-        get(spec, key)?.map(|value| value.extract()).transpose()
+        Ok(size(key)?.map(|digits| u32::try_from(digits).unwrap_or(u32::MAX)))
     };
     Ok(Rules {
         gt: plain(spec, "gt")?,

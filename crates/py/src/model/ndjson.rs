@@ -15,6 +15,7 @@ use ottava_validate::{
     Code, CompactRow, CompactRows, Echo, Issue, Issues, Loc, Param, Stop, is_blank,
 };
 
+use crate::arrays;
 use crate::gate;
 use crate::threads;
 
@@ -38,7 +39,7 @@ const ROWS: usize = 4096;
 pub(crate) fn validate_ndjson<'py>(
     class: &Bound<'py, PyType>,
     source: &Bound<'py, PyAny>,
-    threads: Option<isize>,
+    #[pyo3(from_py_with = arrays::threads)] threads: Option<usize>,
     on_error: &str,
     strict: Option<bool>,
     context: Option<Bound<'py, PyAny>>,
@@ -47,7 +48,7 @@ pub(crate) fn validate_ndjson<'py>(
     let on_error = OnError::parse(on_error)?;
     let owner = need_plan(class)?;
     let plan = owner.get();
-    let pool = threads::pool(py, threads)?;
+    let pool = threads::pool(threads)?;
     let session = Session::default();
     let mut rows = Rows {
         owner: &owner,
@@ -446,9 +447,9 @@ fn read_some(
 }
 
 /// Reads a stream to its end.
-pub(super) fn read_all(py: Python<'_>, source: Source, threads: Option<isize>) -> PyResult<Text> {
+pub(super) fn read_all(py: Python<'_>, source: Source, threads: Option<usize>) -> PyResult<Text> {
     let mut raised = None;
-    let pool = threads::pool(py, threads)?;
+    let pool = threads::pool(threads)?;
     let mut read = match source {
         Source::Bytes(bytes) => return Ok(Text::Held(bytes)),
         Source::Copied(bytes) => return Ok(Text::Read(bytes)),

@@ -16,6 +16,7 @@ use ottava_validate::{
     RowIssues, Schema, Stop,
 };
 
+use crate::arrays;
 use crate::arrow::Table;
 use crate::error::VALIDATION;
 use crate::gate;
@@ -27,8 +28,8 @@ use super::input::{PyInput, Session};
 use super::issues::{self, IssueList};
 use super::ndjson::{self, Row};
 use super::plan::{Plan, need_plan};
-
 use super::source::{Cancellable, Chunks, HeldBytes, Source, read_error};
+
 /// Most issues that an exception of a whole stream keeps.
 const MOST_RAISED: usize = 1000;
 
@@ -90,7 +91,7 @@ impl ArrowResult {
 pub(crate) fn to_arrow<'py>(
     class: &Bound<'py, PyType>,
     source: &Bound<'py, PyAny>,
-    threads: Option<isize>,
+    #[pyo3(from_py_with = arrays::threads)] threads: Option<usize>,
     on_error: &str,
     strict: Option<bool>,
     context: Option<Bound<'py, PyAny>>,
@@ -105,7 +106,7 @@ pub(crate) fn to_arrow<'py>(
         return through_objects(&owner, source, threads, on_error, &options);
     }
     // Only validators see the context, and this model has none.
-    let pool = threads::pool(py, threads)?;
+    let pool = threads::pool(threads)?;
     let options = BatchOptions {
         threads: if pool.current_num_threads() == 1 { 1 } else { 0 },
         max_issues: match on_error {
@@ -161,7 +162,7 @@ const ROWS: usize = 8192;
 fn through_objects<'py>(
     owner: &Bound<'py, Plan>,
     source: Source,
-    threads: Option<isize>,
+    threads: Option<usize>,
     on_error: OnError,
     options: &Options<'py>,
 ) -> PyResult<Bound<'py, ArrowResult>> {

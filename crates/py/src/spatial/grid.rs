@@ -140,7 +140,7 @@ fn load(
             format_args!("expected one row for each of the {n} ids, got {m}"),
         ));
     }
-    let pool = crate::threads::pool(py, None::<usize>)?;
+    let pool = crate::threads::pool(None)?;
     let built = crate::gate::detached(py, || {
         pool.install(|| {
             let batch = attributes.batch(ids, positions)?;

@@ -73,7 +73,7 @@ fn pairwise<'py>(
     let (p, q) = (arrays::rows(p, "p")?, arrays::rows(q, "q")?);
     let (p, q) = (p.get(), q.get());
     let metric = options::metric(metric, None)?;
-    let pool = threads::pool(py, threads)?;
+    let pool = threads::pool(threads)?;
     if let Some(out) = out {
         let mut held = arrays::out_table(out, p.len(), q.len())?;
         let slice = held.as_slice_mut().map_err(|err| refuse(py, "out", err))?;

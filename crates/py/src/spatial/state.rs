@@ -122,7 +122,7 @@ impl Shared {
         work: impl FnOnce(&State, &AtomicBool) -> T + Send,
     ) -> PyResult<T> {
         self.check_handler()?;
-        let pool = threads::pool(py, threads)?;
+        let pool = threads::pool(threads)?;
         let acquire = || {
             let turn = self.line.enter(Aim::Ask)?;
             Ok((self.lock.read().ok(), turn))
@@ -159,7 +159,7 @@ impl Shared {
         work: impl FnOnce(&mut State) -> T + Send,
     ) -> PyResult<T> {
         self.check_handler()?;
-        let pool = threads::pool(py, None::<usize>)?;
+        let pool = threads::pool(None)?;
         let answer = self.interrupted_here(|| {
             gate::detached(py, || {
                 let _turn = self.line.enter(Aim::Change)?;

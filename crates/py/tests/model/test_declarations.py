@@ -13,6 +13,7 @@ import json
 import pickle
 import re
 import weakref
+from decimal import Decimal
 from typing import Any, ClassVar, Dict, Generic, List, Optional, TypeVar
 
 import pytest
@@ -35,6 +36,7 @@ from ottava import (
     validator,
     with_config,
 )
+from ottava.errors import ArgumentError
 
 K = TypeVar("K")
 T = TypeVar("T")
@@ -612,6 +614,29 @@ def test_other_fields_may_begin_with_model() -> None:
         model_name: str = "x"
 
     assert Sport().model_dump() == {"model_name": "x"}
+
+
+@pytest.mark.parametrize(
+    ("rule", "kind"),
+    [("min_length", List[int]), ("max_length", str), ("max_length", Dict[str, int]), ("max_digits", Decimal), ("decimal_places", Decimal)],
+)
+def test_sizes_are_counts(rule: str, kind: Any) -> None:
+    def adapter(size: Any) -> TypeAdapter[Any]:
+        return TypeAdapter(Annotated[kind, Field(**{rule: size})])
+
+    for size in (-1, -(2**70)):
+        with pytest.raises(ArgumentError, match=f"^{rule}: expected 0 or more, got {size}$"):
+            adapter(size)
+    for wrong in ("2", 1.5, []):
+        with pytest.raises(TypeError, match=f"{rule}: expected an integer, got {type(wrong).__name__}$"):
+            adapter(wrong)
+    # As good as no limit, or as one that nothing reaches.
+    for size in (2**63, 2**64, 2**70):
+        if rule == "min_length":
+            with pytest.raises(ValidationError, match="too_short"):
+                adapter(size).validate_python([1])
+        else:
+            adapter(size).validate_python({str: "x", Dict[str, int]: {"a": 1}, Decimal: "1.5"}[kind])
 
 
 def test_the_base_of_all_models_has_no_instances() -> None:

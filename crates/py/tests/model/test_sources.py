@@ -19,6 +19,7 @@ import pyarrow as pa
 import pytest
 
 from ottava import Field, Model, Schema, TypeAdapter, ValidationError, field_validator
+from ottava.errors import ArgumentError
 
 ROWS = [{"id": number, "name": f"n{number % 7}", "score": number / 2} for number in range(300)]
 BAD = [{"id": 0, "name": "x"}, {"id": 1}, {"id": "x", "name": ""}]
@@ -586,7 +587,20 @@ def test_issues_beyond_the_first_are_counted() -> None:
 
 
 @pytest.mark.parametrize("read", [Line.model_validate_ndjson, Line.to_arrow])
-@pytest.mark.parametrize("threads", [0, -1, -(2**40)])
+@pytest.mark.parametrize("threads", [0, -1, -(2**40), -(2**70)])
 def test_threads_are_one_or_more(read: Any, threads: int) -> None:
-    with pytest.raises(ValueError, match=f"threads: expected 1 or more, or None for all, got {threads}"):
+    with pytest.raises(ArgumentError, match=f"^threads: expected 1 or more, or None for all, got {threads}"):
         read(TEXT, threads=threads)
+
+
+@pytest.mark.parametrize("read", [Line.model_validate_ndjson, Line.to_arrow, Checked.model_validate_ndjson, Checked.to_arrow])
+def test_there_are_never_too_many_threads(read: Any) -> None:
+    def made(**options: Any) -> Any:
+        found = read(TEXT, on_error="skip", **options)
+        return found if isinstance(found, list) else pa.table(found.table)
+
+    for threads in (2**31, 2**63, 2**64, 2**70, 10**5000):
+        assert made(threads=threads) == made()
+    for wrong in ("2", 1.5, [], {}):
+        with pytest.raises(TypeError, match=f"^threads: expected an integer, got {type(wrong).__name__}"):
+            made(threads=wrong)

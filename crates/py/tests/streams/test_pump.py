@@ -329,6 +329,14 @@ def test_buffer_size_out_of_range(backend: str, pipes: Any, size: Any) -> None:
             operation()
 
 
+def test_numbers_that_python_does_not_show(backend: str, pipes: Any) -> None:
+    read, write = pipes.pipe()
+    for option in ("buffer_size", "pipe_size", "limit"):
+        for number in (1 << 20_000, -1 << 20_000):
+            with pytest.raises(StreamOptionError, match=f"^{option} is an integer of 20001 bits, not between "):
+                streams.pump_sync(read, write, **{option: number})
+
+
 @pytest.mark.parametrize("option", ["drain", "in_kernel", "allow_aliasing"])
 @pytest.mark.parametrize("value", [1, 0, None, "no"])
 def test_switches_are_true_or_false(backend: str, pipes: Any, option: str, value: Any) -> None:

@@ -67,7 +67,9 @@ def _check(option: str, value: object, least: int, most: int) -> None:
     if not isinstance(value, int) or isinstance(value, bool):
         raise StreamOptionError(f"{option} is {value!r}, not an integer")
     if not least <= value <= most:
-        raise StreamOptionError(f"{option} is {value}, not between {least} and {most}")
+        # Python shows no number of thousands of digits.
+        shown = value if abs(value) < 1 << 1000 else f"an integer of {value.bit_length()} bits"
+        raise StreamOptionError(f"{option} is {shown}, not between {least} and {most}")
 
 
 def _check_switch(option: str, value: object) -> None:
