@@ -169,6 +169,58 @@ def test_values_of_enums_and_null() -> None:
     assert (arrow.rows_good, arrow.rows_read) == (1, 1)
 
 
+class Truth(enum.Enum):
+    NO = False
+    YES = True
+
+
+class Share(enum.Enum):
+    ALL = 1.0
+    HALF = 0.5
+
+
+EQUALS: list[Any] = [
+    Literal[1], Literal[0], Literal[True], Literal[False], Literal[2], Literal["a", 1], Literal["1", 0], Literal[1, None],
+    Literal[1, 2, True], Union[bool, Literal[1]], Union[Literal[1], bool], Union[Literal[True], int], Union[Literal["a"], bool],
+    Truth, Share, List[Truth], List[Optional[Share]], Union[List[Optional[int]], List[bool]],
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("union", EQUALS, ids=str)
+def test_equal_numbers_are_one_value(union: Any) -> None:
+    values = (0, 1, 2, False, True, 0.0, 1.0, 2.0, 0.5, -1, "1", "true", "a", None)
+    for value in (*values, *([value] for value in values)):
+        text = json.dumps(value)
+        agree(
+            lambda library: library.TypeAdapter(union),
+            lambda adapter: adapter.validate_python(value),
+            lambda adapter: adapter.validate_python(value, strict=True),
+            lambda adapter: adapter.validate_json(text),
+            lambda adapter: adapter.validate_json(text, strict=True),
+        )
+
+
+def test_equal_numbers_are_one_tag() -> None:
+    def make(library: Any) -> Any:
+        class A(library.BaseModel):
+            kind: Literal[1]
+            a: int = 0
+
+        class B(library.BaseModel):
+            kind: Literal[0, "b"]
+            b: int = 0
+
+        return library.TypeAdapter(Annotated[Union[A, B], library.Field(discriminator="kind")])
+
+    for tag in (1, True, 1.0, 0, False, 0.0, "b", 2, "1", None):
+        for value in ({"kind": tag}, {"kind": tag, "a": "x", "b": "x"}):
+            agree(
+                make,
+                lambda adapter: adapter.validate_python(value),
+                lambda adapter: adapter.validate_json(json.dumps(value)),
+            )
+
+
 def test_a_default_made_of_fields_that_are_wrong() -> None:
     def make(library: Any) -> Any:
         class Model(library.BaseModel):

@@ -62,10 +62,35 @@ impl Choices {
         index.map(|index| index as usize)
     }
 
+    /// The choice that equals a number or truth value of another type, as in Python; truth values come first.
+    #[cold]
+    fn equal(&self, found: Found<'_>) -> Option<usize> {
+        let number = whole(found)?;
+        let flag = match number {
+            0 => self.bools[0],
+            1 => self.bools[1],
+            _ => None,
+        };
+        let is_equal = |value: &Value| matches!(value, Value::Float(float) if whole(Found::Float(*float)) == Some(number));
+        let index = flag.or_else(|| self.ints.get(&number).copied());
+        index.or_else(|| self.other(is_equal)).map(|index| index as usize)
+    }
+
     #[cold]
     fn other(&self, is: impl Fn(&Value) -> bool) -> Option<u32> {
         self.others.iter().find(|(value, _)| is(value)).map(|(_, index)| *index)
     }
+}
+
+/// The whole number that equals this number or truth value, if it is one that floats have exactly.
+pub(crate) fn whole(found: Found<'_>) -> Option<i64> {
+    let number = match found {
+        Found::Int(int) => int,
+        Found::Bool(flag) => flag.into(),
+        Found::Float(float) if float.fract() == 0.0 && float.abs() < 9e15 => float as i64,
+        _ => return None,
+    };
+    (number.unsigned_abs() < 9_000_000_000_000_000).then_some(number)
 }
 
 /// The value as Python writes it.
@@ -146,14 +171,7 @@ impl<I: Input, O: Output> Run<'_, I, O> {
         value: &I::Value,
     ) -> Checked<O::Value> {
         let found = self.input.get(value)?;
-        let index = plan.choices.find(found).or_else(|| match found {
-            // Equal numbers are one value, as in Python.
-            Found::Float(float) if float.fract() == 0.0 && float.abs() < 9e15 => {
-                plan.choices.find(Found::Int(float as i64))
-            }
-            _ => None,
-        });
-        match index {
+        match plan.choices.find(found).or_else(|| plan.choices.equal(found)) {
             Some(index) => self.output.literal(at, plan, index),
             None => {
                 let expected = Param::Str(plan.choices.expected.as_str().into());
@@ -178,15 +196,10 @@ impl<I: Input, O: Output> Run<'_, I, O> {
         }
         let found = self.input.get(value)?;
         let index = plan.choices.find(found).or_else(|| match found {
-            // A whole float stands for an integer, as in Python, where they are equal.
-            Found::Float(float) if float.fract() == 0.0 && float.abs() < 9e15 => {
-                plan.choices.find(Found::Int(float as i64))
-            }
             Found::Str(text) if !strict && plan.of_ints => {
                 plan.choices.find(Found::Int(small_int(text)?))
             }
-            Found::Bool(flag) => plan.choices.find(Found::Int(flag.into())),
-            _ => None,
+            found => plan.choices.equal(found),
         });
         if let Some(index) = index {
             self.fit = self.fit.max(Fit::Lax);

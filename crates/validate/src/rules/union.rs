@@ -9,7 +9,7 @@ use crate::input::{Entry, Found, Input};
 use crate::issue::{Code, Ctx, Echo, Loc, Param};
 use crate::output::{Checked, Output, Stop};
 use crate::program::{NodeId, Op, Program, RecordPlan};
-use crate::rules::choice::repr;
+use crate::rules::choice::{repr, whole};
 use crate::tree::TreeOutput;
 
 /// A compiled union.
@@ -325,10 +325,7 @@ impl<I: Input, O: Output> Run<'_, I, O> {
             Found::Str(text) => tag.texts.get(text).copied(),
             Found::Int(int) => tag.ints.get(&int).copied(),
             // Equal numbers are one value, as in a literal.
-            Found::Float(float) if float.fract() == 0.0 && float.abs() < 9e15 => {
-                tag.ints.get(&(float as i64)).copied()
-            }
-            _ => None,
+            found => whole(found).and_then(|int| tag.ints.get(&int).copied()),
         };
         for (number, index) in &tag.enums {
             if member.is_none() {
@@ -368,6 +365,7 @@ impl<I: Input, O: Output> Run<'_, I, O> {
         match self.input.get(item)? {
             Found::Str(text) => return Ok(Some(Loc::Name(text.into()))),
             Found::Int(int) => return Ok(Some(Loc::Tag(int))),
+            Found::Bool(flag) => return Ok(Some(Loc::Tag(flag.into()))),
             Found::Float(float) => return Ok(Some(Loc::Name(format!("{float:?}").into()))),
             _ => {}
         }
@@ -405,7 +403,7 @@ pub(crate) fn label(ty: &Type) -> String {
         if ty.rules == Rules::default() { name.to_owned() } else { format!("constrained-{name}") }
     };
     let all = |types: &[Type]| types.iter().map(label).collect::<Vec<_>>().join(", ");
-    match &ty.kind {
+    let name = match &ty.kind {
         Kind::Any => "any".to_owned(),
         Kind::Null => "none".to_owned(),
         Kind::Bool => "bool".to_owned(),
@@ -441,5 +439,6 @@ pub(crate) fn label(ty: &Type) -> String {
         Kind::Ref(name) => name.clone(),
         Kind::Schema(_) => "schema".to_owned(),
         other => format!("{other:?}"),
-    }
+    };
+    if ty.nullable { format!("nullable[{name}]") } else { name }
 }

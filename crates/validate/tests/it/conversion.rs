@@ -492,7 +492,29 @@ fn choices() {
             ("1", "1"),
             ("true", "true"),
             ("\"a\"", "\"a\""),
+            ("1.0", "true"),
             ("\"b\"", "|literal_error|Input should be 1, 'a' or True"),
+        ],
+    );
+    // Equal numbers are one value, as in Python.
+    let equal = |value: Value, right: &str, others: [&str; 3]| {
+        let ty = Type::new(Kind::Literal(vec![value]));
+        for strict in [false, true] {
+            let cases: Vec<_> = others.iter().map(|other| (*other, right)).collect();
+            check(ty.clone().strict(strict), &cases);
+        }
+    };
+    equal(1.into(), "1", ["1", "true", "1.0"]);
+    equal(0.into(), "0", ["0", "false", "-0.0"]);
+    equal(true.into(), "true", ["1", "true", "1.0"]);
+    equal(false.into(), "false", ["0", "false", "0.0"]);
+    equal(Value::Float(1.0), "1.0", ["1", "true", "1.0"]);
+    check(
+        Type::new(Kind::Literal(vec![1.into(), "1".into()])),
+        &[
+            ("false", "|literal_error|Input should be 1 or '1'"),
+            ("1.5", "|literal_error|Input should be 1 or '1'"),
+            ("\"true\"", "|literal_error|Input should be 1 or '1'"),
         ],
     );
     let member = |name: &str, value: Value| EnumMember { name: name.into(), value };
@@ -525,6 +547,16 @@ fn choices() {
             ("true", "1"),
             ("3", "|enum|Input should be 1 or 2"),
         ],
+    );
+    let mixed = EnumType {
+        name: "G".into(),
+        members: vec![member("A", true.into()), member("B", Value::Float(2.0))],
+        of_ints: false,
+        host: None,
+    };
+    check(
+        Type::new(Kind::Enum(mixed)),
+        &[("1", "true"), ("1.0", "true"), ("2", "2.0"), ("0", "|enum|Input should be True or 2.0")],
     );
 }
 

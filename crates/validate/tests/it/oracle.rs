@@ -44,6 +44,7 @@ fn is_right(ty: &Type, value: &Json) -> bool {
         (Kind::Literal(values), value) => values.iter().any(|known| match (known, value) {
             (Value::Str(known), Json::String(text)) => known == text,
             (Value::Int(known), Json::Number(number)) => number.as_f64() == Some(*known as f64),
+            (Value::Int(known), Json::Bool(flag)) => *known == i64::from(*flag),
             _ => false,
         }),
         (Kind::List(item), Json::Array(items)) => {

@@ -21,6 +21,18 @@ fn smart_unions() {
         ],
     );
     check(
+        Type::union([Type::list(Type::int().nullable()), Type::list(Type::bool())]),
+        &[
+            ("[null]", "[null]"),
+            (
+                "[\"q\"]",
+                &format!(
+                    "list[nullable[int]].0{INT}; list[bool].0|bool_parsing|Input should be a valid boolean, unable to interpret input"
+                ),
+            ),
+        ],
+    );
+    check(
         Type::union([Type::float(), Type::int()]),
         &[("1", "1"), ("1.0", "1.0"), ("\"1\"", "1.0")],
     );
