@@ -12,10 +12,13 @@ from ottava._config import ConfigDict
 from ottava._fields import FieldInfo
 from ottava.errors import ValidationError
 
-__all__ = ["EXTRA", "delete", "extra_getattr", "has_slot", "set_checked", "setter"]
+__all__ = ["DELETED", "EXTRA", "delete", "extra_getattr", "has_slot", "set_checked", "setter"]
 
 EXTRA = "__ottava_extra__"
 """The slot of the extra fields."""
+
+DELETED = "__ottava_deleted__"
+"""The slot of the names of extra fields that were deleted, if there were any."""
 
 
 def has_slot(cls: type, name: str) -> bool:
@@ -149,5 +152,6 @@ def delete(self: Any, name: str) -> None:
     extra = getattr(self, EXTRA, None) if name not in cls.__ottava_fields__ and has_slot(cls, EXTRA) else None
     if extra and name in extra:
         del extra[name]
+        object.__setattr__(self, DELETED, getattr(self, DELETED, frozenset()) | {name})
         return
     object.__delattr__(self, name)

@@ -13,7 +13,7 @@ from ottava import _annotations as notation
 from ottava import _config, _native
 from ottava import _decorators as decorators
 from ottava import config as settings
-from ottava._assignment import EXTRA, delete, extra_getattr, has_slot, setter
+from ottava._assignment import DELETED, EXTRA, delete, extra_getattr, has_slot, setter
 from ottava._config import ConfigDict
 from ottava._dump import Dump
 from ottava._fields import Field, FieldInfo, PrivateAttr, PrivateInfo, Undefined
@@ -57,7 +57,7 @@ class ModelMeta(_native.ModelMeta, abc.ABCMeta):
         if not parents:
             namespace["__slots__"] = ()
             cls = super().__new__(mcs, name, bases, namespace)
-            _native.lay_out(cls, [], [], None, None, True, False, False, [])
+            _native.lay_out(cls, [], [], None, None, None, True, False, False, [])
             cls.__ottava_fields__ = {}
             cls.__ottava_private__ = {}
             cls.model_config = ConfigDict()
@@ -186,6 +186,7 @@ def _make_class(
         list(fields),
         hidden,
         EXTRA if has_slot(cls, EXTRA) else None,
+        DELETED if has_slot(cls, DELETED) else None,
         _GIVEN if len(fields) > 64 else None,
         bool(record.get("acyclic")) and not has_dict,
         ready and dump.is_plain and config.get("extra") != "allow",
@@ -352,7 +353,7 @@ def _slots(
     if native:
         slots += [key for key in own if not inherited(key)]
         if config.get("extra") == "allow" and not inherited(EXTRA) and not has_dict:
-            slots.append(EXTRA)
+            slots += [EXTRA, DELETED]
     elif not has_dict:
         slots.append("__dict__")
         has_dict = True

@@ -882,6 +882,7 @@ def lay_out(
     fields: list[str],
     others: list[str],
     extra: str | None,
+    deleted: str | None,
     given: str | None,
     acyclic: bool,
     dumps_plainly: bool,

@@ -338,12 +338,16 @@ class Model(_native.ModelBase, metaclass=ModelMeta):
         if cls.model_config.get("extra") != "allow":
             return None
         if has_slot(cls, EXTRA):
-            return getattr(self, EXTRA, None) or {}
+            extra: _Dict | None = getattr(self, EXTRA, None)
+            if extra is None:
+                extra = {}
+                object.__setattr__(self, EXTRA, extra)
+            return extra
         return {key: value for key, value in vars(self).items() if key not in cls.__ottava_fields__}
 
     @property
     def model_fields_set(self) -> set[str]:
-        """The fields that were given, not filled from their defaults."""
+        """The fields that were given, not filled from their defaults, and the extra values, those that were deleted too."""
         return _native.fields_set(self) | set(self.model_extra or ())
 
     def __iter__(self) -> Iterator[tuple[str, Any]]:

@@ -37,6 +37,8 @@ pub(crate) struct Layout {
     pub(crate) others: Vec<(Py<PyString>, isize)>,
     /// Slot of the map of extra fields, where the class keeps them.
     pub(crate) extra: Option<isize>,
+    /// Slot of the names of extra fields that were deleted.
+    pub(crate) deleted: Option<isize>,
     /// Slot of the set of given fields, where they do not fit the bits of the instance's head.
     pub(crate) given: Option<isize>,
     /// Each field's name as a key of JSON text, with the colon.
@@ -51,6 +53,13 @@ pub(crate) struct Layout {
     pub(crate) all_slots: bool,
     /// Instances are neither tracked by the collector nor have a dictionary or weak references.
     pub(crate) plain: bool,
+}
+
+impl Layout {
+    /// Whether the slot holds what we note about the other ones, and is no attribute.
+    pub(crate) fn is_note(&self, offset: isize) -> bool {
+        [self.extra, self.deleted, self.given].contains(&Some(offset))
+    }
 }
 
 /// The model classes that a value is declared to be of, itself or in its parts.
@@ -320,13 +329,14 @@ pub(crate) fn slot_offset(
 /// `fields` and `others` are names of slots (or, for fields of a class with a dictionary, keys of it); `acyclic` says that
 /// no field can hold a reference back to the instance; `declared` has the model classes of each field, `None` for one that names none.
 #[pyfunction]
-#[pyo3(signature = (class, fields, others, extra, given, acyclic, dumps_plainly, checks_assignment, declared, /))]
+#[pyo3(signature = (class, fields, others, extra, deleted, given, acyclic, dumps_plainly, checks_assignment, declared, /))]
 #[allow(clippy::too_many_arguments)] // one caller, in Python
 pub(crate) fn lay_out(
     class: &Bound<'_, PyType>,
     fields: Vec<Bound<'_, PyString>>,
     others: Vec<Bound<'_, PyString>>,
     extra: Option<Bound<'_, PyString>>,
+    deleted: Option<Bound<'_, PyString>>,
     given: Option<Bound<'_, PyString>>,
     acyclic: bool,
     dumps_plainly: bool,
@@ -365,6 +375,7 @@ pub(crate) fn lay_out(
         .map(|name| Ok((interned(py, name), slot(name)?)))
         .collect::<PyResult<Vec<_>>>()?;
     let extra = extra.as_ref().map(slot).transpose()?;
+    let deleted = deleted.as_ref().map(slot).transpose()?;
     let given = given.as_ref().map(slot).transpose()?;
     let all_slots = places.iter().all(|(_, place)| *place != Place::Dict);
     // SAFETY: the class is alive, of our metaclass, and has no instances yet, so its allocation may still change.
@@ -395,6 +406,7 @@ pub(crate) fn lay_out(
             fields: places,
             others,
             extra,
+            deleted,
             given,
             json_keys,
             declared,

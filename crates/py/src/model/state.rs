@@ -5,7 +5,7 @@
 use pyo3::exceptions::{PyAttributeError, PyTypeError};
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PySet, PyString, PyTuple, PyType};
+use pyo3::types::{PyDict, PyFrozenSet, PySet, PyString, PyTuple, PyType};
 
 use ottava_validate::{Code, Echo, Issue, Issues, Loc, Run, Stop};
 
@@ -33,7 +33,8 @@ fn layout_of<'a>(object: &'a Bound<'_, PyAny>) -> PyResult<&'a Layout> {
     )))
 }
 
-/// The names of the fields that were given when the instance was made, and not filled from their defaults.
+/// The names of the fields that were given when the instance was made, and not filled from their defaults, and of the extra fields that
+/// were deleted since.
 #[pyfunction]
 pub(crate) fn fields_set<'py>(object: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PySet>> {
     let layout = layout_of(object)?;
@@ -42,6 +43,18 @@ pub(crate) fn fields_set<'py>(object: &Bound<'py, PyAny>) -> PyResult<Bound<'py,
         // SAFETY: the layout is that of the object.
         if unsafe { instance::is_given(object.as_ptr(), layout, index) } {
             names.add(name)?;
+        }
+    }
+    if let Some(offset) = layout.deleted {
+        // SAFETY: as above; a new reference is taken at once.
+        let deleted = unsafe {
+            let deleted = instance::read_slot(object.as_ptr(), offset);
+            (!deleted.is_null()).then(|| Object::borrowed(deleted))
+        };
+        if let Some(deleted) = deleted {
+            for name in deleted.bind(object.py()).try_iter()? {
+                names.add(name?)?;
+            }
         }
     }
     Ok(names)
@@ -61,7 +74,7 @@ pub(crate) fn get_state<'py>(object: &Bound<'py, PyAny>) -> PyResult<Bound<'py, 
     }
     let others = PyDict::new(py);
     for (name, offset) in &layout.others {
-        if Some(*offset) == layout.extra || Some(*offset) == layout.given {
+        if layout.is_note(*offset) {
             continue;
         }
         // SAFETY: as above; a new reference is taken at once.
@@ -133,8 +146,17 @@ pub(crate) fn set_state(
     }
     // SAFETY: as above.
     unsafe { instance::set_given(object.as_ptr(), layout, |index| bits[index]) };
+    if let Some(offset) = layout.deleted
+        && bits.iter().filter(|bit| **bit).count() < given.len()
+    {
+        let names = layout.fields.iter().map(|(name, _)| name);
+        let deleted = given.call_method1(intern!(py, "difference"), (PyTuple::new(py, names)?,))?;
+        let deleted = PyFrozenSet::new(py, deleted.try_iter()?.collect::<PyResult<Vec<_>>>()?)?;
+        // SAFETY: as above.
+        unsafe { instance::write_slot(object.as_ptr(), offset, deleted.into_any().into()) };
+    }
     for (name, offset) in &layout.others {
-        if Some(*offset) == layout.extra || Some(*offset) == layout.given {
+        if layout.is_note(*offset) {
             continue;
         }
         if let Some(value) = others.get_item(name)? {
@@ -203,7 +225,8 @@ pub(crate) fn same(a: &Bound<'_, PyAny>, b: &Bound<'_, PyAny>) -> PyResult<bool>
         }
     }
     for ((_, offset), (_, place)) in layout.others.iter().zip(&other.others) {
-        if Some(*offset) == layout.given {
+        let is_extra = Some(*offset) == layout.extra;
+        if layout.is_note(*offset) && !is_extra {
             continue;
         }
         // SAFETY: as above; new references are taken at once.
@@ -214,7 +237,9 @@ pub(crate) fn same(a: &Bound<'_, PyAny>, b: &Bound<'_, PyAny>) -> PyResult<bool>
             };
             (read(a, *offset), read(b, *place))
         };
-        if !both(x, y)? {
+        // There may be a dictionary with nothing in it.
+        let filled = |extra: &Object| !is_extra || extra.bind(py).is_truthy().unwrap_or(true);
+        if !both(x.filter(filled), y.filter(filled))? {
             return Ok(false);
         }
     }
