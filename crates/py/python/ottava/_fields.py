@@ -99,6 +99,8 @@ class FieldInfo:
     def __init__(self, **given: Any) -> None:
         self.annotation: Any = given.pop("annotation", Undefined)
         self.default: Any = given.pop("default", Undefined)
+        if self.default is ...:
+            self.default = Undefined
         self.default_factory: Callable[..., Any] | None = given.pop("default_factory", None)
         self.alias: str | None = given.pop("alias", None)
         self.validation_alias: str | None = given.pop("validation_alias", None)

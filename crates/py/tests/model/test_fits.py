@@ -221,6 +221,23 @@ def test_equal_numbers_are_one_tag() -> None:
             )
 
 
+def test_an_ellipsis_is_no_default() -> None:
+    def make(library: Any) -> Any:
+        class Strict(library.BaseModel):
+            a: int = ...
+            b: Annotated[int, library.Field(gt=1)] = ...
+            c: int = library.Field(...)
+
+        return Strict
+
+    agree(
+        make,
+        lambda cls: cls(),
+        lambda cls: cls(a=1, b=2, c=3),
+        lambda cls: [(name, info.is_required()) for name, info in cls.model_fields.items()],
+    )
+
+
 def test_a_default_made_of_fields_that_are_wrong() -> None:
     def make(library: Any) -> Any:
         class Model(library.BaseModel):
