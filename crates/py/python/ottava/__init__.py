@@ -17,6 +17,7 @@ from ottava.errors import InternalError, OttavaError, ValidationError
 if TYPE_CHECKING:
     from ottava import config as config
     from ottava import streams as streams
+    from ottava._calls import validate_call as validate_call
     from ottava._native import __version__ as __version__
     from ottava._pipeline import Pipeline as Pipeline
     from ottava._pipeline import Stage as Stage
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from ottava.models import PlainSerializer as PlainSerializer
     from ottava.models import PlainValidator as PlainValidator
     from ottava.models import PrivateAttr as PrivateAttr
+    from ottava.models import PydanticCustomError as PydanticCustomError
     from ottava.models import SerializationInfo as SerializationInfo
     from ottava.models import Strict as Strict
     from ottava.models import root_validator as root_validator
@@ -45,6 +47,7 @@ if TYPE_CHECKING:
     from ottava.models import WrapSerializer as WrapSerializer
     from ottava.models import WrapValidator as WrapValidator
     from ottava.models import computed_field as computed_field
+    from ottava.models import create_model as create_model
     from ottava.models import field_serializer as field_serializer
     from ottava.models import field_validator as field_validator
     from ottava.models import model_serializer as model_serializer
@@ -59,6 +62,7 @@ if TYPE_CHECKING:
     from ottava.types import FutureDate as FutureDate
     from ottava.types import FutureDatetime as FutureDatetime
     from ottava.types import InstanceOf as InstanceOf
+    from ottava.types import Json as Json
     from ottava.types import NaiveDatetime as NaiveDatetime
     from ottava.types import NegativeFloat as NegativeFloat
     from ottava.types import NegativeInt as NegativeInt
@@ -70,6 +74,8 @@ if TYPE_CHECKING:
     from ottava.types import PastDatetime as PastDatetime
     from ottava.types import PositiveFloat as PositiveFloat
     from ottava.types import PositiveInt as PositiveInt
+    from ottava.types import SecretBytes as SecretBytes
+    from ottava.types import SecretStr as SecretStr
     from ottava.types import SerializeAsAny as SerializeAsAny
     from ottava.types import SkipValidation as SkipValidation
     from ottava.types import StrictBool as StrictBool
@@ -111,6 +117,7 @@ _HOMES = {
     "PlainSerializer": "ottava.models",
     "PlainValidator": "ottava.models",
     "PrivateAttr": "ottava.models",
+    "PydanticCustomError": "ottava.models",
     "SerializationInfo": "ottava.models",
     "Strict": "ottava.models",
     "root_validator": "ottava.models",
@@ -120,6 +127,7 @@ _HOMES = {
     "WrapSerializer": "ottava.models",
     "WrapValidator": "ottava.models",
     "computed_field": "ottava.models",
+    "create_model": "ottava.models",
     "field_serializer": "ottava.models",
     "field_validator": "ottava.models",
     "model_serializer": "ottava.models",
@@ -134,6 +142,7 @@ _HOMES = {
     "FutureDate": "ottava.types",
     "FutureDatetime": "ottava.types",
     "InstanceOf": "ottava.types",
+    "Json": "ottava.types",
     "NaiveDatetime": "ottava.types",
     "NegativeFloat": "ottava.types",
     "NegativeInt": "ottava.types",
@@ -145,6 +154,8 @@ _HOMES = {
     "PastDatetime": "ottava.types",
     "PositiveFloat": "ottava.types",
     "PositiveInt": "ottava.types",
+    "SecretBytes": "ottava.types",
+    "SecretStr": "ottava.types",
     "SerializeAsAny": "ottava.types",
     "SkipValidation": "ottava.types",
     "StrictBool": "ottava.types",
@@ -163,6 +174,7 @@ _HOMES = {
     "distances": "ottava.spatial",
     "pairwise": "ottava.spatial",
     "simd_level": "ottava.spatial",
+    "validate_call": "ottava._calls",
     "__version__": "ottava._native",
 }
 

@@ -34,6 +34,7 @@ from ottava._fields import (
 from ottava._standard import (
     TEXTUAL,
     Refusal,
+    Secret,
     checked_by,
     default_dict,
     is_callable,
@@ -463,6 +464,9 @@ def _tuple(annotation: Any, args: tuple[Any, ...], context: Context) -> Descript
 
 
 def _class(cls: type, context: Context) -> Description:
+    stands_for = cls.__dict__.get("__ottava_type__")
+    if stands_for is not None:
+        return describe(stands_for, context)
     record = cls.__dict__.get("__ottava_record__")
     if record is not None:
         specialized = substitute(cls, context.typevars)
@@ -492,6 +496,8 @@ def _class(cls: type, context: Context) -> Description:
         return checked_by(pattern)
     if cls is type:
         return checked_by(subclass_of(Any), info=True)
+    if issubclass(cls, Secret):
+        return hooked({"kind": cls._kind}, "wrap", cls._take)
     if issubclass(cls, TEXTUAL):
         return checked_by(made_of_text(cls))
     if cls.__dict__.get("__ottava_base__"):

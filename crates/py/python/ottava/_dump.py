@@ -23,7 +23,7 @@ from typing import Any
 from ottava import _native
 from ottava import _decorators as decorators
 from ottava._fields import FieldInfo, PlainSerializer, Undefined, WrapSerializer
-from ottava._standard import TEXTUAL
+from ottava._standard import TEXTUAL, Secret
 
 __all__ = ["Dump", "Options", "SerializationInfo", "dump_value", "to_json_text"]
 
@@ -485,6 +485,8 @@ def _json_scalar(value: Any, options: Options) -> Any:
         return iso_duration(value)
     if isinstance(value, (decimal.Decimal, uuid.UUID, *TEXTUAL)):
         return str(value)
+    if isinstance(value, Secret):
+        return _json_scalar(value._hidden(), options)
     if isinstance(value, (bytes, bytearray)):
         return value.decode()
     if isinstance(value, (str, int, float)):

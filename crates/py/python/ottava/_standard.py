@@ -11,7 +11,9 @@ from typing import Any
 
 __all__ = [
     "TEXTUAL",
+    "PydanticCustomError",
     "Refusal",
+    "Secret",
     "checked_by",
     "default_dict",
     "is_callable",
@@ -41,6 +43,77 @@ class Refusal(ValueError):
         super().__init__(message)
         self.ottava_code = code
         vars(self).update(params)
+
+
+class PydanticCustomError(ValueError):
+    """For validators: the value does not fit, and the issue has this `type`, this message and `context` as its `ctx`.
+
+    `{name}` in the message is replaced by what the context has under that name.
+    """
+
+    def __init__(self, error_type: str, message_template: str, context: dict[str, Any] | None = None, /) -> None:
+        super().__init__(error_type, message_template, *([] if context is None else [context]))
+        self.type = error_type
+        self.message_template = message_template
+        self.context = context
+
+    def message(self) -> str:
+        """The message, with the values of the context in their places."""
+        text = self.message_template
+        for name, value in (self.context or {}).items():
+            text = text.replace(f"{{{name}}}", str(value))
+        return text
+
+    __str__ = message
+
+    @property
+    def ottava_issue(self) -> dict[str, Any]:
+        """What the issue has beside its place and the value."""
+        return {"type": self.type, "msg": self.message(), **({} if self.context is None else {"ctx": self.context})}
+
+
+class Secret:
+    """A value that is not shown: the base of `SecretStr` and `SecretBytes`."""
+
+    __slots__ = ("_secret_value",)
+    _kind: str
+    _shown: Any
+
+    def __init__(self, secret_value: Any) -> None:
+        self._secret_value = secret_value
+
+    def get_secret_value(self) -> Any:
+        """The value."""
+        return self._secret_value
+
+    def __len__(self) -> int:
+        return len(self._secret_value)
+
+    def __eq__(self, other: object) -> bool:
+        from hmac import compare_digest  # slow to load
+
+        # How long it takes does not depend on where they differ.
+        return isinstance(other, self.__class__) and compare_digest(self._bytes(), other._bytes())
+
+    def _bytes(self) -> bytes:
+        value = self._secret_value
+        return value.encode("utf-8", "surrogatepass") if isinstance(value, str) else bytes(value)
+
+    def __hash__(self) -> int:
+        return hash(self._secret_value)
+
+    def _hidden(self) -> Any:
+        return self._shown if self._secret_value else type(self._shown)()
+
+    def __str__(self) -> str:
+        return str(self._hidden())
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self._hidden()!r})"
+
+    @classmethod
+    def _take(cls, value: Any, handler: Any) -> Any:
+        return cls(handler(value._secret_value if isinstance(value, cls) else value))
 
 
 def predicate(test: Any, negated: bool) -> Any:

@@ -18,6 +18,7 @@ from __future__ import annotations
 import copy
 import sys
 import threading
+import types
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
 
@@ -50,6 +51,7 @@ from ottava._fields import (
 )
 from ottava._generics import specialize
 from ottava._native import ArrowResult, BatchResult
+from ottava._standard import PydanticCustomError
 from ottava.errors import ValidationError
 
 if TYPE_CHECKING:
@@ -70,6 +72,7 @@ __all__ = [
     "PlainSerializer",
     "PlainValidator",
     "PrivateAttr",
+    "PydanticCustomError",
     "SerializationInfo",
     "Strict",
     "ValidationError",
@@ -77,6 +80,7 @@ __all__ = [
     "WrapSerializer",
     "WrapValidator",
     "computed_field",
+    "create_model",
     "field_serializer",
     "field_validator",
     "model_serializer",
@@ -519,6 +523,58 @@ def _copy_dict(source: Any, target: Any, memo: _Memo | None) -> None:
         fields = type(source).__ottava_fields__
         rest = {key: value for key, value in own.items() if key not in fields}
         vars(target).update(rest if memo is None else copy.deepcopy(rest, memo))
+
+
+def create_model(
+    model_name: str,
+    /,
+    *,
+    __config__: ConfigDict | None = None,
+    __doc__: str | None = None,
+    __base__: Any = None,
+    __module__: str | None = None,
+    __validators__: Mapping[str, Any] | None = None,
+    __cls_kwargs__: Mapping[str, Any] | None = None,
+    __qualname__: str | None = None,
+    **field_definitions: Any,
+) -> Any:
+    """Make a model class: `create_model("User", id=(int, Field(gt=0)), name=str)`.
+
+    Args:
+        model_name: the name of the class.
+        __config__: its `model_config`.
+        __doc__: its docstring.
+        __base__: a model class that it derives from, or a tuple of bases. Default: `Model`.
+        __module__: where it is from. Default: the module of the caller.
+        __validators__: decorated methods, such as those of `field_validator`, by name.
+        __cls_kwargs__: keywords of the class statement.
+        __qualname__: its qualified name.
+        field_definitions: for each field a type, or a pair of a type and a default or `Field(...)`; `...` stands for no default.
+
+    Raises:
+        TypeError: as the class statement does, and for a definition that is neither.
+    """
+    bases = __base__ if isinstance(__base__, tuple) else (__base__ or Model,)
+    notes: _Dict = {}
+    namespace: _Dict = {**(__validators__ or {}), "__annotations__": notes}
+    namespace["__module__"] = __module__ or sys._getframe(1).f_globals.get("__name__", __name__)
+    namespace["__qualname__"] = __qualname__ or model_name
+    if __doc__ is not None:
+        namespace["__doc__"] = __doc__
+    if __config__ is not None:
+        namespace["model_config"] = __config__
+    for field, definition in field_definitions.items():
+        if not isinstance(definition, tuple):
+            notes[field] = definition
+            continue
+        if len(definition) != 2:
+            raise TypeError(f"{model_name}.{field}: expected a type, or a type and a default, got {definition!r}")
+        notes[field], namespace[field] = definition
+    resolved = types.resolve_bases(bases)
+    if resolved is not bases:
+        namespace["__orig_bases__"] = bases
+    metaclass, _, keywords = types.prepare_class(model_name, resolved, dict(__cls_kwargs__ or {}))
+    return metaclass(model_name, resolved, namespace, **keywords)
 
 
 BaseModel = Model

@@ -8,10 +8,11 @@ import uuid
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
+from ottava import _native
 from ottava._annotations import Described, hooked
 from ottava._config import ConfigDict, checked
 from ottava._fields import AfterValidator, Field, Strict
-from ottava._standard import Refusal
+from ottava._standard import Refusal, Secret
 
 __all__ = [
     "UUID1",
@@ -24,6 +25,7 @@ __all__ = [
     "FutureDate",
     "FutureDatetime",
     "InstanceOf",
+    "Json",
     "NaiveDatetime",
     "NegativeFloat",
     "NegativeInt",
@@ -35,6 +37,8 @@ __all__ = [
     "PastDatetime",
     "PositiveFloat",
     "PositiveInt",
+    "SecretBytes",
+    "SecretStr",
     "SerializeAsAny",
     "SkipValidation",
     "StrictBool",
@@ -70,11 +74,61 @@ EmailStr = Annotated[str, Field(email=True)]
 AwareDatetime = Annotated[datetime.datetime, Described(lambda described: {**described, "aware": True})]
 NaiveDatetime = Annotated[datetime.datetime, Described(lambda described: {**described, "aware": False})]
 
+
+class SecretStr(Secret):
+    """Text that is not shown, neither by `repr` nor in JSON: `get_secret_value()` is the text."""
+
+    __slots__ = ()
+    _kind = "str"
+    _shown = "**********"
+
+    if TYPE_CHECKING:
+
+        def __init__(self, secret_value: str) -> None: ...
+
+        def get_secret_value(self) -> str: ...
+
+
+class SecretBytes(Secret):
+    """Bytes that are not shown, neither by `repr` nor in JSON: `get_secret_value()` is the bytes."""
+
+    __slots__ = ()
+    _kind = "bytes"
+    _shown = b"**********"
+
+    if TYPE_CHECKING:
+
+        def __init__(self, secret_value: bytes) -> None: ...
+
+        def get_secret_value(self) -> bytes: ...
+
+
+def _of_json(described: dict[str, Any]) -> dict[str, Any]:
+    plan: Any = None
+
+    def read(value: Any, info: Any) -> Any:
+        nonlocal plan
+        # What the type refers to may come later.
+        plan = plan or _native.Plan("Json", described)
+        return plan.validate_json(value, context=info.context)
+
+    return hooked({"kind": "any"}, "plain", read)
+
+
 if TYPE_CHECKING:
+    Json = Annotated[T, ...]
     InstanceOf = Annotated[T, ...]
     SerializeAsAny = Annotated[T, ...]
     SkipValidation = Annotated[T, ...]
 else:
+
+    class Json:
+        """`Json[T]`: JSON text, of which the value is a `T`. `Json` alone takes any JSON."""
+
+        def __class_getitem__(cls, item: Any) -> Any:
+            return Annotated[item, Described(_of_json)]
+
+    Json.__ottava_type__ = Json[Any]
 
     class InstanceOf:
         """`InstanceOf[T]`: the value is an instance of the class `T`, and is not looked into."""

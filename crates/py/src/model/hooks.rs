@@ -210,6 +210,12 @@ fn failed<I: Input>(
     if let Some(list) = issues::of_exception(py, &error) {
         return merge(run, list.get());
     }
+    if let Ok(Some(found)) = error.value(py).getattr_opt(intern!(py, "ottava_issue")) {
+        let kept = run.output.session.keep(Object::from(found));
+        let echo = run.input.echo(value);
+        let ctx = [("whole", Param::Host(kept))].into();
+        return run.fail_with(Issue { ctx, json: I::IS_JSON, ..Issue::new(Code::Custom, echo) });
+    }
     if let Some(ctx) = refusal(py, &error) {
         return run.fail(value, Code::Custom, ctx);
     }
