@@ -144,7 +144,7 @@ impl Carried {
                 let stream = Buffer::from(stream.to_vec());
                 // What no one else wrote, the decoder may panic on.
                 let read = gate::caught(|| Columns::read(id_column as usize, stream));
-                let read = read.map_err(|panic| damaged(panic))?;
+                let read = read.map_err(damaged)?;
                 Some(read.map_err(|error| damaged(error.to_string()))?)
             }
             _ => None,
