@@ -334,12 +334,11 @@ fn read(
     cancel: &AtomicBool,
     raised: &mut Option<PyErr>,
 ) -> Result<ArrowBatches, ColumnsError> {
+    let goes_on = || !cancel.load(Ordering::Relaxed);
+    let whole = |bytes: &[u8]| schema.ndjson_to_arrow_while(bytes, &options, goes_on);
     match source {
-        Source::Bytes(bytes) => {
-            let held = HeldBytes::new(&bytes);
-            pieces(schema, held.slice(), options, cancel)
-        }
-        Source::Copied(bytes) => pieces(schema, bytes.as_slice(), options, cancel),
+        Source::Bytes(bytes) => whole(HeldBytes::new(&bytes).slice()),
+        Source::Copied(bytes) => whole(&bytes),
         Source::File(file) => pieces(schema, Cancellable { reader: file, cancel }, options, cancel),
         Source::Chunks(feed) => pieces(schema, Chunks::new(feed, raised, cancel), options, cancel),
     }

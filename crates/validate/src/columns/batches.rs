@@ -98,10 +98,24 @@ impl Schema {
         bytes: &[u8],
         options: &BatchOptions,
     ) -> Result<ArrowBatches, ColumnsError> {
+        self.ndjson_to_arrow_while(bytes, options, || true)
+    }
+
+    /// As [`Schema::ndjson_to_arrow`], as long as `goes_on`, which is asked before each piece of the text; once it says no, the rest is not
+    /// read.
+    ///
+    /// # Errors
+    /// As [`Schema::ndjson_to_arrow`].
+    pub fn ndjson_to_arrow_while(
+        &self,
+        bytes: &[u8],
+        options: &BatchOptions,
+        goes_on: impl Fn() -> bool + Sync,
+    ) -> Result<ArrowBatches, ColumnsError> {
         let mut reader = self.ndjson_reader(std::io::empty(), options.clone())?;
         let mut all = reader.nothing();
         let share = (bytes.len() / SHARES).max(LEAST_PIECE);
-        reader.check(bytes, options.chunk_bytes.min(share), &mut all)?;
+        reader.check(bytes, options.chunk_bytes.min(share), goes_on, &mut all)?;
         Ok(all)
     }
 
@@ -172,23 +186,25 @@ impl<R: Read> NdjsonReader<'_, R> {
         }
     }
 
-    /// Checks whole lines, about `size` bytes at a time, and adds the result to `all`.
+    /// Checks whole lines, about `size` bytes at a time, as long as `goes_on`, and adds the result to `all`.
     fn check(
         &mut self,
         bytes: &[u8],
         size: usize,
+        goes_on: impl Fn() -> bool + Sync,
         all: &mut ArrowBatches,
     ) -> Result<(), ColumnsError> {
         let pieces = split(bytes, size);
         let (schema, options) = (self.schema, &self.options);
-        let one = |piece: &&[u8]| check_chunk(schema, piece, options);
+        let one = |piece: &&[u8]| goes_on().then(|| check_chunk(schema, piece, options));
         let parallel = || pieces.par_iter().map(one).collect::<Vec<_>>();
-        let chunks: Vec<Result<Chunk, ColumnsError>> = match &self.pool {
+        let chunks: Vec<Option<Result<Chunk, ColumnsError>>> = match &self.pool {
             _ if options.threads == 1 || pieces.len() < 2 => pieces.iter().map(one).collect(),
             Some(pool) => pool.install(parallel),
             None => parallel(),
         };
-        for chunk in chunks {
+        // What comes after a piece that was not read has no row numbers.
+        for chunk in chunks.into_iter().map_while(|chunk| chunk) {
             let chunk = chunk.map_err(|error| match error {
                 ColumnsError::Host { row, text } => {
                     ColumnsError::Host { row: self.rows + row, text }
@@ -231,7 +247,7 @@ impl<R: Read> NdjsonReader<'_, R> {
             None => None,
             Some(read) => {
                 let mut all = self.nothing();
-                self.check(&lines[..read.whole], self.options.chunk_bytes, &mut all)?;
+                self.check(&lines[..read.whole], self.options.chunk_bytes, || true, &mut all)?;
                 if let Some(found) = read.too_long {
                     self.add(Chunk::too_long(&self.arrow, found), &mut all);
                 }

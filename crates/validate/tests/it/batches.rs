@@ -2,6 +2,7 @@
 
 use std::io::Read;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Int64Type, TimestampMicrosecondType};
@@ -296,4 +297,28 @@ proptest::proptest! {
         let kept: usize = found.batches.iter().map(RecordBatch::num_rows).sum();
         proptest::prop_assert_eq!(kept, good);
     }
+}
+
+#[test]
+fn a_text_is_read_as_long_as_it_goes_on() {
+    let text = format!("{ROWS}\n").repeat(2000);
+    let (schema, options) = (flights(), options(1, 1 << 17));
+    let whole = schema.ndjson_to_arrow(text.as_bytes(), &options).unwrap();
+    let pieces = whole.batches.len();
+    assert!(pieces > 4);
+    for most in [0, 1, 3, pieces, pieces + 1] {
+        let asked = AtomicUsize::new(0);
+        let goes_on = || asked.fetch_add(1, Ordering::Relaxed) < most;
+        let part = schema.ndjson_to_arrow_while(text.as_bytes(), &options, goes_on).unwrap();
+        assert_eq!(part.batches, whole.batches[..most.min(pieces)]);
+        let found = all_issues(&part);
+        assert_eq!(found, all_issues(&whole)[..found.len()]);
+        assert_eq!(part.rows_read == whole.rows_read, most >= pieces);
+    }
+    // Of several threads one may see the end before another does.
+    let (asked, options) = (AtomicUsize::new(0), BatchOptions { threads: 3, ..options });
+    let goes_on = || asked.fetch_add(1, Ordering::Relaxed) != 2;
+    let part = schema.ndjson_to_arrow_while(text.as_bytes(), &options, goes_on).unwrap();
+    assert_eq!(part.batches, whole.batches[..part.batches.len()]);
+    assert!(part.batches.len() < pieces);
 }
