@@ -87,7 +87,27 @@ fn some_digits(bytes: &[u8], at: usize) -> Option<(usize, u64)> {
 /// An integer of the usual form, and where it ends; what is `None` may be one in another form.
 #[inline(always)]
 pub(super) fn usual_int(bytes: &[u8], at: usize) -> Option<(i64, usize)> {
+    let negative = bytes.get(at) == Some(&b'-');
+    let first = at + usize::from(negative);
+    let (count, number) = digits(eight(bytes, first));
+    if count == 8 {
+        return long_int(bytes, at);
+    }
+    if count == 0 || (count > 1 && bytes.get(first) == Some(&b'0')) {
+        return None;
+    }
+    ended_int(bytes, negative, number, first + count)
+}
+
+/// As [`usual_int`], of any length.
+#[inline(never)]
+fn long_int(bytes: &[u8], at: usize) -> Option<(i64, usize)> {
     let (negative, _, number, end) = whole(bytes, at)?;
+    ended_int(bytes, negative, number, end)
+}
+
+#[inline(always)]
+fn ended_int(bytes: &[u8], negative: bool, number: u64, end: usize) -> Option<(i64, usize)> {
     if matches!(bytes.get(end), Some(b'.' | b'e' | b'E')) {
         return None;
     }

@@ -276,6 +276,17 @@ impl<'j> JsonInput<'j> {
     }
 
     #[cold]
+    fn unusual_int(&mut self, at: usize) -> Checked<Option<i64>> {
+        match self.bytes().get(at) {
+            Some(b'0'..=b'9' | b'-') => match self.get(&at)? {
+                Found::Int(int) => Ok(Some(int)),
+                _ => Ok(None),
+            },
+            _ => Ok(None),
+        }
+    }
+
+    #[cold]
     fn word(&mut self, at: usize) -> Checked<Found<'j>> {
         let rest = &self.bytes()[at.min(self.text.len())..];
         for (word, found) in [
@@ -389,6 +400,22 @@ impl<'j> JsonInput<'j> {
     #[inline]
     fn seen_keys(&self) -> Option<HashSet<String>> {
         self.options.forbid_duplicate_keys.then(HashSet::new)
+    }
+
+    /// The entry of field `index`, whose key and colon end at `end`.
+    #[inline(always)]
+    fn known_field(
+        &mut self,
+        map: &mut JsonMap,
+        index: usize,
+        end: usize,
+    ) -> Checked<Entry<usize>> {
+        self.note_key(map)?;
+        self.pos = end;
+        if self.bytes().get(end).is_none_or(|next| *next <= b' ') {
+            self.skip_space();
+        }
+        Ok(Entry::Field(index, self.pos))
     }
 
     /// Makes sure that a key has not been there before, if that is forbidden.
@@ -515,13 +542,7 @@ impl Input for JsonInput<'_> {
             self.pos = end;
             return Ok(Some(int));
         }
-        match self.bytes().get(*value) {
-            Some(b'0'..=b'9' | b'-') => match self.get(value)? {
-                Found::Int(int) => Ok(Some(int)),
-                _ => Ok(None),
-            },
-            _ => Ok(None),
-        }
+        self.unusual_int(*value)
     }
 
     #[inline]
@@ -597,21 +618,24 @@ impl Input for JsonInput<'_> {
         record: &RecordPlan,
         expected: usize,
     ) -> Checked<Entry<usize>> {
+        // Most documents have the fields in the order of the declaration, and no white space.
+        let field = record.fields.get(expected);
+        if !map.first
+            && let Some(field) = field
+            && let Some(end) = field.quoted.end_after_comma(self.bytes(), self.pos)
+        {
+            map.key = self.pos + 1;
+            return self.known_field(map, expected, end);
+        }
         if !self.separator(&mut map.first, b'}', EOF_OBJECT)? {
             self.leave(map.start, map.depth);
             return Ok(Entry::End);
         }
         map.key = self.pos;
-        // Most documents have the fields in the order of the declaration.
-        if let Some(field) = record.fields.get(expected)
-            && field.quoted.stands(self.bytes(), map.key)
+        if let Some(field) = field
+            && let Some(end) = field.quoted.end(self.bytes(), map.key)
         {
-            self.note_key(map)?;
-            self.pos = map.key + field.quoted.len();
-            if self.bytes().get(self.pos).is_none_or(|next| *next <= b' ') {
-                self.skip_space();
-            }
-            return Ok(Entry::Field(expected, self.pos));
+            return self.known_field(map, expected, end);
         }
         if self.bytes().get(map.key) != Some(&b'"') {
             return self.no_key(map.key);
