@@ -204,7 +204,7 @@ impl Store {
             return Err(Stop::Invalid);
         };
         let mut record = output.record((), plan)?;
-        for (index, (cell, field)) in rest.iter().zip(&plan.fields).enumerate() {
+        for (index, (cell, field)) in rest.iter().zip(plan.fields.iter()).enumerate() {
             output.field_place((), &record, index);
             let value = match cell {
                 Cell::Absent => continue,

@@ -1,6 +1,7 @@
 //! From a declaration to a program.
 
 use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
 
 use ottava_core::schema::{
     ArrayAssertions, Assertions, Config, Date, DateTime, Declaration, Duration, EnumType, Extra,
@@ -217,7 +218,7 @@ impl<'d> Compiler<'d> {
                 let rules = FloatRules::compile(*width, rules);
                 Op::Float(rules.map_err(|rule| self.bad_rule(rule, "is no bound of a number"))?)
             }
-            Kind::Str => Op::Str(Box::new(self.str_rules(rules)?)),
+            Kind::Str => Op::Str(Arc::new(self.str_rules(rules)?)),
             Kind::DateTime { aware, .. } => {
                 let mut bounds = self.time_bounds(rules, &Value::DateTime(EPOCH))?;
                 bounds.aware = *aware;
@@ -449,7 +450,7 @@ impl<'d> Compiler<'d> {
                 id: usize::MAX,
                 name: name.to_owned(),
                 host: None,
-                fields: Vec::new(),
+                fields: Arc::default(),
                 extra: Extra::Ignore,
                 from_attributes: false,
                 as_map: true,
@@ -535,7 +536,7 @@ impl<'d> Compiler<'d> {
             plan.record.keys.insert(name.into(), 0);
         }
         if plan.record.fields.is_empty() {
-            plan.record.fields.push(FieldPlan {
+            plan.record.fields = Arc::new([FieldPlan {
                 name: name.to_owned(),
                 key: key.clone(),
                 by_name: true,
@@ -543,7 +544,7 @@ impl<'d> Compiler<'d> {
                 default: FieldDefault::Absent,
                 quoted: QuotedKey::new(key),
                 loc: Loc::Name(key.as_str().into()),
-            });
+            }]);
         }
         Ok(())
     }
@@ -622,7 +623,7 @@ impl<'d> Compiler<'d> {
             id,
             name: record.name.clone(),
             host: record.host,
-            fields: Vec::new(),
+            fields: Arc::default(),
             extra,
             from_attributes,
             as_map,
@@ -666,7 +667,7 @@ impl<'d> Compiler<'d> {
             }
         }
         let plan = &mut self.program.records[id];
-        plan.fields = fields;
+        plan.fields = fields.into();
         plan.keys = keys;
         Ok(id as u32)
     }

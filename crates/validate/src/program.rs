@@ -1,5 +1,7 @@
 //! The compiled form of a declaration: a flat table of nodes that refer to each other by number.
 
+use std::sync::Arc;
+
 use ottava_core::schema::{Extra, FieldDefault, Form, Value};
 use rustc_hash::FxHashMap;
 
@@ -116,7 +118,7 @@ pub(crate) enum Op {
     Bool,
     Int(IntRules),
     Float(FloatRules),
-    Str(Box<StrRules>),
+    Str(Arc<StrRules>),
     DateTime(Box<TimeBounds>),
     Date(Box<TimeBounds>),
     Time(Box<TimeBounds>),
@@ -161,7 +163,7 @@ pub struct RecordPlan {
     /// The host's own number for it, from the declaration.
     pub host: Option<u32>,
     /// Its fields, in order of declaration.
-    pub fields: Vec<FieldPlan>,
+    pub fields: Arc<[FieldPlan]>,
     /// What happens to fields that are not declared.
     pub extra: Extra,
     /// Whether fields may be read from an object's attributes.

@@ -3,6 +3,8 @@
 //! A host whose objects mostly fit can try this first: an object that [`Quick`] accepts is right, and the engine would take it
 //! as it is. Anything else must go to the engine, which alone converts and reports.
 
+use std::sync::Arc;
+
 use ottava_core::schema::{Date, DateTime, Duration, Time};
 
 use crate::input::{Collection, Found};
@@ -12,9 +14,9 @@ use crate::rules::temporal;
 use crate::rules::text::StrRules;
 
 /// A node, as far as it can be decided without a run.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 #[non_exhaustive]
-pub enum Quick<'p> {
+pub enum Quick {
     /// Takes anything.
     Any,
     /// Takes null alone.
@@ -33,7 +35,7 @@ pub enum Quick<'p> {
     /// Takes every float.
     Float,
     /// Takes the text that the rule accepts.
-    Text(TextRule<'p>),
+    Text(TextRule),
     /// Takes every value of this kind in time.
     DateTime,
     /// As [`Quick::DateTime`].
@@ -76,7 +78,7 @@ pub enum Quick<'p> {
 
 /// Text in the usual form of a kind, for nodes that take every value of it. `None` may also mean that a run reads it in another
 /// form.
-impl Quick<'_> {
+impl Quick {
     /// A date and time as in RFC 3339, with or without an offset.
     #[must_use]
     pub fn datetime(text: &str) -> Option<DateTime> {
@@ -109,21 +111,21 @@ impl Quick<'_> {
 }
 
 /// Rules of a string.
-#[derive(Debug, Clone, Copy)]
-pub struct TextRule<'p>(&'p StrRules);
+#[derive(Debug, Clone)]
+pub struct TextRule(Arc<StrRules>);
 
-impl TextRule<'_> {
+impl TextRule {
     /// Whether every string is right as it is.
     #[must_use]
-    pub fn is_free(self) -> bool {
+    pub fn is_free(&self) -> bool {
         self.0.free
     }
 
     /// Whether the text is right as it is. `false` may also mean that it would be changed.
     #[must_use]
     #[inline]
-    pub fn accepts(self, text: &str) -> bool {
-        self.0.free || (!self.0.changes() && self.0.accepts(text))
+    pub fn accepts(&self, text: &str) -> bool {
+        !self.0.changes() && self.0.accepts(text)
     }
 }
 
@@ -155,20 +157,9 @@ impl Program {
         }
     }
 
-    /// The rule of a node whose [`Program::quick`] is [`Quick::Text`].
-    #[must_use]
-    #[inline]
-    pub fn text_rule(&self, node: NodeId) -> Option<TextRule<'_>> {
-        match &self.node(node).op {
-            Op::Str(rules) => Some(TextRule(rules)),
-            Op::Alias(inner) => self.text_rule(*inner),
-            _ => None,
-        }
-    }
-
     /// What can be decided of a node without a run.
     #[must_use]
-    pub fn quick(&self, node: NodeId) -> Quick<'_> {
+    pub fn quick(&self, node: NodeId) -> Quick {
         match &self.node(node).op {
             Op::Any => Quick::Any,
             Op::Null => Quick::Null,
@@ -180,7 +171,7 @@ impl Program {
                 None => Quick::Unknown,
             },
             Op::Float(rules) if rules.is_free() => Quick::Float,
-            Op::Str(rules) => Quick::Text(TextRule(rules)),
+            Op::Str(rules) => Quick::Text(TextRule(Arc::clone(rules))),
             Op::DateTime(bounds) if bounds.is_free() => Quick::DateTime,
             Op::Date(bounds) if bounds.is_free() => Quick::Date,
             Op::Time(bounds) if bounds.is_free() => Quick::Time,

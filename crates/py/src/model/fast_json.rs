@@ -12,7 +12,8 @@ use ottava_validate::{Checked, Entry, Found, Input, JsonInput, Program, Schema};
 
 use crate::gate;
 
-use super::fast::{FastPlan, FastRecord, Kind, made};
+use super::fast::made;
+use super::fast_plan::{FastPlan, FastRecord, Kind};
 use super::instance;
 use super::make;
 use super::object::Object;
@@ -30,7 +31,7 @@ impl FastPlan {
         let mut reader = Reader { plan: self, program: schema.program(), input };
         let start = reader.input.start();
         // SAFETY: the caller's promise.
-        let object = unsafe { reader.root(start)? };
+        let object = unsafe { reader.read(&self.root, start)? };
         reader.input.finish().ok()?;
         Some(object)
     }
@@ -53,18 +54,6 @@ fn kept(object: Checked<Object>) -> Option<Object> {
 }
 
 impl Reader<'_, '_> {
-    #[inline(always)]
-    unsafe fn root(&mut self, at: usize) -> Option<Object> {
-        let plan = self.plan;
-        // SAFETY: the caller's promise.
-        unsafe {
-            match plan.root {
-                Kind::Record(number) => self.record(&plan.records[number], at),
-                _ => self.read(&plan.root, at),
-            }
-        }
-    }
-
     /// The value that stands at `at`.
     #[inline(always)]
     unsafe fn read(&mut self, kind: &Kind, at: usize) -> Option<Object> {
@@ -77,8 +66,7 @@ impl Reader<'_, '_> {
                 make::int(int)
             }
             Kind::FreeText => make::str(self.input.str(&at).ok()??),
-            Kind::Text(node) => {
-                let rule = self.program.text_rule(*node)?;
+            Kind::Text(rule) => {
                 let text = self.input.str(&at).ok()??;
                 if !rule.accepts(text) {
                     return None;
@@ -86,6 +74,8 @@ impl Reader<'_, '_> {
                 make::str(text)
             }
             // SAFETY: the caller's promise.
+            Kind::Record(number) => return unsafe { self.record(&self.plan.records[*number], at) },
+            // SAFETY: as above.
             _ => return unsafe { self.read_other(kind, at) },
         })
     }
@@ -110,10 +100,10 @@ impl Reader<'_, '_> {
                 },
                 Kind::Null => self.input.is_null(&at).ok()?.then(Object::none),
                 Kind::Textual(textual) => textual.made_of(self.input.str(&at).ok()??),
-                Kind::Literal { number, objects, .. } => {
+                Kind::Literal(literal) => {
                     let found = self.input.get(&at).ok()?;
-                    let index = program.literals().get(*number)?.find(found)?;
-                    Some(Object::borrowed(*objects.get(index)?))
+                    let index = program.literals().get(literal.number)?.find(found)?;
+                    Some(Object::borrowed(*literal.objects.get(index)?))
                 }
                 Kind::Enum { number, members } => {
                     let found = self.input.get(&at).ok()?;
@@ -122,9 +112,10 @@ impl Reader<'_, '_> {
                 }
                 Kind::List { item, min, max } => self.list(item, *min, *max, at),
                 Kind::Dict { value, min, max } => self.dict(value, *min, *max, at),
-                Kind::Record(number) => self.record(&self.plan.records[*number], at),
                 Kind::Any => self.any(at),
-                Kind::Int { .. } | Kind::FreeText | Kind::Text(_) => self.read(kind, at),
+                Kind::Int { .. } | Kind::FreeText | Kind::Text(_) | Kind::Record(_) => {
+                    self.read(kind, at)
+                }
             }
         }
     }

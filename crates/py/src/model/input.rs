@@ -614,18 +614,23 @@ fn next_entry(dict: &Object, position: &mut isize) -> Option<(Object, Object)> {
 /// The interpreter is attached, and `pointer` is a string that outlives the result.
 #[inline]
 pub(crate) unsafe fn text_of<'a>(pointer: *mut ffi::PyObject) -> Option<&'a str> {
-    // SAFETY: CPython keeps the UTF-8 form of a string as long as the string itself.
+    // SAFETY: CPython keeps the UTF-8 form of a string as long as the string itself; that of ASCII text lies right behind its head.
     unsafe {
-        let mut length = 0;
-        let start = ffi::PyUnicode_AsUTF8AndSize(pointer, &raw mut length);
+        let (mut start, mut length) = (ptr::null::<std::ffi::c_char>(), 0);
+        #[cfg(not(Py_3_14))]
+        if ffi::PyUnicode_IS_COMPACT_ASCII(pointer) != 0 {
+            start = pointer.cast::<ffi::PyASCIIObject>().add(1).cast_const().cast();
+            length = ffi::PyUnicode_GET_LENGTH(pointer);
+        }
+        if start.is_null() {
+            start = ffi::PyUnicode_AsUTF8AndSize(pointer, &raw mut length);
+        }
         if start.is_null() {
             ffi::PyErr_Clear();
             return None;
         }
-        Some(std::str::from_utf8_unchecked(std::slice::from_raw_parts(
-            start.cast(),
-            length as usize,
-        )))
+        let bytes = std::slice::from_raw_parts(start.cast(), length as usize);
+        Some(std::str::from_utf8_unchecked(bytes))
     }
 }
 

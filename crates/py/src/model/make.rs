@@ -44,13 +44,13 @@ pub(crate) fn float(value: f64) -> Checked<Object> {
 }
 
 /// Text; short text is likely to be an object that is there already.
-#[inline]
+#[inline(always)]
 pub(crate) fn str(value: &str) -> Checked<Object> {
     if value.len() <= strings::LONGEST { strings::short(value) } else { fresh_str(value) }
 }
 
 /// A string of its own.
-#[inline]
+#[inline(never)]
 pub(crate) fn fresh_str(value: &str) -> Checked<Object> {
     // SAFETY: an ASCII string of this length has room for exactly these bytes.
     unsafe {

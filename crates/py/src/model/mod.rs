@@ -3,7 +3,8 @@
 //! - `layout`: the metaclass, and where the fields of an instance are
 //! - `instance`: making, freeing, reading and filling instances; `slots`: reading those of any class
 //! - `construct`: the constructor and validation of objects; `json`: of JSON text
-//! - `fast`: what fits as it is, without a run of the engine: objects, and in `fast_json` JSON text; `strings`: short text, made once
+//! - `fast`: what fits as it is, without a run of the engine, by a `fast_plan`: objects, and in `fast_json` JSON text; `ints`: read where they are;
+//!   `strings`: short text, made once
 //! - `declare`: Python's description of a class to a declaration; `plan`: compiled, with its `hosts`
 //! - `batch`: many rows; `ndjson`: many lines; `state`: what an instance holds, for copies, pickles and assignment
 //! - `methods`: what instances can do natively; `dump`: instances to plain data
@@ -19,10 +20,12 @@ mod descriptor;
 mod dump;
 mod fast;
 mod fast_json;
+mod fast_plan;
 mod hooks;
 mod hosts;
 mod input;
 mod instance;
+mod ints;
 mod issues;
 mod json;
 mod layout;

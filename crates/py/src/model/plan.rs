@@ -13,7 +13,7 @@ use ottava_validate::{CompileOptions, JsonOptions, PatternEngine, PatternMatch, 
 
 use super::construct;
 use super::declare::{allows_inf_nan, declare};
-use super::fast::FastPlan;
+use super::fast_plan::FastPlan;
 use super::hosts::{Hosts, Mode};
 use super::issues::bad_schema;
 use super::json;

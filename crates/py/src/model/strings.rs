@@ -36,7 +36,7 @@ pub(crate) fn short(value: &str) -> Checked<Object> {
 
 /// A string of at most [`LONGEST`] bytes.
 #[cfg(not(Py_GIL_DISABLED))]
-#[inline]
+#[inline(always)]
 pub(crate) fn short(value: &str) -> Checked<Object> {
     if value.len() < 2 {
         // Python has these already.
@@ -51,12 +51,19 @@ pub(crate) fn short(value: &str) -> Checked<Object> {
         if (*place).text == text && !(*place).object.is_null() {
             return Ok(Object::borrowed((*place).object));
         }
-        let made = make::fresh_str(value)?;
-        // Freeing a string runs no code.
-        let old = std::mem::replace(&mut *place, Place { text, object: made.clone().into_ptr() });
-        ffi::Py_XDECREF(old.object);
-        Ok(made)
+        put(&mut *place, text, value)
     }
+}
+
+/// Makes a string and keeps it in its place.
+#[cfg(not(Py_GIL_DISABLED))]
+#[cold]
+fn put(place: &mut Place, text: [u64; 2], value: &str) -> Checked<Object> {
+    let made = make::fresh_str(value)?;
+    let old = std::mem::replace(place, Place { text, object: made.clone().into_ptr() });
+    // SAFETY: the reference was ours; freeing a string runs no code.
+    unsafe { ffi::Py_XDECREF(old.object) };
+    Ok(made)
 }
 
 /// The bytes, at least two, and, in the last one, their number.
