@@ -10,6 +10,7 @@ use pyo3::prelude::*;
 use super::construct;
 use super::layout::{Head, Layout, Place, layout_of};
 use super::object::Object;
+use super::spare;
 
 /// Turns a class whose instances can be part of no cycle into one without collector header, if nothing else of it needs one.
 /// Returns whether that was possible.
@@ -73,20 +74,35 @@ pub(crate) unsafe fn set_constructor(class: *mut ffi::PyTypeObject) {
 
 /// Frees an instance without collector header.
 unsafe extern "C" fn plain_dealloc(object: *mut ffi::PyObject) {
-    // SAFETY: CPython passes an instance that nobody refers to any more. Its slots are those of its class's layout; those of a
-    // subclass that CPython has cleared already are null. The class is released last, because the layout lies in it.
+    // SAFETY: CPython passes an instance that nobody refers to any more. Its slots are those of its class's layout, and all that is behind its
+    // head if it has a shelf; those of a subclass that CPython has cleared already are null. The class is released last, because the layout lies
+    // in it.
     unsafe {
         let class = ffi::Py_TYPE(object);
         if (*class).tp_finalize.is_some() && ffi::PyObject_CallFinalizerFromDealloc(object) < 0 {
             return;
         }
         let layout = layout_of(class);
-        if !layout.is_null() {
-            clear_slots(object, &*layout);
-        }
-        match (*class).tp_free {
-            Some(free) => free(object.cast()),
-            None => ffi::PyObject_Free(object.cast()),
+        let kept = match layout.as_ref() {
+            Some(Layout { shelf: Some(slots), .. }) => {
+                let mut slot = object.cast::<Head>().add(1).cast::<*mut ffi::PyObject>();
+                for _ in 0..*slots {
+                    drop(Object::owned(ptr::replace(slot, ptr::null_mut())));
+                    slot = slot.add(1);
+                }
+                spare::keep(*slots, object.cast())
+            }
+            Some(layout) => {
+                clear_slots(object, layout);
+                false
+            }
+            None => false,
+        };
+        if !kept {
+            match (*class).tp_free {
+                Some(free) => free(object.cast()),
+                None => ffi::PyObject_Free(object.cast()),
+            }
         }
         ffi::Py_DECREF(class.cast());
     }
@@ -156,6 +172,12 @@ pub(crate) unsafe fn allocate(class: *mut ffi::PyTypeObject, layout: &Layout) ->
     // SAFETY: for a plain class this does what `PyType_GenericAlloc` would: memory of the basic size, zeroed behind the object's
     // head, a reference to the class. Other classes use their own allocation.
     unsafe {
+        if let Some(slots) = layout.shelf
+            && let Some(head) = spare::take(slots)
+        {
+            (*head).given = 0;
+            return Object::owned(ffi::PyObject_Init(head.cast(), class));
+        }
         if layout.plain {
             let size = (*class).tp_basicsize as usize;
             let memory = ffi::PyObject_Malloc(size);

@@ -18,6 +18,7 @@ use pyo3::types::{PyString, PyTuple, PyType};
 
 use super::instance;
 use super::plan::Plan;
+use super::spare;
 
 /// Where one field of an instance is stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,6 +54,8 @@ pub(crate) struct Layout {
     pub(crate) all_slots: bool,
     /// Instances are neither tracked by the collector nor have a dictionary or weak references.
     pub(crate) plain: bool,
+    /// Memory of instances is kept with that of others of so many slots.
+    pub(crate) shelf: Option<u8>,
 }
 
 impl Layout {
@@ -384,6 +387,11 @@ pub(crate) fn lay_out(
             return Err(PyRuntimeError::new_err("the class is laid out already"));
         }
         let plain = acyclic && all_slots && instance::make_plain(type_ptr);
+        let slots = places.len() + others.len();
+        // None but these: all that is behind the head is cleared when an instance is freed.
+        let known = size_of::<Head>() + slots * size_of::<*mut ffi::PyObject>();
+        let whole = (*type_ptr).tp_basicsize as usize == known;
+        let shelf = (plain && whole && slots <= spare::MOST_SLOTS).then_some(slots as u8);
         let json_keys = places
             .iter()
             .map(|(name, _)| {
@@ -414,6 +422,7 @@ pub(crate) fn lay_out(
             dumps_plainly: dumps_plainly && all_slots && extra.is_none(),
             all_slots,
             plain,
+            shelf,
         };
         (*tail_of(type_ptr)).layout = Box::into_raw(Box::new(layout));
         instance::set_constructor(type_ptr);

@@ -1,7 +1,7 @@
 //! Models: Python classes whose instances the validation engine fills through their slots.
 //!
 //! - `layout`: the metaclass, and where the fields of an instance are
-//! - `instance`: making, freeing, reading and filling instances; `slots`: reading those of any class
+//! - `instance`: making, freeing, reading and filling instances; `spare`: their memory, kept for the next ones; `slots`: reading those of any class
 //! - `construct`: the constructor and validation of objects; `json`: of JSON text
 //! - `fast`: what fits as it is, without a run of the engine, by a `fast_plan`: objects, and in `fast_json` JSON text; `ints`: read where they are;
 //!   `strings`: short text, made once
@@ -40,6 +40,7 @@ mod results;
 mod schema;
 mod slots;
 mod source;
+mod spare;
 mod state;
 mod strings;
 mod table;
