@@ -3,7 +3,7 @@
 use ottava_core::limits::Limits;
 
 use crate::input::{Collection, Found, Input};
-use crate::issue::{Code, Ctx, Echo, Issue, Issues, Loc, Path};
+use crate::issue::{Code, Ctx, Echo, Issue, Issues};
 use crate::output::{Checked, Output, Stop};
 use crate::program::{NodeId, Op, Program};
 use crate::rules::number::is_too_long;
@@ -192,7 +192,8 @@ impl<'r, I: Input, O: Output> Run<'r, I, O> {
     #[cold]
     pub fn fail<T>(&mut self, value: &I::Value, code: Code, ctx: Ctx) -> Checked<T> {
         let echo = if O::FIRST_ISSUE_ONLY { Echo::None } else { self.input.echo(value) };
-        self.fail_with(Issue { code, loc: Path::new(), ctx, echo, json: I::IS_JSON })
+        self.issues.add(code, ctx, echo, I::IS_JSON);
+        Err(Stop::Invalid)
     }
 
     /// Reports an issue at the current place.
@@ -202,21 +203,20 @@ impl<'r, I: Input, O: Output> Run<'r, I, O> {
         Err(Stop::Invalid)
     }
 
-    /// After a part of a value has been found wrong: says where it was, passes over it, and lets the rest be checked. Returns the stop
+    /// After a part of a value has been found wrong: `locate` says where it was; passes over it, and lets the rest be checked. Returns the stop
     /// if nothing more is to be checked.
     #[cold]
     pub(crate) fn part_failed(
         &mut self,
         stop: Stop,
-        mark: usize,
-        step: &Loc,
         part: &I::Value,
+        locate: impl FnOnce(&mut Issues),
     ) -> Checked<()> {
         if stop == Stop::Abort || O::FIRST_ISSUE_ONLY {
             return Err(stop);
         }
         self.report_refusal(part);
-        self.issues.locate(mark, step);
+        locate(self.issues);
         self.input.skip(part)
     }
 

@@ -8,7 +8,7 @@ use ottava_core::schema::Value;
 use smallvec::SmallVec;
 
 pub use crate::code::Code;
-use crate::program::RecordPlan;
+use crate::program::{FieldPlan, RecordPlan};
 
 /// Parameters of a code, by name. Most codes have one at most, which is held in place.
 pub type Ctx = SmallVec<[(&'static str, Param); 1]>;
@@ -111,9 +111,13 @@ pub enum Echo {
 }
 
 /// The issues of one run, in order of discovery.
+///
+/// Many a list is thrown away unread, so little is made of an issue before somebody asks: a field is a number until then.
 #[derive(Debug, Default)]
 pub struct Issues {
-    list: Vec<Issue>,
+    list: Vec<Found>,
+    /// The fields of the records that steps refer to.
+    records: SmallVec<[Arc<[FieldPlan]>; 1]>,
     limit: usize,
     /// Issues beyond the limit: counted, not kept.
     dropped: usize,
@@ -121,11 +125,31 @@ pub struct Issues {
     found: usize,
 }
 
+/// An issue as it is kept.
+#[derive(Debug, Clone)]
+struct Found {
+    code: Code,
+    json: bool,
+    /// The innermost first.
+    steps: SmallVec<[Step; 2]>,
+    ctx: Ctx,
+    echo: Echo,
+}
+
+/// A step of a path, in two words.
+#[derive(Debug, Clone)]
+enum Step {
+    /// A field by its number, in the record of this number.
+    Field(u32, u32),
+    Index(usize),
+    Loc(Box<Loc>),
+}
+
 impl Issues {
     /// An empty list that keeps up to `limit` issues and counts the rest.
     #[must_use]
     pub fn new(limit: usize) -> Self {
-        Self { list: Vec::new(), limit: limit.max(1), dropped: 0, found: 0 }
+        Self { limit: limit.max(1), ..Self::default() }
     }
 
     /// How many there are, kept or not. [`Issues::locate`] takes this as a mark.
@@ -140,6 +164,12 @@ impl Issues {
         self.found
     }
 
+    /// How many are kept.
+    #[must_use]
+    pub fn kept(&self) -> usize {
+        self.list.len()
+    }
+
     /// Whether there is none.
     #[must_use]
     #[inline]
@@ -150,9 +180,22 @@ impl Issues {
     /// Adds one. Its `loc` holds the innermost step first until [`Issues::take`] turns it around.
     #[cold]
     pub fn push(&mut self, issue: Issue) {
+        let Issue { code, loc, ctx, echo, json } = issue;
+        let steps = loc.into_iter().map(Step::from).collect();
+        self.keep(Found { code, json, steps, ctx, echo });
+    }
+
+    /// Adds one at the current place.
+    #[inline]
+    pub(crate) fn add(&mut self, code: Code, ctx: Ctx, echo: Echo, json: bool) {
+        self.keep(Found { code, json, steps: SmallVec::new(), ctx, echo });
+    }
+
+    #[inline(always)]
+    fn keep(&mut self, found: Found) {
         self.found += 1;
         if self.list.len() < self.limit {
-            self.list.push(issue);
+            self.list.push(found);
         } else {
             self.dropped += 1;
         }
@@ -167,17 +210,33 @@ impl Issues {
     /// Says that all issues from `mark` on happened inside `step`.
     #[cold]
     pub fn locate(&mut self, mark: usize, step: &Loc) {
-        for issue in self.list.iter_mut().skip(mark) {
-            issue.loc.push(step.clone());
+        for found in self.list.get_mut(mark..).unwrap_or_default() {
+            found.steps.push(step.clone().into());
+        }
+    }
+
+    /// Says that all issues from `mark` on happened inside a field of a record.
+    #[cold]
+    pub(crate) fn locate_field(&mut self, mark: usize, plan: &RecordPlan, field: usize) {
+        let is_known = |fields: &Arc<[FieldPlan]>| Arc::ptr_eq(fields, &plan.fields);
+        let record = match self.records.last() {
+            Some(last) if is_known(last) => self.records.len() - 1,
+            _ => self.records.iter().position(is_known).unwrap_or_else(|| {
+                self.records.push(Arc::clone(&plan.fields));
+                self.records.len() - 1
+            }),
+        };
+        for found in self.list.get_mut(mark..).unwrap_or_default() {
+            found.steps.push(Step::Field(record as u32, field as u32));
         }
     }
 
     /// Corrects the outermost step of the issues from `mark` on.
     #[cold]
     pub(crate) fn rename(&mut self, mark: usize, step: &Loc) {
-        for issue in self.list.iter_mut().skip(mark) {
-            if let Some(last) = issue.loc.last_mut() {
-                *last = step.clone();
+        for found in self.list.iter_mut().skip(mark) {
+            if let Some(last) = found.steps.last_mut() {
+                *last = step.clone().into();
             }
         }
     }
@@ -185,12 +244,11 @@ impl Issues {
     /// Calls the fields of a record by their numbers in the issues from `mark` on.
     #[cold]
     pub(crate) fn number_fields(&mut self, mark: usize, plan: &RecordPlan) {
-        for issue in self.list.iter_mut().skip(mark) {
-            if let Some(step) = issue.loc.last_mut()
-                && let Loc::Name(name) = step
-                && let Some(index) = plan.field_of(name)
+        for found in self.list.iter_mut().skip(mark) {
+            if let Some(step) = found.steps.last_mut()
+                && let Some(index) = step.field_of(plan)
             {
-                *step = Loc::Index(index);
+                *step = Step::Index(index);
             }
         }
     }
@@ -198,9 +256,9 @@ impl Issues {
     /// Puts the issues from `mark` on, all of one record, into the order of its fields; extra fields come last.
     #[cold]
     pub(crate) fn sort_by_field(&mut self, mark: usize, plan: &RecordPlan) {
-        let field = |issue: &Issue| match issue.loc.last() {
-            Some(Loc::Name(name)) => plan.field_of(name).unwrap_or(plan.fields.len()),
-            _ => plan.fields.len(),
+        let field = |found: &Found| {
+            let step = found.steps.last();
+            step.and_then(|step| step.field_of(plan)).unwrap_or(plan.fields.len())
         };
         if let Some(issues) = self.list.get_mut(mark..) {
             issues.sort_by_key(field);
@@ -219,14 +277,49 @@ impl Issues {
         self.dropped
     }
 
+    /// The issues that are kept, with their paths from the root inwards.
+    pub fn iter(&self) -> impl Iterator<Item = Issue> {
+        self.list.iter().map(|found| self.issue(found.clone()))
+    }
+
     /// Empties the list and returns the issues that were kept, with their paths from the root inwards.
     pub fn take(&mut self) -> Vec<Issue> {
-        let mut list = std::mem::take(&mut self.list);
+        let list = std::mem::take(&mut self.list);
         self.dropped = 0;
-        for issue in &mut list {
-            issue.loc.reverse();
+        list.into_iter().map(|found| self.issue(found)).collect()
+    }
+
+    fn issue(&self, found: Found) -> Issue {
+        let named = |step: Step| match step {
+            Step::Loc(loc) => *loc,
+            Step::Index(index) => Loc::Index(index),
+            Step::Field(record, field) => self.records[record as usize][field as usize].loc.clone(),
+        };
+        let Found { code, json, steps, ctx, echo } = found;
+        Issue { code, loc: steps.into_iter().rev().map(named).collect(), ctx, echo, json }
+    }
+}
+
+impl Step {
+    /// The field of a record that this outermost step of an issue in it is.
+    fn field_of(&self, plan: &RecordPlan) -> Option<usize> {
+        match self {
+            Step::Field(_, field) => Some(*field as usize),
+            Step::Loc(loc) => match &**loc {
+                Loc::Name(name) => plan.field_of(name),
+                _ => None,
+            },
+            Step::Index(_) => None,
         }
-        list
+    }
+}
+
+impl From<Loc> for Step {
+    fn from(loc: Loc) -> Self {
+        match loc {
+            Loc::Index(index) => Step::Index(index),
+            other => Step::Loc(Box::new(other)),
+        }
     }
 }
 
@@ -256,5 +349,33 @@ mod tests {
         assert_eq!((issues.len(), issues.dropped()), (8, 6));
         assert!(issues.take().iter().all(|issue| issue.loc.is_empty()));
         assert_eq!((issues.len(), issues.is_empty()), (0, true));
+    }
+
+    #[test]
+    fn issues_are_read_as_they_are_taken() {
+        use ottava_core::schema::{Declaration, Field, Record, Type};
+
+        let item = Record::new("Item").field(Field::new("count", Type::int().gt(0)).alias("n"));
+        let order = Record::new("Order")
+            .field(Field::new("id", Type::int()))
+            .field(Field::new("items", Type::list(Type::from(item))));
+        let schema = crate::Schema::compile(Declaration::from(order)).expect("valid");
+        let text = br#"{"items": [{"n": 1}, {"n": 0}, 5, {}], "more": 1}"#;
+        let mut issues = Issues::new(3);
+        let output = &mut crate::Nothing::<false>;
+        let _ = schema.run_json(text, output, (), &mut issues, None);
+        let read: Vec<Issue> = issues.iter().collect();
+        let shown: Vec<String> = read.iter().map(ToString::to_string).collect();
+        assert_eq!(
+            shown,
+            [
+                "items.1.n: Input should be greater than 0 [greater_than]",
+                "items.2: Input should be an object [model_type]",
+                "items.3.n: Field required [missing]",
+            ]
+        );
+        assert_eq!((issues.kept(), issues.len(), issues.dropped()), (3, 4, 1));
+        assert_eq!(issues.take(), read);
+        assert_eq!(issues.len(), 0);
     }
 }

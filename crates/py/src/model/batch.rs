@@ -10,11 +10,12 @@ use crate::gate;
 
 use super::construct::Options;
 use super::fast::Rules;
-use super::input::{PyInput, Session};
+use super::input::PyInput;
 use super::issues::{self, IssueList};
 use super::object::Object;
 use super::output::PyOutput;
 use super::plan::{Plan, need_plan};
+use super::session::Session;
 
 /// Rows between two pauses for other threads and signals.
 const ROWS: usize = 16_384;

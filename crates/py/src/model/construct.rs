@@ -14,7 +14,7 @@ use pyo3::types::{PyDict, PyTuple, PyType};
 use ottava_validate::{Issues, Stop};
 
 use super::fast::Rules;
-use super::input::{PyInput, Session};
+use super::input::PyInput;
 use super::instance;
 use super::issues;
 use super::json;
@@ -23,6 +23,7 @@ use super::methods;
 use super::object::Object;
 use super::output::PyOutput;
 use super::plan::{Plan, need_plan};
+use super::session::Session;
 
 static BASE: PyOnceLock<Py<PyType>> = PyOnceLock::new();
 

@@ -11,11 +11,12 @@ use pyo3::types::{PyDict, PyString, PyType};
 use ottava_validate::{Checked, Code, Ctx, Fit, Input, Issue, Issues, NodeId, Param, Run, Stop};
 
 use super::hosts::{Hook, Mode};
-use super::input::{PyInput, Session, or_abort};
+use super::input::{PyInput, or_abort};
 use super::issues::{self, IssueList};
 use super::object::Object;
 use super::output::PyOutput;
 use super::plan::Plan;
+use super::session::Session;
 
 /// Runs validator `number` around the node `inner`.
 pub(crate) fn run_hook<I: Input>(

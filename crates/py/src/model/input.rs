@@ -5,7 +5,6 @@
 
 #![allow(unsafe_code)]
 
-use std::cell::RefCell;
 use std::ptr;
 
 use num_bigint::BigInt;
@@ -29,22 +28,8 @@ use super::layout;
 use super::names;
 use super::object::Object;
 use super::results::{dumped, found, is_of_another, key_step, opened};
+use super::session::Session;
 use super::state;
-
-/// What the inputs and the output of one run share: the objects that its issues speak of.
-#[derive(Default)]
-pub(crate) struct Session {
-    pub(super) kept: RefCell<Vec<Object>>,
-}
-
-impl Session {
-    /// Keeps an object; returns its number.
-    pub(crate) fn keep(&self, object: Object) -> usize {
-        let mut kept = self.kept.borrow_mut();
-        kept.push(object);
-        kept.len() - 1
-    }
-}
 
 /// Leaves an exception for the caller of the run and stops it.
 #[cold]

@@ -13,29 +13,19 @@ use ottava_validate::{Code, Ctx, Echo, Issue, Issues, Loc, Param};
 
 use crate::error::VALIDATION;
 
-use super::input::Session;
 use super::json::{self, Document};
 use super::make;
-use super::object::Object;
 use super::output::PyOutput;
 use super::plan::Plan;
+use super::session::{Kept, Session};
 
 /// The issues of one run, with the objects and the document that they speak of.
 #[pyclass(frozen, module = "ottava._native")]
 pub(crate) struct IssueList {
-    issues: Vec<Issue>,
-    dropped: usize,
+    issues: Issues,
     kept: Kept,
     document: Option<Py<PyAny>>,
 }
-
-/// Objects that issues speak of, freed without asking whether the interpreter is attached.
-struct Kept(Vec<Object>);
-
-// SAFETY: a list of issues is only read and freed as a Python object, by a thread that is attached to the interpreter.
-unsafe impl Send for Kept {}
-// SAFETY: as above; nothing changes the objects through it.
-unsafe impl Sync for Kept {}
 
 #[pymethods]
 impl IssueList {
@@ -44,26 +34,26 @@ impl IssueList {
         let list = PyList::empty(py);
         let document = self.document.as_ref().map(|document| document.bind(py));
         let document = document.map(Document::of).transpose()?;
-        for issue in &self.issues {
-            list.append(self.error(py, issue, document.as_ref())?)?;
+        for issue in self.issues.iter() {
+            list.append(self.error(py, &issue, document.as_ref())?)?;
         }
         Ok(list)
     }
 
     fn __len__(&self) -> usize {
-        self.issues.len()
+        self.issues.kept()
     }
 
     /// How many issues were found beyond those that are kept.
     #[getter]
     pub(crate) fn dropped(&self) -> usize {
-        self.dropped
+        self.issues.dropped()
     }
 
     fn __traverse__(&self, visit: pyo3::PyVisit<'_>) -> Result<(), pyo3::PyTraverseError> {
         // SAFETY: the collector is attached; the reference is borrowed from what the list owns.
         let py = unsafe { Python::assume_attached() };
-        for object in &self.kept.0 {
+        for object in self.kept.objects() {
             visit.call(object.bind(py).as_unbound())?;
         }
         visit.call(&self.document)
@@ -72,21 +62,19 @@ impl IssueList {
 
 impl IssueList {
     pub(crate) fn new(
-        mut issues: Issues,
+        issues: Issues,
         session: Session,
         document: Option<&Bound<'_, PyAny>>,
     ) -> Self {
-        let dropped = issues.dropped();
         Self {
-            issues: issues.take(),
-            dropped,
-            kept: Kept(session.into_kept()),
+            issues,
+            kept: session.into_kept(),
             document: document.map(|document| document.clone().unbind()),
         }
     }
 
     fn kept<'py>(&self, py: Python<'py>, number: usize) -> Option<Bound<'py, PyAny>> {
-        self.kept.0.get(number).map(|object| object.bind(py))
+        self.kept.objects().get(number).map(|object| object.bind(py))
     }
 
     fn error<'py>(
@@ -281,12 +269,12 @@ pub(crate) fn raise(
 pub(crate) fn raise_more(
     py: Python<'_>,
     title: &str,
-    issues: Issues,
+    mut issues: Issues,
     session: Session,
     more: u64,
 ) -> PyErr {
-    let mut list = IssueList::new(issues, session, None);
-    list.dropped += usize::try_from(more).unwrap_or(usize::MAX);
+    issues.count_dropped(usize::try_from(more).unwrap_or(usize::MAX));
+    let list = IssueList::new(issues, session, None);
     match Bound::new(py, list) {
         Ok(list) => VALIDATION.new_err(py, (title, list)),
         Err(error) => error,
@@ -327,10 +315,4 @@ pub(crate) fn shown<'py>(py: Python<'py>, bytes: &[u8]) -> PyResult<Bound<'py, P
 /// The message of a schema that cannot be compiled, as a `ValueError`.
 pub(crate) fn bad_schema(error: &ottava_validate::SchemaError) -> PyErr {
     PyValueError::new_err(error.to_string())
-}
-
-impl Session {
-    fn into_kept(self) -> Vec<Object> {
-        self.kept.into_inner()
-    }
 }

@@ -15,11 +15,12 @@ use ottava_validate::{Checked, Code, Ctx, Echo, Issues, Stop};
 
 use crate::gate;
 
-use super::input::{Session, text_of};
+use super::input::text_of;
 use super::issues::{self, shown};
 use super::object::Object;
 use super::output::PyOutput;
 use super::plan::Plan;
+use super::session::Session;
 
 /// The bytes of a document.
 pub(crate) enum Document<'py> {

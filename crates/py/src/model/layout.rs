@@ -149,8 +149,8 @@ pub(crate) unsafe fn plan_of(class: *mut ffi::PyTypeObject) -> *const Plan {
 
 /// Whether `object` is a class made by our metaclass.
 pub(crate) fn is_model_class(object: &Bound<'_, PyAny>) -> bool {
-    let Some(meta) = META.get(object.py()) else { return false };
-    object.is_instance(meta.bind(object.py())).unwrap_or(false)
+    // SAFETY: what is not a class has another type than a class does.
+    unsafe { is_model_type(object.as_ptr().cast()) }
 }
 
 /// Whether the class of `object` was made by our metaclass.

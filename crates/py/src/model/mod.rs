@@ -11,7 +11,7 @@
 //! - `table`: NDJSON to Arrow columns; `source`: where the bytes of both come from
 //! - `input`, `output`: both ends of the engine over Python objects; `results`: those that were validated before; `hooks`: validators written in Python
 //! - `schema`: schemas without a class
-//! - `issues`: what is wrong, as an exception
+//! - `issues`: what is wrong, as an exception; `session`: the objects that it speaks of
 
 mod batch;
 mod construct;
@@ -38,6 +38,7 @@ mod output;
 mod plan;
 mod results;
 mod schema;
+mod session;
 mod slots;
 mod source;
 mod spare;

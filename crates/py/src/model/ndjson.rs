@@ -22,12 +22,12 @@ use crate::threads;
 use super::batch::{OnError, finish};
 use super::construct::Options;
 use super::descriptor::outlive;
-use super::input::Session;
 use super::issues;
 use super::json;
 use super::object::Object;
 use super::output::PyOutput;
 use super::plan::{Plan, need_plan};
+use super::session::Session;
 use super::source::{Cancellable, Chunks, Source, read_error};
 
 /// Rows between two looks at signals.

@@ -15,13 +15,14 @@ use ottava_validate::{
 
 use super::hooks;
 use super::hosts::{Default_, Hosts, RecordHost, RecordKind};
-use super::input::{Session, abort, or_abort};
+use super::input::{abort, or_abort};
 use super::instance;
 use super::layout::{self, Layout};
 use super::make;
 use super::names;
 use super::object::Object;
 use super::plan::Plan;
+use super::session::Session;
 
 /// Makes Python objects.
 pub(crate) struct PyOutput<'s, 'py> {

@@ -15,11 +15,11 @@ use crate::gate;
 use crate::schema::Schema;
 
 use super::construct::{self, Options};
-use super::input::Session;
 use super::issues::{IssueList, bad_schema};
 use super::json::{self, Document};
 use super::output::PyOutput;
 use super::plan::{Plan, PythonPatterns, need_plan};
+use super::session::Session;
 use super::value::to_value;
 
 /// Least text that is worth letting other threads go ahead.

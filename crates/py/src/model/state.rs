@@ -10,13 +10,14 @@ use pyo3::types::{PyDict, PyFrozenSet, PySet, PyString, PyTuple, PyType};
 use ottava_validate::{Code, Echo, Issue, Issues, Loc, Run, Stop};
 
 use super::hosts::equal;
-use super::input::{PyInput, Session};
+use super::input::PyInput;
 use super::instance;
 use super::issues;
 use super::layout::{self, Layout};
 use super::object::Object;
 use super::output::{PyOutput, make_default, set_extra};
 use super::plan::need_plan;
+use super::session::Session;
 
 /// The layout of a model instance.
 fn layout_of<'a>(object: &'a Bound<'_, PyAny>) -> PyResult<&'a Layout> {

@@ -24,10 +24,11 @@ use crate::threads;
 
 use super::batch::OnError;
 use super::construct::Options;
-use super::input::{PyInput, Session};
+use super::input::PyInput;
 use super::issues::{self, IssueList};
 use super::ndjson::{self, Row};
 use super::plan::{Plan, need_plan};
+use super::session::Session;
 use super::source::{Cancellable, Chunks, HeldBytes, Source, read_error};
 
 /// Most issues that an exception of a whole stream keeps.

@@ -9,8 +9,9 @@ use ottava_core::schema::Value;
 use ottava_validate::{Found, Input};
 
 use super::hosts::Hosts;
-use super::input::{PyInput, Session};
+use super::input::PyInput;
 use super::object::Object;
+use super::session::Session;
 
 /// Deepest nesting of plain data.
 const DEPTH: usize = 100;

@@ -135,7 +135,9 @@ impl<I: Input, O: Output> Run<'_, I, O> {
             match checked {
                 Ok(fresh) => length += usize::from(fresh),
                 Err(stop) => {
-                    self.part_failed(stop, mark, &Loc::Index(index), &item)?;
+                    self.part_failed(stop, &item, |issues| {
+                        issues.locate(mark, &Loc::Index(index));
+                    })?;
                     failed = true;
                     // A list that is too long is that whatever its items are.
                     length += usize::from(plan.kind == Collection::List);
@@ -295,7 +297,8 @@ impl<I: Input, O: Output> Run<'_, I, O> {
                     Some(done)
                 }
                 Err(stop) => {
-                    self.part_failed(stop, mark, &Loc::Name("[key]".into()), &key)?;
+                    let inner = Loc::Name("[key]".into());
+                    self.part_failed(stop, &key, |issues| issues.locate(mark, &inner))?;
                     let step = self.key_step(&key)?;
                     self.issues.locate(mark, &step);
                     length += 1;
@@ -335,7 +338,7 @@ impl<I: Input, O: Output> Run<'_, I, O> {
                     Stop::Invalid if !O::FIRST_ISSUE_ONLY => self.key_step(&key)?,
                     _ => return Err(stop),
                 };
-                self.part_failed(stop, mark, &step, &item)?;
+                self.part_failed(stop, &item, |issues| issues.locate(mark, &step))?;
                 failed = true;
             }
         }

@@ -207,21 +207,27 @@ impl Bounds {
         is_multiple: impl Fn(&Number) -> bool,
         compare: impl Fn(&Number) -> Option<Ordering>,
     ) -> Option<(Code, Ctx)> {
-        let param = |name, bound: &Bound| smallvec![(name, Param::Value(bound.declared.clone()))];
-        if let Some(bound) = &self.multiple_of
-            && !is_multiple(&bound.number)
-        {
-            return Some((Code::MultipleOf, param("multiple_of", bound)));
-        }
-        let broken = |bound: &Option<Bound>, holds: fn(Ordering) -> bool, code, name| {
-            let bound = bound.as_ref()?;
-            let held = compare(&bound.number).is_some_and(holds);
-            (!held).then(|| (code, param(name, bound)))
+        let is_broken =
+            |bound: &Bound, holds: fn(Ordering) -> bool| !compare(&bound.number).is_some_and(holds);
+        let (code, name, bound) = match self {
+            Self { multiple_of: Some(bound), .. } if !is_multiple(&bound.number) => {
+                (Code::MultipleOf, "multiple_of", bound)
+            }
+            Self { le: Some(bound), .. } if is_broken(bound, Ordering::is_le) => {
+                (Code::LessThanEqual, "le", bound)
+            }
+            Self { lt: Some(bound), .. } if is_broken(bound, Ordering::is_lt) => {
+                (Code::LessThan, "lt", bound)
+            }
+            Self { ge: Some(bound), .. } if is_broken(bound, Ordering::is_ge) => {
+                (Code::GreaterThanEqual, "ge", bound)
+            }
+            Self { gt: Some(bound), .. } if is_broken(bound, Ordering::is_gt) => {
+                (Code::GreaterThan, "gt", bound)
+            }
+            _ => return None,
         };
-        broken(&self.le, Ordering::is_le, Code::LessThanEqual, "le")
-            .or_else(|| broken(&self.lt, Ordering::is_lt, Code::LessThan, "lt"))
-            .or_else(|| broken(&self.ge, Ordering::is_ge, Code::GreaterThanEqual, "ge"))
-            .or_else(|| broken(&self.gt, Ordering::is_gt, Code::GreaterThan, "gt"))
+        Some((code, smallvec![(name, Param::Value(bound.declared.clone()))]))
     }
 }
 

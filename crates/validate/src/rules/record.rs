@@ -341,7 +341,7 @@ impl<I: Input, O: Output> Run<'_, I, O> {
                 Ok(true)
             }
             Err(stop) => {
-                self.part_failed(stop, mark, &field.loc, &item)?;
+                self.part_failed(stop, &item, |issues| issues.locate_field(mark, plan, index))?;
                 Ok(false)
             }
         }
@@ -383,7 +383,7 @@ impl<I: Input, O: Output> Run<'_, I, O> {
             Ok(()) => Ok(true),
             Err(stop) => {
                 let step = step.unwrap_or_else(|| Loc::Name(key.unwrap_or_default().into()));
-                self.part_failed(stop, mark, &step, &item)?;
+                self.part_failed(stop, &item, |issues| issues.locate(mark, &step))?;
                 Ok(false)
             }
         }
@@ -436,7 +436,7 @@ impl<I: Input, O: Output> Run<'_, I, O> {
                     Err(Stop::Invalid) if !O::FIRST_ISSUE_ONLY => {
                         let mark = self.issues.len();
                         self.report_refusal(value);
-                        self.issues.locate(mark, &field.loc);
+                        self.issues.locate_field(mark, plan, index);
                         Ok(false)
                     }
                     done => done.map(|()| true),
@@ -448,7 +448,7 @@ impl<I: Input, O: Output> Run<'_, I, O> {
         if O::FIRST_ISSUE_ONLY {
             failure?;
         }
-        self.issues.locate(mark, &field.loc);
+        self.issues.locate_field(mark, plan, index);
         Ok(false)
     }
 }

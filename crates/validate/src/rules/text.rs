@@ -176,34 +176,22 @@ impl<I: Input, O: Output> Run<'_, I, O> {
         value: &I::Value,
     ) -> Checked<O::Value> {
         let is_broken = self.input.is_broken_text(value);
-        let broken = match self.input.get(value)? {
-            Found::Str(text) => match finish_str(rules, text)? {
-                Ok(text) => return self.output.str(at, &text),
-                Err(broken) => broken,
-            },
+        let (text, fit) = match self.input.get(value)? {
+            Found::Str(text) => (text, Fit::Exact),
             Found::Bytes(bytes) | Found::ByteArray(bytes) if !strict => {
                 match std::str::from_utf8(bytes) {
-                    Ok(text) => match finish_str(rules, text)? {
-                        Ok(text) => {
-                            self.fit = self.fit.max(Fit::Lax);
-                            return self.output.str(at, &text);
-                        }
-                        Err(broken) => broken,
-                    },
-                    Err(_) => (Code::StringUnicode, Ctx::new()),
+                    Ok(text) => (text, Fit::Lax),
+                    Err(_) => return self.fail(value, Code::StringUnicode, Ctx::new()),
                 }
             }
-            _ if is_broken => (Code::StringUnicode, Ctx::new()),
-            _ => (Code::StringType, Ctx::new()),
+            _ if is_broken => return self.fail(value, Code::StringUnicode, Ctx::new()),
+            _ => return self.fail(value, Code::StringType, Ctx::new()),
         };
-        self.fail(value, broken.0, broken.1)
+        let text = if rules.strip { text.trim() } else { text };
+        if let Some((code, ctx)) = rules.broken(text)? {
+            return self.fail(value, code, ctx);
+        }
+        self.fit = self.fit.max(fit);
+        self.output.str(at, &rules.changed(text))
     }
-}
-
-fn finish_str<'a>(rules: &StrRules, text: &'a str) -> Checked<Result<Cow<'a, str>, Broken>> {
-    let text = if rules.strip { text.trim() } else { text };
-    Ok(match rules.broken(text)? {
-        Some(broken) => Err(broken),
-        None => Ok(rules.changed(text)),
-    })
 }
