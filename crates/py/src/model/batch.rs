@@ -15,6 +15,7 @@ use super::issues::{self, IssueList};
 use super::object::Object;
 use super::output::PyOutput;
 use super::plan::{Plan, need_plan};
+use super::rest;
 use super::session::Session;
 
 /// Rows between two pauses for other threads and signals.
@@ -170,7 +171,7 @@ fn validate_rows<'py>(
         let mut output = PyOutput::new(owner, &session);
         output.context.clone_from(&options.context);
         output.from_attributes = options.from_attributes;
-        match plan.schema.run(&mut input, row, &mut output, (), &mut issues, options.strict) {
+        match rest::run(plan, &mut input, row, &mut output, &mut issues, options.strict) {
             Ok(object) => good.append(object.into_bound(py))?,
             Err(Stop::Abort) => return Err(PyErr::fetch(py)),
             Err(Stop::Invalid) if on_error == OnError::Skip => issues.truncate(mark),

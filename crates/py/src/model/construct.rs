@@ -23,6 +23,7 @@ use super::methods;
 use super::object::Object;
 use super::output::PyOutput;
 use super::plan::{Plan, need_plan};
+use super::rest;
 use super::session::Session;
 
 static BASE: PyOnceLock<Py<PyType>> = PyOnceLock::new();
@@ -75,7 +76,7 @@ fn validate_closely<'py>(
     output.context = options.context;
     output.from_attributes = options.from_attributes;
     output.target = options.target;
-    match inner.schema.run(&mut input, object, &mut output, (), &mut issues, options.strict) {
+    match rest::run(inner, &mut input, object, &mut output, &mut issues, options.strict) {
         Ok(object) => Some(object),
         Err(Stop::Abort) => None,
         Err(Stop::Invalid) => {

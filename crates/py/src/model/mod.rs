@@ -3,7 +3,7 @@
 //! - `layout`: the metaclass, and where the fields of an instance are
 //! - `instance`: making, freeing, reading and filling instances; `spare`: their memory, kept for the next ones; `slots`: reading those of any class
 //! - `construct`: the constructor and validation of objects; `json`: of JSON text
-//! - `fast`: what fits as it is, without a run of the engine, by a `fast_plan`: objects, and in `fast_json` JSON text; `ints`: read where they are;
+//! - `fast`: what fits as it is, without a run of the engine, by a `fast_plan`: objects, and in `fast_json` JSON text; `rest`: what it leaves to the engine; `ints`: read where they are;
 //!   `strings`: short text, made once
 //! - `declare`: Python's description of a class to a declaration; `plan`: compiled, with its `hosts`
 //! - `batch`: many rows; `ndjson`: many lines; `state`: what an instance holds, for copies, pickles and assignment
@@ -36,6 +36,7 @@ mod ndjson;
 mod object;
 mod output;
 mod plan;
+mod rest;
 mod results;
 mod schema;
 mod session;

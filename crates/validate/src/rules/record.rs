@@ -7,7 +7,7 @@ use smallvec::smallvec;
 
 use crate::check::{Fit, Run};
 use crate::input::{Collection, Entry, Input};
-use crate::issue::{Code, Ctx, Loc, Param};
+use crate::issue::{Code, Ctx, Issues, Loc, Param};
 use crate::output::{Checked, Given, Output, Stop};
 use crate::program::{FieldPlan, RecordPlan};
 
@@ -345,6 +345,44 @@ impl<I: Input, O: Output> Run<'_, I, O> {
                 Ok(false)
             }
         }
+    }
+
+    /// Checks values as fields of a record that is the root, in the order in which the record has them; `done` takes those that are right. For a
+    /// host that has seen that the other fields are, and that the record has no more than its fields.
+    ///
+    /// # Errors
+    /// As [`Run::check`].
+    pub fn check_fields(
+        &mut self,
+        plan: &RecordPlan,
+        fields: impl IntoIterator<Item = (usize, O::Place, I::Value)>,
+        mut done: impl FnMut(usize, O::Value),
+    ) -> Checked<()> {
+        let start = self.issues.len();
+        let (mut expected, mut failed, mut in_order) = (0, false, true);
+        for (index, place, value) in fields {
+            in_order &= index >= expected;
+            expected = index;
+            let mark = self.issues.len();
+            self.depth += 1;
+            let checked = self.check(plan.fields[index].node, place, value.clone());
+            self.depth -= 1;
+            match checked {
+                Ok(value) => done(index, value),
+                Err(stop) => {
+                    failed = true;
+                    let locate = |issues: &mut Issues| issues.locate_field(mark, plan, index);
+                    self.part_failed(stop, &value, locate)?;
+                }
+            }
+        }
+        if !failed {
+            return Ok(());
+        }
+        if !in_order {
+            self.issues.sort_by_field(start, plan);
+        }
+        Err(Stop::Invalid)
     }
 
     /// Deals with a value under a key that is no field; whether it may be there.
