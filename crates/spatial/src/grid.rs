@@ -14,7 +14,7 @@ use crate::connections::Cache;
 use crate::error::Error;
 use crate::forest::Forest;
 use crate::metric::{Measure, Metric};
-use crate::storage::Storage;
+use crate::storage::Array;
 use crate::store::{Column, MAX_SLOTS, Store, reach};
 use crate::tree::Entry;
 use crate::whitening::mean;
@@ -129,7 +129,7 @@ impl TokenGrid {
             return Err(Error::Full { limit: MAX_SLOTS });
         }
         grid.center(batch.positions());
-        let mut entries = Storage::<Entry>::zeroed(batch.len());
+        let mut entries = Array::<Entry>::zeroed(batch.len());
         let refused = AtomicBool::new(false);
         // What is checked is the copy that is kept.
         let positions =

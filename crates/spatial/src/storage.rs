@@ -10,17 +10,14 @@ use crate::snapshot::{Part, Watch};
 /// Arrays of at least this many bytes get pages of their own, huge ones where the system has them.
 const PAGES_FROM: usize = 1 << 18;
 
-/// A read-mostly array of plain values.
-pub(crate) enum Storage<T> {
+/// An array of plain values in memory.
+pub(crate) enum Array<T> {
     Heap(Vec<T>),
     /// Anonymous pages: aligned to more than a cache line.
     Pages(MmapMut, PhantomData<T>),
-    /// A section of a mapped snapshot.
-    File(Part),
 }
 
-impl<T: Pod> Storage<T> {
-    /// An array of zeros.
+impl<T: Pod> Array<T> {
     pub(crate) fn zeroed(len: usize) -> Self {
         let bytes = len.saturating_mul(size_of::<T>());
         if bytes >= PAGES_FROM
@@ -33,11 +30,47 @@ impl<T: Pod> Storage<T> {
         Self::Heap(vec![T::zeroed(); len])
     }
 
-    /// The values, to be filled in; none if they are in a file.
+    #[inline]
     pub(crate) fn values_mut(&mut self) -> &mut [T] {
         match self {
             Self::Heap(values) => values,
             Self::Pages(map, _) => bytemuck::cast_slice_mut(map),
+        }
+    }
+}
+
+impl<T: AnyBitPattern + NoUninit> Array<T> {
+    #[inline]
+    pub(crate) fn values(&self) -> &[T] {
+        match self {
+            Self::Heap(values) => values,
+            Self::Pages(map, _) => bytemuck::cast_slice(map),
+        }
+    }
+
+    /// The bytes that it takes.
+    pub(crate) fn memory(&self) -> usize {
+        size_of_val(self.values())
+    }
+}
+
+/// A read-mostly array of plain values.
+pub(crate) enum Storage<T> {
+    Memory(Array<T>),
+    /// A section of a mapped snapshot.
+    File(Part),
+}
+
+impl<T: Pod> Storage<T> {
+    /// An array of zeros, in memory.
+    pub(crate) fn zeroed(len: usize) -> Self {
+        Self::Memory(Array::zeroed(len))
+    }
+
+    /// The values, to be filled in; none if they are in a file.
+    pub(crate) fn values_mut(&mut self) -> &mut [T] {
+        match self {
+            Self::Memory(array) => array.values_mut(),
             Self::File(_) => &mut [],
         }
     }
@@ -45,8 +78,7 @@ impl<T: Pod> Storage<T> {
     /// The bytes held in memory, not in a file.
     pub(crate) fn memory(&self) -> usize {
         match self {
-            Self::Heap(values) => size_of_val(values.as_slice()),
-            Self::Pages(map, _) => map.len(),
+            Self::Memory(array) => array.memory(),
             Self::File(_) => 0,
         }
     }
@@ -57,8 +89,7 @@ impl<T: AnyBitPattern + NoUninit> Storage<T> {
     #[inline]
     pub(crate) fn raw(&self) -> &[T] {
         match self {
-            Self::Heap(values) => values,
-            Self::Pages(map, _) => bytemuck::cast_slice(map),
+            Self::Memory(array) => array.values(),
             Self::File(part) => bytemuck::cast_slice(part.bytes()),
         }
     }
@@ -98,6 +129,6 @@ impl<T: AnyBitPattern + NoUninit> Storage<T> {
 
 impl<T> Default for Storage<T> {
     fn default() -> Self {
-        Self::Heap(Vec::new())
+        Self::Memory(Array::Heap(Vec::new()))
     }
 }

@@ -8,7 +8,7 @@
 use std::hint::select_unpredictable;
 
 use super::{Cell, Occupied};
-use crate::storage::Storage;
+use crate::storage::Array;
 
 /// Places of a group, a byte of its tags each.
 const GROUP: usize = 7;
@@ -58,37 +58,40 @@ fn set(tags: &mut u64, at: usize, byte: u8) {
 
 /// Places for cells; a power of two of groups.
 struct Places {
-    tags: Storage<u64>,
-    cells: Storage<Occupied>,
+    tags: Array<u64>,
+    cells: Array<Occupied>,
     taken: usize,
 }
 
 impl Places {
     fn new(groups: usize) -> Self {
         // One place more: that of a cell that is not there.
-        let cells = Storage::zeroed(groups * GROUP + 1);
-        Self { tags: Storage::zeroed(groups), cells, taken: 0 }
+        let cells = Array::zeroed(groups * GROUP + 1);
+        Self { tags: Array::zeroed(groups), cells, taken: 0 }
     }
 
-    #[inline]
+    fn groups(&self) -> usize {
+        self.tags.values().len()
+    }
+
     fn group(&self, hash: u64) -> usize {
-        hash as usize & (self.tags.len() - 1)
+        hash as usize & (self.groups() - 1)
     }
 
     fn next(&self, group: usize) -> usize {
-        (group + 1) & (self.tags.len() - 1)
+        (group + 1) & (self.groups() - 1)
     }
 
     /// Where a cell is.
     fn find(&self, hash: u64, cell: &Cell) -> Option<usize> {
         let mut group = self.group(hash);
         loop {
-            let tags = self.tags.raw()[group];
+            let tags = self.tags.values()[group];
             let mut fits = with_tag(tags, tag(hash));
             while fits != 0 {
                 let at = group * GROUP + lowest(fits);
                 fits &= fits - 1;
-                if self.cells.raw()[at].cell == *cell && self.cells.raw()[at].len > 0 {
+                if self.cells.values()[at].cell == *cell && self.cells.values()[at].len > 0 {
                     return Some(at);
                 }
             }
@@ -103,7 +106,7 @@ impl Places {
     fn put(&mut self, hash: u64, occupied: Occupied) -> usize {
         let mut group = self.group(hash);
         loop {
-            let free = !self.tags.raw()[group] & HIGH;
+            let free = !self.tags.values()[group] & HIGH;
             let tags = &mut self.tags.values_mut()[group];
             if free != 0 {
                 let place = lowest(free);
@@ -134,7 +137,7 @@ impl Places {
     }
 
     fn iter(&self) -> impl Iterator<Item = &Occupied> {
-        self.cells.raw().iter().filter(|place| place.len > 0)
+        self.cells.values().iter().filter(|place| place.len > 0)
     }
 }
 
@@ -159,8 +162,8 @@ impl Table {
     /// The cell, or one without tokens if it is not there.
     #[inline]
     pub(super) fn get(&self, hash: u64, cell: &Cell) -> &Occupied {
-        let (tags, cells) = (self.places.tags.raw(), self.places.cells.raw());
-        let group = self.places.group(hash);
+        let (tags, cells) = (self.places.tags.values(), self.places.cells.values());
+        let group = hash as usize & (tags.len() - 1);
         let tags = tags[group];
         let fits = with_tag(tags, tag(hash));
         let nowhere = cells.len() - 1;
@@ -179,10 +182,10 @@ impl Table {
     fn search(&self, hash: u64, cell: &Cell) -> Option<&Occupied> {
         let found = |places: &'_ Places| places.find(hash, cell);
         if let Some(at) = found(&self.places) {
-            return Some(&self.places.cells.raw()[at]);
+            return Some(&self.places.cells.values()[at]);
         }
         let leaving = &self.leaving.as_ref()?.places;
-        found(leaving).map(|at| &leaving.cells.raw()[at])
+        found(leaving).map(|at| &leaving.cells.values()[at])
     }
 
     /// Where a cell is, to be changed.
@@ -207,8 +210,8 @@ impl Table {
         occupied: Occupied,
         hash_of: impl Fn(&Cell) -> u64,
     ) -> usize {
-        if self.len() >= self.places.tags.len() * FULL {
-            let places = Places::new(2 * self.places.tags.len());
+        if self.len() >= self.places.groups() * FULL {
+            let places = Places::new(2 * self.places.groups());
             let left = std::mem::replace(&mut self.places, places);
             debug_assert!(self.leaving.is_none());
             self.leaving = Some(Box::new(Leaving { places: left, group: 0 }));
@@ -221,7 +224,7 @@ impl Table {
     fn leave_some(&mut self, hash_of: impl Fn(&Cell) -> u64) {
         let Some(leaving) = &mut self.leaving else { return };
         let Leaving { places, group } = &mut **leaving;
-        let until = places.tags.len().min(*group + STEP);
+        let until = places.groups().min(*group + STEP);
         for occupied in &mut places.cells.values_mut()[*group * GROUP..until * GROUP] {
             if occupied.len > 0 {
                 let occupied = std::mem::replace(occupied, Occupied::NONE);
@@ -230,7 +233,7 @@ impl Table {
             }
         }
         *group = until;
-        if until == places.tags.len() {
+        if until == places.groups() {
             self.leaving = None;
         }
     }

@@ -123,7 +123,10 @@ impl TokenGrid {
     /// [`Error::Snapshot`] naming the section.
     #[inline]
     pub fn intact(&self) -> Result<(), Error> {
-        self.file.as_ref().map_or(Ok(()), File::intact)
+        match &self.file {
+            None => Ok(()),
+            Some(file) => file.intact(),
+        }
     }
 }
 

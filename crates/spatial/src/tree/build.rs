@@ -6,7 +6,7 @@ use rayon::prelude::*;
 use super::split::{Corners, Leaves, PARALLEL_FROM, Split, bounds};
 use super::{Boxes, NO_SLOT, Shape, Slots, Tree};
 use crate::kernel::{Block, LANES, Lanes};
-use crate::storage::Storage;
+use crate::storage::{Array, Storage};
 
 /// One point of a tree.
 #[derive(Debug, Clone, Copy, Pod, Zeroable)]
@@ -25,7 +25,7 @@ impl Tree {
         let (bounds, fields) = survey(entries, parallel);
         let mut leaves = Storage::<Block>::zeroed(shape.leaves());
         let mut slots = Storage::<Slots>::zeroed(shape.leaves());
-        let mut corners = Storage::<Corners>::zeroed(shape.leaves());
+        let mut corners = Array::<Corners>::zeroed(shape.leaves());
         let mut radii = fields.then(|| Storage::<Lanes>::zeroed(shape.leaves()));
         if !entries.is_empty() {
             let parts = Leaves {
@@ -49,7 +49,7 @@ impl Tree {
             shape,
             bounds,
         };
-        tree.fill_nodes(corners.raw(), parallel);
+        tree.fill_nodes(corners.values(), parallel);
         tree.fill_reach();
         tree
     }
