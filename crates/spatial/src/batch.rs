@@ -47,12 +47,12 @@ impl TokenGrid {
         let visit = self.visit(positions, &plan)?;
         let n = visit.len();
         let too_large = |_| Error::AnswerTooLarge { rows: n, columns: k };
-        let size = n.checked_mul(k).ok_or(()).map_err(too_large)?;
+        let size = n.checked_mul(k).ok_or(Error::AnswerTooLarge { rows: n, columns: k })?;
         if size == 0 {
             return Ok(NeighborTable { k, ..NeighborTable::default() });
         }
-        let mut ids = filled(NO_TOKEN, size).map_err(too_large)?;
-        let mut distances = filled(f32::INFINITY, size).map_err(too_large)?;
+        let mut ids: Vec<TokenId> = zeroed(size).map_err(too_large)?;
+        let mut distances: Vec<f32> = zeroed(size).map_err(too_large)?;
         let answer = |(at, (ids, distances)): (usize, (&mut [TokenId], &mut [f32]))| {
             if cancelled(query.cancel) {
                 return;
@@ -63,6 +63,8 @@ impl TokenGrid {
                 column += 1;
             };
             self.nearest_planned(visit.position(at), k, bound, &plan, plan.admission(), emit);
+            ids[column..].fill(NO_TOKEN);
+            distances[column..].fill(f32::INFINITY);
         };
         if n <= CHUNK {
             ids.chunks_mut(k).zip(distances.chunks_mut(k)).enumerate().for_each(answer);
@@ -76,8 +78,8 @@ impl TokenGrid {
         self.intact()?;
         Ok(NeighborTable {
             k,
-            ids: visit.restore(&ids, k)?,
-            distances: visit.restore(&distances, k)?,
+            ids: visit.restore(ids, k)?,
+            distances: visit.restore(distances, k)?,
         })
     }
 
@@ -133,7 +135,7 @@ impl TokenGrid {
             Ok(range.map(count).collect::<Vec<_>>())
         })?;
         self.intact()?;
-        visit.restore(&parts.concat(), 1)
+        visit.restore(parts.concat(), 1)
     }
 
     pub(crate) fn visit(
@@ -197,9 +199,12 @@ impl Visit {
     /// Rows of `width` values in the order of the steps, back in the order of the queries.
     pub(crate) fn restore<T: Copy + Zeroable>(
         &self,
-        values: &[T],
+        values: Vec<T>,
         width: usize,
     ) -> Result<Vec<T>, Error> {
+        if self.order.is_sorted() {
+            return Ok(values);
+        }
         let mut rows = zeroed(values.len())?;
         for (value, &row) in values.chunks(width).zip(&self.order) {
             rows[row as usize * width..][..width].copy_from_slice(value);
@@ -234,13 +239,6 @@ impl Visit {
 pub(crate) fn zeroed<T: Zeroable>(len: usize) -> Result<Vec<T>, Error> {
     let bytes = len.saturating_mul(size_of::<T>());
     bytemuck::allocation::try_zeroed_vec(len).map_err(|()| Error::OutOfMemory { bytes })
-}
-
-fn filled<T: Clone>(value: T, len: usize) -> Result<Vec<T>, ()> {
-    let mut values = Vec::new();
-    values.try_reserve_exact(len).map_err(|_| ())?;
-    values.resize(len, value);
-    Ok(values)
 }
 
 /// Makes room for more values of an answer that grows.

@@ -169,7 +169,7 @@ impl TokenGrid {
             Ok(range.map(at).collect::<Vec<_>>())
         })?;
         self.intact()?;
-        visit.restore(&parts.concat(), 1)
+        visit.restore(parts.concat(), 1)
     }
 
     fn source(&self, slot: u32) -> f64 {
