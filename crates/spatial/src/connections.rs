@@ -17,7 +17,7 @@ use crate::error::Error;
 use crate::field::Falloff;
 use crate::grid::TokenGrid;
 use crate::metric::{Measure, Norm};
-use crate::queries::{Plan, check_radius};
+use crate::queries::check_radius;
 use crate::query::Query;
 
 /// The tokens near a token, in step; the token itself is not among them.
@@ -214,14 +214,14 @@ impl TokenGrid {
         falloff: Falloff,
         query: &Query<'_>,
     ) -> Result<Arc<Connections>, Error> {
-        let slot = self.slot(id)?;
-        let (radius, plan) = (check_radius(radius)?, self.plan(query)?);
-        let key = self.key(id, radius, falloff, query, &plan);
+        let (slot, radius) = (self.slot(id)?, check_radius(radius)?);
+        let key = self.key(id, radius, falloff, query)?;
         if let Some(key) = &key
-            && let Some(answer) = self.look_up(key, slot, radius, &plan)
+            && let Some(answer) = self.look_up(key, slot, radius)
         {
             return self.intact().map(|()| answer);
         }
+        let plan = self.plan(query)?;
         self.cache().stats.misses += 1;
         let bound = plan.measure.exact_key(radius);
         let position = self.planned(slot as usize, self.store.position(slot), &plan);
@@ -253,10 +253,11 @@ impl TokenGrid {
         falloff: Falloff,
         query: &Query<'_>,
     ) -> Result<Option<Arc<Connections>>, Error> {
-        let slot = self.slot(id)?;
-        let (radius, plan) = (check_radius(radius)?, self.plan(query)?);
-        let key = self.key(id, radius, falloff, query, &plan);
-        let answer = key.and_then(|key| self.look_up(&key, slot, radius, &plan));
+        let (slot, radius) = (self.slot(id)?, check_radius(radius)?);
+        let Some(key) = self.key(id, radius, falloff, query)? else {
+            return self.plan(query).map(|_| None);
+        };
+        let answer = self.look_up(&key, slot, radius);
         self.intact().map(|()| answer)
     }
 
@@ -268,25 +269,21 @@ impl TokenGrid {
         radius: f32,
         falloff: Falloff,
         query: &Query<'_>,
-        plan: &Plan<'_>,
-    ) -> Option<Key> {
-        let scales = plan.measure.scales.map(f32::to_bits);
+    ) -> Result<Option<Key>, Error> {
+        if query.filter.is_some() || !query.exclude.is_empty() {
+            return Ok(None);
+        }
+        let scales = self.measure_of(query)?.scales.map(f32::to_bits);
         let (radius, limit, sort) = (radius.to_bits(), query.limit, query.sort);
-        let cached = query.filter.is_none() && query.exclude.is_empty();
-        cached.then_some(Key { id, radius, scales, falloff, limit, sort })
+        Ok(Some(Key { id, radius, scales, falloff, limit, sort }))
     }
 
     #[inline]
-    fn look_up(
-        &self,
-        key: &Key,
-        slot: u32,
-        radius: f32,
-        plan: &Plan<'_>,
-    ) -> Option<Arc<Connections>> {
+    fn look_up(&self, key: &Key, slot: u32, radius: f32) -> Option<Arc<Connections>> {
         self.cache().look_up(key, |cell| {
-            let bound = plan.measure.exact_key(radius);
-            self.ball_touches(&self.measured_slot(slot), &plan.measure, bound, cell)
+            let measure = Measure { scales: key.scales.map(f32::from_bits), ..self.measure };
+            let bound = measure.exact_key(radius);
+            self.ball_touches(&self.measured_slot(slot), &measure, bound, cell)
         })
     }
 

@@ -165,21 +165,7 @@ impl TokenGrid {
 
     /// Checks the choices of a query.
     pub(crate) fn plan<'a>(&'a self, query: &Query<'a>) -> Result<Plan<'a>, Error> {
-        let mut measure = self.measure;
-        if query.axes.is_some() || query.scales.is_some() {
-            if self.options.metric.whitening().is_some() {
-                return Err(Error::WhitenedAxes);
-            }
-            let scales: Scales = query.scales.unwrap_or(self.options.scales);
-            let axes = query.axes.unwrap_or(self.options.axes);
-            measure.scales = *scales.restrict(axes)?.factors();
-            for axis in 0..8 {
-                let scale = measure.scales[axis];
-                if scale * self.extent[axis] > MAX_MAGNITUDE {
-                    return Err(Error::QueryScale { axis, scale });
-                }
-            }
-        }
+        let measure = self.measure_of(query)?;
         let excluded: Result<Vec<_>, _> = query.exclude.iter().map(|&id| self.slot(id)).collect();
         let mut excluded = excluded?;
         let mut bits = match query.filter {
@@ -195,6 +181,27 @@ impl TokenGrid {
         }
         let scan = query.filter.filter(|filter| filter.count() <= SCAN_UP_TO);
         Ok(Plan { measure, sort: query.sort, bits, excluded, scan })
+    }
+
+    /// The measure with the scales of a query.
+    #[inline]
+    pub(crate) fn measure_of(&self, query: &Query<'_>) -> Result<Measure, Error> {
+        if query.axes.is_none() && query.scales.is_none() {
+            return Ok(self.measure);
+        }
+        if self.options.metric.whitening().is_some() {
+            return Err(Error::WhitenedAxes);
+        }
+        let scales: Scales = query.scales.unwrap_or(self.options.scales);
+        let axes = query.axes.unwrap_or(self.options.axes);
+        let scales = *scales.restrict(axes)?.factors();
+        for axis in 0..8 {
+            let scale = scales[axis];
+            if scale * self.extent[axis] > MAX_MAGNITUDE {
+                return Err(Error::QueryScale { axis, scale });
+            }
+        }
+        Ok(Measure { scales, ..self.measure })
     }
 
     /// The measured coordinates of a checked position, with the scales of the grid.
