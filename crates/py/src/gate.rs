@@ -2,7 +2,7 @@
 
 use std::any::Any;
 use std::cell::Cell;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -87,39 +87,48 @@ where
     A: FnOnce() -> PyResult<G> + Send,
     F: FnOnce(&G, &AtomicBool) -> T + Send,
 {
+    detached(py, || {
+        let acquired = &acquire()?;
+        watched(pool, |cancel| work(acquired, cancel))
+    })?
+}
+
+/// Runs `work` on a pool for a detached thread, which looks for signals meanwhile: `work` is handed a flag and returns soon after it
+/// is set. The error is what the signal handler raised; a panic goes on here.
+pub(crate) fn watched<T, F>(pool: &ThreadPool, work: F) -> PyResult<T>
+where
+    T: Send,
+    F: FnOnce(&AtomicBool) -> T + Send,
+{
     let cancel = AtomicBool::new(false);
     let outcome = Mutex::new(None);
     let done = Condvar::new();
     let lock = || outcome.lock().unwrap_or_else(PoisonError::into_inner);
-    let signal = py.detach(|| {
-        let acquired = &acquire()?;
-        pool.in_place_scope(|scope| {
-            scope.spawn(|_| {
-                let run = AssertUnwindSafe(|| work(acquired, &cancel));
-                *lock() = Some(catch_unwind(run).map_err(message));
-                done.notify_one();
-            });
-            let mut signal = Ok(());
-            let mut held = lock();
-            while held.is_none() {
-                let (back, waited) =
-                    done.wait_timeout(held, SIGNAL_PERIOD).unwrap_or_else(PoisonError::into_inner);
-                held = back;
-                if held.is_none() && waited.timed_out() && signal.is_ok() {
-                    drop(held);
-                    signal = check_signals();
-                    cancel.store(signal.is_err(), Ordering::Relaxed);
-                    held = lock();
-                }
+    let signal = pool.in_place_scope(|scope| {
+        scope.spawn(|_| {
+            let outcome = catch_unwind(AssertUnwindSafe(|| work(&cancel)));
+            *lock() = Some(outcome);
+            done.notify_one();
+        });
+        let mut signal = Ok(());
+        let mut held = lock();
+        while held.is_none() {
+            let (back, waited) =
+                done.wait_timeout(held, SIGNAL_PERIOD).unwrap_or_else(PoisonError::into_inner);
+            held = back;
+            if held.is_none() && waited.timed_out() && signal.is_ok() {
+                drop(held);
+                signal = check_signals();
+                cancel.store(signal.is_err(), Ordering::Relaxed);
+                held = lock();
             }
-            signal
-        })
+        }
+        signal
     });
-    signal?;
     match outcome.into_inner().unwrap_or_else(PoisonError::into_inner) {
-        Some(Ok(value)) => Ok(value),
-        Some(Err(text)) => Err(INTERNAL.new_err(py, (text,))),
-        None => Err(INTERNAL.new_err(py, ("internal error, please report it: no outcome",))),
+        Some(Ok(value)) => signal.map(|()| value),
+        Some(Err(panic)) => resume_unwind(panic),
+        None => panic!("no outcome"),
     }
 }
 

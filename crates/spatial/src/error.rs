@@ -114,8 +114,8 @@ pub enum Error {
         /// What was asked of the system, and refused.
         bytes: usize,
     },
-    /// The flag that ends a query early was set.
-    #[error("the query was cancelled")]
+    /// The flag that ends a query, or another long call, early was set.
+    #[error("the call was cancelled")]
     Cancelled,
     /// An unknown or unavailable instruction level.
     #[error("instruction level {name:?} is unknown or not available on this processor")]

@@ -6,6 +6,7 @@
 //! every change at once and never waits for a merge.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::thread::{self, JoinHandle};
 
 use crate::collect::Collect;
@@ -110,13 +111,21 @@ impl Forest {
         }
     }
 
-    /// One tree over all entries, built on the current rayon pool.
-    pub(crate) fn bulk(entries: &mut [Entry], scales: [f32; 8]) -> Self {
+    /// One tree over all entries, built on the current rayon pool; `None` if `cancel` was set meanwhile.
+    pub(crate) fn bulk(
+        entries: &mut [Entry],
+        scales: [f32; 8],
+        cancel: &AtomicBool,
+    ) -> Option<Self> {
         let mut forest = Self::new(scales);
         if !entries.is_empty() {
-            forest.add(Arc::new(Tree::build(entries, &scales, true)));
+            let (tree, done) = Tree::build_until(entries, &scales, true, cancel);
+            if !done {
+                return None;
+            }
+            forest.add(Arc::new(tree));
         }
-        forest
+        Some(forest)
     }
 
     pub(crate) fn with_tree(tree: Tree, scales: [f32; 8]) -> Self {

@@ -16,7 +16,7 @@ use crate::forest::Forest;
 use crate::metric::{Measure, Metric};
 use crate::storage::Array;
 use crate::store::{Column, MAX_SLOTS, Store, reach};
-use crate::tree::Entry;
+use crate::tree::{Entry, NEVER};
 use crate::whitening::mean;
 
 /// How a grid measures, and how large its cells are.
@@ -124,16 +124,31 @@ impl TokenGrid {
     /// As [`TokenGrid::new`]; [`Error::DuplicateId`] and [`Error::Scaled`] naming the row;
     /// [`Error::Full`].
     pub fn from_batch(batch: &TokenBatch<'_>, options: GridOptions) -> Result<Self, Error> {
+        Self::from_batch_until(batch, options, &NEVER)
+    }
+
+    /// As [`TokenGrid::from_batch`], which ends soon after another thread sets `cancel`.
+    ///
+    /// # Errors
+    /// As [`TokenGrid::from_batch`]; [`Error::Cancelled`].
+    pub fn from_batch_until(
+        batch: &TokenBatch<'_>,
+        options: GridOptions,
+        cancel: &AtomicBool,
+    ) -> Result<Self, Error> {
         let mut grid = Self::new(options)?;
         if batch.len() > MAX_SLOTS {
             return Err(Error::Full { limit: MAX_SLOTS });
         }
         grid.center(batch.positions());
         let mut entries = Array::<Entry>::zeroed(batch.len());
-        let refused = AtomicBool::new(false);
+        let (refused, skipped) = (AtomicBool::new(false), AtomicBool::new(false));
         // What is checked is the copy that is kept.
         let positions =
             Column::copy(batch.positions(), entries.values_mut(), |first, positions, entries| {
+                if cancel.load(Ordering::Relaxed) {
+                    return skipped.store(true, Ordering::Relaxed);
+                }
                 for ((row, position), entry) in (first..).zip(positions).zip(entries) {
                     let radius = reach(batch.weight(row), &batch.field(row));
                     match grid.measured(row, position) {
@@ -142,6 +157,9 @@ impl TokenGrid {
                     }
                 }
             });
+        if skipped.into_inner() {
+            return Err(Error::Cancelled);
+        }
         if refused.into_inner() {
             for (row, position) in (0..batch.len()).zip(positions.base.raw()) {
                 grid.measured(row, position)?;
@@ -149,9 +167,10 @@ impl TokenGrid {
         }
         // What one of them does on one thread goes beside the other.
         let (forest, store) = rayon::join(
-            || Forest::bulk(entries.values_mut(), grid.measure.scales),
+            || Forest::bulk(entries.values_mut(), grid.measure.scales, cancel),
             || Store::bulk(batch, positions),
         );
+        let forest = forest.ok_or(Error::Cancelled)?;
         let duplicate = |row: usize| Error::DuplicateId { row, id: batch.ids()[row] };
         (grid.forest, grid.store) = (forest, store.map_err(duplicate)?);
         grid.extent = grid.forest.single().map_or([0.0; 8], |tree| tree.extent());
@@ -404,12 +423,29 @@ impl TokenGrid {
     /// Puts all tokens into one tree, on the current rayon pool: after many changes, queries are as
     /// fast as after a bulk load.
     pub fn optimize(&mut self) {
+        self.regrow(&NEVER);
+    }
+
+    /// As [`TokenGrid::optimize`], which ends soon after another thread sets `cancel`; the grid is then as it was.
+    ///
+    /// # Errors
+    /// [`Error::Cancelled`].
+    pub fn optimize_until(&mut self, cancel: &AtomicBool) -> Result<(), Error> {
+        if self.regrow(cancel) { Ok(()) } else { Err(Error::Cancelled) }
+    }
+
+    /// Whether that was done.
+    fn regrow(&mut self, cancel: &AtomicBool) -> bool {
         let mut entries = self.forest.entries(self.store.alive());
-        self.forest = Forest::bulk(&mut entries, self.measure.scales);
+        let Some(forest) = Forest::bulk(&mut entries, self.measure.scales, cancel) else {
+            return false;
+        };
+        self.forest = forest;
         self.extent = self.forest.single().map_or([0.0; 8], |tree| tree.extent());
         // No tree refers to a dead slot now.
         self.store.reclaim_all();
         self.epoch += 1;
+        true
     }
 
     #[inline]

@@ -356,7 +356,7 @@ mod tests {
     use super::*;
     use crate::grid::GridOptions;
     use crate::store::MAX_SLOTS;
-    use crate::tree::Entry;
+    use crate::tree::{Entry, NEVER};
 
     /// Slots travel through vectors of floats, in which many of them are no numbers.
     #[test]
@@ -372,7 +372,8 @@ mod tests {
             let mut grid = TokenGrid::new(GridOptions::default()).unwrap();
             grid.store.pretend_alive(MAX_SLOTS);
             if bulk {
-                grid.forest = Forest::bulk(&mut entries.clone(), grid.measure.scales);
+                grid.forest =
+                    Forest::bulk(&mut entries.clone(), grid.measure.scales, &NEVER).unwrap();
             } else {
                 entries.iter().for_each(|entry| {
                     grid.forest.insert(entry, &[]);

@@ -194,8 +194,8 @@ class TokenGrid:
     are converted to float32 first. Ids are integers from 0 to 2**64 - 2.
 
     A grid may be used by several threads at once. Queries run side by side, a change waits for them and then runs alone. Long
-    calls release the interpreter. Batches of queries, `connect` and `pairwise` end on Ctrl-C, and so does whatever waits for another
-    thread's call; a query of one point, a bulk load, a change, `occupied_cells`, `save` and a pickle run to their end first.
+    calls release the interpreter. Batches of queries, `connect`, `pairwise`, a bulk load, `optimize` and `save` end on Ctrl-C, and so does
+    whatever waits for another thread's call; a query of one point, a change and `occupied_cells` run to their end first.
 
     Errors: `ArgumentError` (a ValueError) names the argument, row and axis; `TypeError` the argument; `UnknownTokenError` (a KeyError);
     `DuplicateTokenError` (a ValueError). A call that raises has changed nothing.

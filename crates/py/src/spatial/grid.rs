@@ -141,20 +141,20 @@ fn load(
         ));
     }
     let pool = crate::threads::pool(None)?;
-    let built = crate::gate::detached(py, || {
-        pool.install(|| {
-            let batch = attributes.batch(ids, positions)?;
-            match on_duplicate {
-                // It reads a position once.
-                OnDuplicate::Error => ottava_spatial::TokenGrid::from_batch(&batch, options),
-                _ => {
-                    let positions = positions.to_vec();
-                    let mut grid = ottava_spatial::TokenGrid::new(options)?;
-                    grid.insert_batch(&attributes.batch(ids, &positions)?, on_duplicate)?;
-                    Ok(grid)
-                }
+    let built = crate::gate::interruptible(py, &pool, |cancel| {
+        let batch = attributes.batch(ids, positions)?;
+        match on_duplicate {
+            // It reads a position once.
+            OnDuplicate::Error => {
+                ottava_spatial::TokenGrid::from_batch_until(&batch, options, cancel)
             }
-        })
+            _ => {
+                let positions = positions.to_vec();
+                let mut grid = ottava_spatial::TokenGrid::new(options)?;
+                grid.insert_batch(&attributes.batch(ids, &positions)?, on_duplicate)?;
+                Ok(grid)
+            }
+        }
     })?;
     built.map_err(|err| raise_tokens(py, name, "positions", err))
 }
@@ -357,7 +357,7 @@ impl TokenGrid {
                 format_args!("expected one row for each of the {n} ids, got {m}"),
             ));
         }
-        let done = self.shared.write_parallel(py, |state| {
+        let done = self.shared.write_parallel(py, |state, _| {
             let batch = attributes.batch(&ids, &rows)?;
             put(state, &batch, on_duplicate)
         })?;
@@ -382,7 +382,7 @@ impl TokenGrid {
         let done = if one {
             self.shared.write(py, work)?
         } else {
-            self.shared.write_parallel(py, work)?
+            self.shared.write_parallel(py, |state, _| work(state))?
         };
         done.map_err(|err| raise(py, "id", err))
     }
@@ -411,7 +411,8 @@ impl TokenGrid {
                         format_args!("expected one row for each of the {n} ids, got {m}"),
                     ));
                 }
-                self.shared.write_parallel(py, |state| state.grid.move_batch(&ids, view(&rows)))?
+                self.shared
+                    .write_parallel(py, |state, _| state.grid.move_batch(&ids, view(&rows)))?
             }
         };
         done.map_err(|err| raise_tokens(py, "id", "position", err))
@@ -505,7 +506,9 @@ impl TokenGrid {
 
     #[doc = include_str!(concat!(env!("OUT_DIR"), "/help/TokenGrid.optimize"))]
     fn optimize(&self, py: Python<'_>) -> PyResult<()> {
-        self.shared.write_parallel(py, |state| state.grid.optimize())
+        let done =
+            self.shared.write_parallel(py, |state, cancel| state.grid.optimize_until(cancel))?;
+        done.map_err(|err| raise(py, "grid", err))
     }
 
     #[doc = include_str!(concat!(env!("OUT_DIR"), "/help/TokenGrid.rows"))]

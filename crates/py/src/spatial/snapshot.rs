@@ -1,6 +1,7 @@
 //! Grids in files and in pickles.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 
 use ottava_spatial::{Error, OpenOptions, Verify};
 use pyo3::exceptions::PyTypeError;
@@ -16,12 +17,12 @@ use crate::arrays::{self, wrong_type};
 use crate::gate;
 
 /// Saves the tokens, and the columns they carry.
-fn save(state: &State, path: &Path) -> Result<(), RowsError> {
+fn save(state: &State, path: &Path, cancel: &AtomicBool) -> Result<(), RowsError> {
     let attachment = match &state.carried {
         Some(carried) => carried.attachment(&state.grid)?,
         None => state.grid.attachment()?.to_vec(),
     };
-    Ok(state.grid.save_with(path, &attachment)?)
+    Ok(state.grid.save_until(path, &attachment, cancel)?)
 }
 
 /// `path=`.
@@ -69,7 +70,8 @@ impl TokenGrid {
         py: Python<'_>,
         #[pyo3(from_py_with = self::path)] path: PathBuf,
     ) -> PyResult<()> {
-        let done = self.shared.read_parallel(py, None, |state, _| save(state, &path))?;
+        let done =
+            self.shared.read_parallel(py, None, |state, cancel| save(state, &path, cancel))?;
         done.map_err(|err| err.raise(py, "path"))
     }
 
@@ -119,10 +121,10 @@ impl TokenGrid {
         slf: &Bound<'py, Self>,
         py: Python<'py>,
     ) -> PyResult<(Bound<'py, PyAny>, (Bound<'py, PyBytes>,))> {
-        let bytes = slf.get().shared.read_parallel(py, None, |state, _| {
+        let bytes = slf.get().shared.read_parallel(py, None, |state, cancel| {
             let folder = tempfile::tempdir().map_err(Ok)?;
             let path = folder.path().join("grid");
-            save(state, &path).map_err(Err)?;
+            save(state, &path, cancel).map_err(Err)?;
             std::fs::read(&path).map_err(Ok)
         })?;
         let bytes = bytes.map_err(|err| match err {

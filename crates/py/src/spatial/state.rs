@@ -148,15 +148,15 @@ impl Shared {
                 settle(py, Some(gate::attached(py, move || state.change(work))?))
             }
             Err(TryLockError::Poisoned(_)) => Err(broken(py)),
-            Err(TryLockError::WouldBlock) => self.write_parallel(py, work),
+            Err(TryLockError::WouldBlock) => self.write_parallel(py, |state, _| work(state)),
         }
     }
 
-    /// Runs a long change, detached, on all threads.
+    /// Runs a long change on all threads. What cannot be left half done does not look at the flag that a signal sets.
     pub(super) fn write_parallel<T: Send>(
         &self,
         py: Python<'_>,
-        work: impl FnOnce(&mut State) -> T + Send,
+        work: impl FnOnce(&mut State, &AtomicBool) -> T + Send,
     ) -> PyResult<T> {
         self.check_handler()?;
         let pool = threads::pool(None)?;
@@ -165,7 +165,7 @@ impl Shared {
                 let _turn = self.line.enter(Aim::Change)?;
                 let Ok(mut state) = self.lock.write() else { return Ok(None) };
                 let state = &mut *state;
-                Ok::<_, PyErr>(Some(pool.install(|| state.change(work))))
+                gate::watched(&pool, |cancel| Some(state.change(|state| work(state, cancel))))
             })
         });
         settle(py, answer??)

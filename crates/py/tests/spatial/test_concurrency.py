@@ -142,6 +142,58 @@ def test_ctrl_c_ends_long_calls(call: str) -> None:
     assert float(run.stdout.split()[1]) < 60  # to the end it would take minutes
 
 
+LOADING = """
+import os, signal, sys, threading, time
+import numpy as np
+from ottava.spatial import TokenGrid
+
+points = np.tile(np.random.default_rng(0).random((1_000_000, 8), dtype=np.float32), (int(sys.argv[3]), 1))
+ids = np.arange(len(points))
+path = os.path.join(sys.argv[2], "grid")
+with open(path, "w") as file:
+    file.write("what was there")
+grid = TokenGrid.from_arrays(ids, points) if sys.argv[1] != "load" else TokenGrid()
+if sys.argv[1] == "optimize":
+    grid.insert_batch(ids[:50_000] + len(ids), points[:50_000])
+calls = {
+    "load": lambda: TokenGrid.from_arrays(ids, points),
+    "optimize": grid.optimize,
+    "save": lambda: grid.save(path),
+}
+start = time.perf_counter()
+calls[sys.argv[1]]()
+whole = time.perf_counter() - start
+with open(path, "w") as file:
+    file.write("what was there")
+if sys.argv[1] == "optimize":
+    grid.insert_batch(ids[:50_000] + 2 * len(ids), points[:50_000])
+threading.Timer(whole / 3, os.kill, (os.getpid(), signal.SIGINT)).start()
+start = time.perf_counter()
+try:
+    calls[sys.argv[1]]()
+    time.sleep(10)
+except KeyboardInterrupt:
+    if time.perf_counter() - start > 0.8 * whole:
+        print("to the end")
+    else:
+        print("interrupted")
+        assert os.listdir(sys.argv[2]) == ["grid"]
+        assert sys.argv[1] != "save" or open(path).read() == "what was there"
+        assert len(grid) == {"load": 0, "optimize": len(ids) + 100_000, "save": len(ids)}[sys.argv[1]]
+        assert len(grid) == 0 or grid.nearest(points[5], 1).distances[0] == 0
+"""
+
+
+@pytest.mark.parametrize("call", ["load", "optimize", "save"])
+def test_ctrl_c_ends_a_load_and_a_save_and_leaves_all_as_it_was(call: str, tmp_path: Path) -> None:
+    for millions in (1, 2, 4, 8):  # a machine may be so quick, or so busy, that the signal comes too late
+        run = subprocess.run([sys.executable, "-c", LOADING, call, str(tmp_path), str(millions)], capture_output=True, text=True, timeout=300)
+        if run.stdout == "interrupted\n" and run.returncode == 0:
+            return
+        assert run.stdout == "to the end\n", run.stderr
+    pytest.fail("none of the calls was interrupted")
+
+
 WAITING = """
 import os, signal, sys, threading, time
 import numpy as np
@@ -321,8 +373,8 @@ def test_a_signal_handler_cannot_wait_for_the_grid_it_interrupted() -> None:
             seen.append(str(error))
 
     signal.signal(signal.SIGUSR1, handler)
-    long = np.tile(points, (10, 1))
-    threading.Timer(1.0, os.kill, (os.getpid(), signal.SIGUSR1)).start()
+    long = np.tile(points, (4, 1))
+    threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGUSR1)).start()
     grid.nearest(long, 40, threads=1)
     print(seen)
     """

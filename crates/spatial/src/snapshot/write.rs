@@ -1,11 +1,12 @@
 //! Saving.
 
 use std::fs::File;
-use std::io::{Seek, SeekFrom, Write};
+use std::io::{ErrorKind, Seek, SeekFrom, Write};
 #[cfg(unix)]
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
 
@@ -16,7 +17,7 @@ use super::options::Scalars;
 use super::{check_file, io};
 use crate::error::Error;
 use crate::grid::TokenGrid;
-use crate::tree::Tree;
+use crate::tree::{NEVER, Tree};
 
 /// Values gathered before they are written.
 const GATHER: usize = 1 << 13;
@@ -48,6 +49,20 @@ impl TokenGrid {
     /// # Errors
     /// As [`TokenGrid::save`].
     pub fn save_with(&self, path: impl AsRef<Path>, attachment: &[u8]) -> Result<(), Error> {
+        self.save_until(path, attachment, &NEVER)
+    }
+
+    /// As [`TokenGrid::save_with`], which ends soon after another thread sets `cancel`, but when the system only has to write out
+    /// what it was given.
+    ///
+    /// # Errors
+    /// As [`TokenGrid::save`]; [`Error::Cancelled`], and what was there is unchanged.
+    pub fn save_until(
+        &self,
+        path: impl AsRef<Path>,
+        attachment: &[u8],
+        cancel: &AtomicBool,
+    ) -> Result<(), Error> {
         let path = path.as_ref();
         let old = std::fs::metadata(path).ok();
         if let Some(old) = &old {
@@ -68,7 +83,13 @@ impl TokenGrid {
         options.mode(old.as_ref().map_or(0o666, PermissionsExt::mode)); // less the umask
         // `tempfile_in` would wrap the error, and hide its number.
         let mut file = builder.make_in(folder, |path| options.open(path)).map_err(io(path))?;
-        self.write(file.as_file_mut(), attachment).map_err(io(path))?;
+        self.write(file.as_file_mut(), attachment, cancel).map_err(|error| {
+            // No call of the system ends like this: those that do are made again.
+            match error.kind() {
+                ErrorKind::Interrupted => Error::Cancelled,
+                _ => io(path)(error),
+            }
+        })?;
         if let Some(old) = old {
             file.as_file().set_permissions(old).map_err(io(path))?;
         }
@@ -79,7 +100,12 @@ impl TokenGrid {
         Ok(())
     }
 
-    fn write(&self, file: &mut File, attachment: &[u8]) -> std::io::Result<()> {
+    fn write(
+        &self,
+        file: &mut File,
+        attachment: &[u8],
+        cancel: &AtomicBool,
+    ) -> std::io::Result<()> {
         // Slots in the file are dense: the live ones, in order.
         let slots: Vec<u32> = self.store.iter().collect();
         let tree = match self.forest.single() {
@@ -89,7 +115,9 @@ impl TokenGrid {
                 for entry in &mut entries {
                     entry.slot = slots.partition_point(|&slot| slot < entry.slot) as u32;
                 }
-                Arc::new(Tree::build(&mut entries, &self.measure.scales, true))
+                let scales = &self.measure.scales;
+                let (tree, done) = Tree::build_until(&mut entries, scales, true, cancel);
+                done.then_some(Arc::new(tree)).ok_or(ErrorKind::Interrupted)?
             }
         };
         let scalars = Scalars {
@@ -99,7 +127,7 @@ impl TokenGrid {
             bounds: tree.bounds,
             len: slots.len() as u64,
         };
-        let mut out = Writer::new(file);
+        let mut out = Writer::new(file, cancel);
         let store = &self.store;
         out.section("options", |out| out.put(&scalars.encode()))?;
         out.section("ids", |out| out.gather(&slots, |slot| store.id(slot)))?;
@@ -182,13 +210,14 @@ struct Writer<'a> {
     filled: usize,
     at: usize,
     flush: Option<Flush>,
+    cancel: &'a AtomicBool,
 }
 
 /// Sections that a file has room for in its table; those not used are empty and have no name.
 const TABLE: usize = 16;
 
 impl<'a> Writer<'a> {
-    fn new(file: &'a mut File) -> Self {
+    fn new(file: &'a mut File, cancel: &'a AtomicBool) -> Self {
         Self {
             file,
             sections: Vec::new(),
@@ -197,6 +226,7 @@ impl<'a> Writer<'a> {
             filled: 0,
             at: UNIT * (TABLE + 1),
             flush: None,
+            cancel,
         }
     }
 
@@ -223,6 +253,9 @@ impl<'a> Writer<'a> {
     fn put<T: NoUninit>(&mut self, values: &[T]) -> std::io::Result<()> {
         let bytes: &[u8] = bytemuck::cast_slice(values);
         for bytes in bytes.chunks(1 << 20) {
+            if self.cancel.load(Ordering::Relaxed) {
+                return Err(ErrorKind::Interrupted.into());
+            }
             self.sum(bytes); // while the piece is in the cache
             self.file.write_all(bytes)?;
             let before = self.at / PIECE;

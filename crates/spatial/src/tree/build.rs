@@ -1,5 +1,7 @@
 //! Bulk load: packed so that every leaf but the last is full.
 
+use std::sync::atomic::AtomicBool;
+
 use bytemuck::{Pod, Zeroable};
 use rayon::prelude::*;
 
@@ -17,15 +19,29 @@ pub(crate) struct Entry {
     pub(crate) radius: f32,
 }
 
+/// For work that nobody cancels.
+pub(crate) static NEVER: AtomicBool = AtomicBool::new(false);
+
 impl Tree {
     /// Builds a tree; `scales` say which axis counts as the widest. With `parallel`, uses the current
     /// rayon pool; the tree is the same either way. The entries are left in any order.
     pub(crate) fn build(entries: &mut [Entry], scales: &[f32; 8], parallel: bool) -> Self {
+        Self::build_until(entries, scales, parallel, &NEVER).0
+    }
+
+    /// As [`Tree::build`], and whether that was done before `cancel` was set: a tree that was not must not be searched.
+    pub(crate) fn build_until(
+        entries: &mut [Entry],
+        scales: &[f32; 8],
+        parallel: bool,
+        cancel: &AtomicBool,
+    ) -> (Self, bool) {
         let shape = Shape::new(entries.len());
         let (bounds, fields) = survey(entries, parallel);
         let mut leaves = Storage::<Block>::zeroed(shape.leaves());
         let mut slots = Storage::<Slots>::zeroed(shape.leaves());
         let mut corners = Array::<Corners>::zeroed(shape.leaves());
+        let mut filled = true;
         let mut radii = fields.then(|| Storage::<Lanes>::zeroed(shape.leaves()));
         if !entries.is_empty() {
             let parts = Leaves {
@@ -36,7 +52,8 @@ impl Tree {
             };
             let mut keys = vec![0; entries.len()];
             let capacity = LANES.pow(shape.height as u32);
-            Split { scales, parallel }.fill(entries, &mut keys, parts, capacity);
+            let split = Split { scales, parallel, cancel };
+            filled = split.fill(entries, &mut keys, parts, capacity);
         }
 
         let mut tree = Self {
@@ -51,7 +68,7 @@ impl Tree {
         };
         tree.fill_nodes(corners.values(), parallel);
         tree.fill_reach();
-        tree
+        (tree, filled)
     }
 
     /// A tree over arrays of a snapshot; `None` if their sizes do not agree with `len`.

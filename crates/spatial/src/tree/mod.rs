@@ -12,7 +12,7 @@ mod search;
 mod split;
 mod window;
 
-pub(crate) use build::Entry;
+pub(crate) use build::{Entry, NEVER};
 pub(crate) use join::{Gather, Group, join};
 pub(crate) use search::{Probe, column_keys, leaf_keys, search};
 

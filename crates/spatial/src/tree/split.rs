@@ -5,6 +5,7 @@
 //! core's own cache holds, the entries stay where they are and words of a key and a row are cut.
 
 use std::mem::{swap, take};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use rayon::prelude::*;
 
@@ -70,21 +71,27 @@ impl<'a> Leaves<'a> {
 pub(super) struct Split<'a> {
     pub(super) scales: &'a [f32; 8],
     pub(super) parallel: bool,
+    /// Once it is set, nothing more is filled.
+    pub(super) cancel: &'a AtomicBool,
 }
 
 impl Split<'_> {
     /// Fills the leaves below a node whose children take `capacity` points each, a power of
-    /// [`LANES`]. `keys` is as long as `entries`; both are left in any order.
+    /// [`LANES`]. `keys` is as long as `entries`; both are left in any order. Returns whether all leaves were filled.
     pub(super) fn fill(
         &self,
         entries: &mut [Entry],
         keys: &mut [i32],
         leaves: Leaves<'_>,
         capacity: usize,
-    ) {
+    ) -> bool {
+        if self.cancel.load(Ordering::Relaxed) {
+            return false;
+        }
         if entries.len() <= NEAR {
             let mut words: Vec<u64> = (0..entries.len() as u64).collect();
-            return self.fill_near(entries, &mut words, leaves, capacity);
+            self.fill_near(entries, &mut words, leaves, capacity);
+            return true;
         }
         let (left, capacity) = halves(entries.len(), capacity);
         let some = self.widest(entries.iter().step_by(entries.len() / SOME));
@@ -97,10 +104,10 @@ impl Split<'_> {
         let low = || self.fill(low, low_keys, low_leaves, capacity);
         let high = || self.fill(high, high_keys, high_leaves, capacity);
         if self.parallel {
-            rayon::join(low, high);
+            let (low, high) = rayon::join(low, high);
+            low && high
         } else {
-            low();
-            high();
+            low() && high()
         }
     }
 

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod cancel;
 mod data;
 mod faults;
 mod fields;
