@@ -262,7 +262,7 @@ impl TokenGrid {
     }
 
     /// What an answer is cached by; none if it is not to be cached.
-    #[inline]
+    #[inline(always)]
     fn key(
         &self,
         id: TokenId,
@@ -278,7 +278,7 @@ impl TokenGrid {
         Ok(Some(Key { id, radius, scales, falloff, limit, sort }))
     }
 
-    #[inline]
+    #[inline(always)]
     fn look_up(&self, key: &Key, slot: u32, radius: f32) -> Option<Arc<Connections>> {
         self.cache().look_up(key, |cell| {
             let measure = Measure { scales: key.scales.map(f32::from_bits), ..self.measure };
