@@ -65,6 +65,10 @@ impl Reader<'_, '_> {
                 }
                 make::int(int)
             }
+            Kind::Float => match self.input.float(&at).ok()? {
+                Some(float) => make::float(float),
+                None => make::float(self.input.int(&at).ok()?? as f64),
+            },
             Kind::FreeText => make::str(self.input.str(&at).ok()??),
             Kind::Text(rule) => {
                 let text = self.input.str(&at).ok()??;
@@ -86,10 +90,6 @@ impl Reader<'_, '_> {
         // SAFETY: the caller's promise; literals and members are kept alive by the plan.
         unsafe {
             match kind {
-                Kind::Float => match self.input.float(&at).ok()? {
-                    Some(float) => kept(make::float(float)),
-                    None => kept(make::float(self.input.int(&at).ok()?? as f64)),
-                },
                 Kind::Bool => match self.input.get(&at).ok()? {
                     Found::Bool(value) => Some(make::bool(value)),
                     _ => None,
@@ -113,9 +113,11 @@ impl Reader<'_, '_> {
                 Kind::List { item, min, max } => self.list(item, *min, *max, at),
                 Kind::Dict { value, min, max } => self.dict(value, *min, *max, at),
                 Kind::Any => self.any(at),
-                Kind::Int { .. } | Kind::FreeText | Kind::Text(_) | Kind::Record(_) => {
-                    self.read(kind, at)
-                }
+                Kind::Int { .. }
+                | Kind::Float
+                | Kind::FreeText
+                | Kind::Text(_)
+                | Kind::Record(_) => self.read(kind, at),
             }
         }
     }

@@ -1,6 +1,6 @@
 //! Numbers: the grammar of RFC 8259, and exact values.
 
-use super::scan::{digits, eight};
+use super::scan::{digits, eight, pointed_digits};
 
 /// A number in JSON text.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -118,6 +118,24 @@ fn ended_int(bytes: &[u8], negative: bool, number: u64, end: usize) -> Option<(i
 /// A number with a fraction and no exponent, and where it ends; what is `None` may be one in another form.
 #[inline(always)]
 pub(super) fn usual_decimal(bytes: &[u8], at: usize) -> Option<(f64, usize)> {
+    let negative = bytes.get(at) == Some(&b'-');
+    let first = at + usize::from(negative);
+    let Some((number, count, places)) = pointed_digits(eight(bytes, first)) else {
+        return longer_decimal(bytes, at);
+    };
+    let end = first + (count + 1 + places) as usize;
+    if (count > 1 && bytes.get(first) == Some(&b'0')) || matches!(bytes.get(end), Some(b'e' | b'E'))
+    {
+        return None;
+    }
+    // Both are exact as floats, so one division rounds once.
+    let float = number as f64 / INT_TENS[places as usize] as f64;
+    Some((if negative { -float } else { float }, end))
+}
+
+/// As [`usual_decimal`], of any length.
+#[inline(never)]
+fn longer_decimal(bytes: &[u8], at: usize) -> Option<(f64, usize)> {
     let (negative, count, whole, point) = whole(bytes, at)?;
     if bytes.get(point) != Some(&b'.') {
         return None;

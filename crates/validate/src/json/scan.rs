@@ -31,10 +31,31 @@ fn rest(bytes: &[u8], at: usize) -> u128 {
 /// How many of the eight bytes are digits, up to the first that is none, in bits; and the bytes, with zero for the digit zero.
 #[inline(always)]
 pub(crate) fn digit_bits(word: u64) -> (u32, u64) {
-    let digits = word ^ 0x3030_3030_3030_3030;
-    // A carry runs into bytes above the first that is no digit, which are not looked at.
-    let others = (digits.wrapping_add(0x7676_7676_7676_7676) | digits) & 0x8080_8080_8080_8080;
+    let (others, digits) = other_bytes(word);
     (others.trailing_zeros() & !7, digits)
+}
+
+/// The highest bits of bytes that are no digits; and the bytes, with zero for the digit zero.
+#[inline(always)]
+fn other_bytes(word: u64) -> (u64, u64) {
+    let digits = word ^ 0x3030_3030_3030_3030;
+    // A carry runs into bytes above the first that is no digit, which are not looked at. There is none from a point.
+    ((digits.wrapping_add(0x7676_7676_7676_7676) | digits) & 0x8080_8080_8080_8080, digits)
+}
+
+/// Digits with a point between them and something else after them, if the eight bytes begin so: the number without the point, and how many
+/// digits are before and after it.
+#[inline(always)]
+pub(crate) fn pointed_digits(word: u64) -> Option<(u64, u32, u32)> {
+    let (others, digits) = other_bytes(word);
+    let point = others.trailing_zeros() & !7;
+    let end = (others & others.wrapping_sub(1)).trailing_zeros() & !7;
+    if end == 64 || (word >> point) as u8 != b'.' || point == 0 || end == point + 8 {
+        return None;
+    }
+    let before = (1 << point) - 1;
+    let number = some_digits(digits & before | digits >> 8 & !before, end - 8);
+    Some((number, point / 8, end / 8 - point / 8 - 1))
 }
 
 /// The number of eight digits.
@@ -75,6 +96,31 @@ mod tests {
                 let number = text.parse().unwrap_or(0);
                 assert_eq!(digits(eight(&bytes, 0)), (text.len(), number), "{text} {after}");
             }
+        }
+    }
+
+    #[test]
+    fn a_point_is_left_out() {
+        for before in ["", "0", "7", "42", "120", "98765", "123456"] {
+            for after in ["", "0", "5", "25", "001", "12345", "999999"] {
+                for next in [0, b',', b'.', b'/', b':', b'e', b' ', 0x7f, 0x80, 0xff] {
+                    let mut bytes = format!("{before}.{after}").into_bytes();
+                    let whole = !before.is_empty() && !after.is_empty() && bytes.len() < 8;
+                    bytes.resize(24, next);
+                    let (lengths, number) =
+                        ((before.len(), after.len()), format!("{before}{after}").parse());
+                    let expected =
+                        number.map(|number| (number, lengths.0 as u32, lengths.1 as u32));
+                    assert_eq!(
+                        pointed_digits(eight(&bytes, 0)),
+                        expected.ok().filter(|_| whole),
+                        "{before} {after} {next}"
+                    );
+                }
+            }
+        }
+        for text in ["12345678", "1234567.", "1-5,0000", "1,5.0000", ".5.50000", "\u{80}1.5..."] {
+            assert_eq!(pointed_digits(eight(text.as_bytes(), 0)), None, "{text}");
         }
     }
 
