@@ -129,9 +129,12 @@ pub(super) fn usual_decimal(bytes: &[u8], at: usize) -> Option<(f64, usize)> {
         return None;
     }
     // Both are exact as floats, so one division rounds once.
-    let float = number as f64 / INT_TENS[places as usize] as f64;
+    let float = number as i64 as f64 / SHORT_TENS.get(places as usize)?;
     Some((if negative { -float } else { float }, end))
 }
+
+/// Powers of ten for the places of a short decimal.
+const SHORT_TENS: [f64; 7] = [1.0, 10.0, 100.0, 1e3, 1e4, 1e5, 1e6];
 
 /// As [`usual_decimal`], of any length.
 #[inline(never)]
