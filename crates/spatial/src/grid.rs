@@ -452,7 +452,10 @@ impl TokenGrid {
     pub(crate) fn slot(&self, id: TokenId) -> Result<u32, Error> {
         let found = self.store.find(id);
         self.intact()?;
-        found.ok_or_else(|| Error::UnknownId { id })
+        match found {
+            Some(slot) => Ok(slot),
+            None => Err(Error::UnknownId { id }),
+        }
     }
 
     /// Reads what a change of these tokens reads, so that damage is met before it begins.
