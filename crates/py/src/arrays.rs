@@ -15,12 +15,12 @@ use numpy::{
 };
 use ottava_core::point::AXES;
 use pyo3::PyTypeInfo;
-use pyo3::exceptions::PyTypeError;
+use pyo3::exceptions::{PyOverflowError, PyTypeError, PyValueError};
 use pyo3::ffi;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyBool, PyDict, PyFloat, PyInt, PyList, PyTuple, PyType};
+use pyo3::types::{PyBool, PyDict, PyFloat, PyInt, PyList, PyString, PyTuple, PyType};
 
 use crate::error::ARGUMENT;
 
@@ -262,10 +262,26 @@ pub(crate) fn per_row(object: &Bound<'_, PyAny>, name: &str, n: usize) -> PyResu
 
 /// `id=`: one id.
 pub(crate) fn id(object: &Bound<'_, PyAny>) -> PyResult<u64> {
-    match object.extract() {
-        Ok(id) if !is_boolean(object) => Ok(id),
-        Err(_) if is_integer(object) => Err(no_id(object, "id")),
+    match value(object)? {
+        Some(id) if !is_boolean(object) => Ok(id),
+        None if is_integer(object) => Err(no_id(object, "id")),
         _ => Err(wrong_type(object, "id", "an integer")),
+    }
+}
+
+/// The object as a value of Rust; `None` if it is none. What a method of the object raises, and is no complaint of a conversion, is passed on.
+pub(crate) fn value<'py, T>(object: &Bound<'py, PyAny>) -> PyResult<Option<T>>
+where
+    T: for<'a> FromPyObject<'a, 'py, Error = PyErr>,
+{
+    match object.extract::<T>() {
+        Ok(value) => Ok(Some(value)),
+        Err(err) => {
+            let py = object.py();
+            let complaint =
+                err.is_instance_of::<PyTypeError>(py) || err.is_instance_of::<PyOverflowError>(py);
+            if complaint { Ok(None) } else { Err(err) }
+        }
     }
 }
 
@@ -276,7 +292,7 @@ pub(crate) fn text<'a>(object: &'a Bound<'_, PyAny>, name: &str) -> PyResult<&'a
 
 /// True or False.
 pub(crate) fn flag(object: &Bound<'_, PyAny>, name: &str) -> PyResult<bool> {
-    object.extract().map_err(|_| wrong_type(object, name, "True or False"))
+    value(object)?.ok_or_else(|| wrong_type(object, name, "True or False"))
 }
 
 /// Ids: one integer, or a one-dimensional array or sequence of integers.
@@ -287,7 +303,7 @@ pub(crate) fn ids<'py>(object: &Bound<'py, PyAny>, name: &str) -> PyResult<Ids<'
     if let Some(ids) = listed_ids(object) {
         return Ok(Ids::Listed(ids));
     }
-    if let Ok(id) = object.extract::<u64>()
+    if let Some(id) = value(object)?
         && !is_boolean(object)
     {
         return Ok(Ids::One(id));
@@ -386,12 +402,12 @@ fn each_id<'py>(object: &Bound<'py, PyAny>, name: &str) -> PyResult<Option<Colum
     let mut ids = Vec::new();
     for (row, item) in object.try_iter()?.enumerate() {
         let item = item?;
-        match item.extract::<u64>() {
-            Ok(id) if !is_boolean(&item) => ids.push(id),
-            Err(_) if is_integer(&item) => {
+        match value(&item)? {
+            Some(id) if !is_boolean(&item) => ids.push(id),
+            None if is_integer(&item) => {
                 return Err(no_id(&item, format_args!("{name}: row {row}")));
             }
-            Err(_) if is_number_or_text(&item) => return Ok(None),
+            None if is_number_or_text(&item)? => return Ok(None),
             _ => {
                 let fix = match name {
                     _ if !item.is_none() && !is_boolean(&item) => "ids are 0 to 2**64 - 2",
@@ -499,23 +515,28 @@ pub(crate) fn eight(object: &Bound<'_, PyAny>, name: &str, what: &str) -> PyResu
 
 /// A number.
 pub(crate) fn number(object: &Bound<'_, PyAny>, name: &str) -> PyResult<f32> {
-    match object.extract::<f64>() {
-        Ok(value) => Ok(value as f32),
-        Err(_) if is_integer(object) => {
+    match value::<f64>(object)? {
+        // A negative number that is too small for float32 is negative all the same.
+        Some(value) if value < 0.0 => Ok((value as f32).min(-f32::from_bits(1))),
+        Some(value) => Ok(value as f32),
+        None if is_integer(object) => {
             let message = format!("{} is beyond the range of float32", shown(object));
             Err(refuse(object.py(), name, message))
         }
-        Err(_) => Err(wrong_type(object, name, "a number")),
+        None => Err(wrong_type(object, name, "a number")),
     }
 }
 
 /// A count of at least `least`. One that is beyond the range of the machine is as good as the largest.
 pub(crate) fn count(object: &Bound<'_, PyAny>, name: &str, least: usize) -> PyResult<usize> {
     let py = object.py();
-    let found = match object.extract::<usize>() {
-        Ok(count) => Some(count),
-        Err(_) if is_integer(object) => object.gt(0)?.then_some(usize::MAX),
-        Err(_) => return Err(wrong_type(object, name, "an integer")),
+    let found = match value::<usize>(object)? {
+        Some(count) => Some(count),
+        None if is_integer(object) => {
+            let whole = object.call_method0(intern!(py, "__index__"))?;
+            whole.gt(0)?.then_some(usize::MAX)
+        }
+        None => return Err(wrong_type(object, name, "an integer")),
     };
     found
         .filter(|&count| count >= least)
@@ -529,7 +550,7 @@ pub(crate) fn threads(object: &Bound<'_, PyAny>) -> PyResult<Option<usize>> {
     }
     match count(object, "threads", 1) {
         Ok(threads) => Ok(Some(threads)),
-        Err(_) if is_integer(object) => {
+        Err(err) if err.is_instance_of::<PyValueError>(object.py()) => {
             let message = format!("expected 1 or more, or None for all, got {}", shown(object));
             Err(refuse(object.py(), "threads", message))
         }
@@ -588,6 +609,34 @@ fn check_out(object: &Bound<'_, PyAny>, shape: &[usize]) -> PyResult<()> {
     Ok(())
 }
 
+/// Where the values of an array of one axis lie, and how they are read: what may be set of an array that is not writable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Outline {
+    data: usize,
+    dtype: usize,
+    axes: i32,
+    length: isize,
+    stride: isize,
+    flags: i32,
+}
+
+/// `None` of anything but an array with one axis or more.
+pub(crate) fn outline(object: &Bound<'_, PyAny>) -> Option<Outline> {
+    let array = object.cast::<PyUntypedArray>().ok()?;
+    // SAFETY: this thread is attached; an array has as many dimensions and strides as it has axes.
+    unsafe {
+        let fields = &*_PyArray_GET_ITEM_DATA(array.as_array_ptr());
+        (fields.nd > 0).then(|| Outline {
+            data: fields.data as usize,
+            dtype: fields.descr as usize,
+            axes: fields.nd,
+            length: *fields.dimensions,
+            stride: *fields.strides,
+            flags: fields.flags,
+        })
+    }
+}
+
 /// The object as an array of real numbers; no copy if it is one.
 fn numbers<'py>(object: &Bound<'py, PyAny>, name: &str) -> PyResult<Bound<'py, PyUntypedArray>> {
     let array = as_array(object, name)?;
@@ -597,11 +646,12 @@ fn numbers<'py>(object: &Bound<'py, PyAny>, name: &str) -> PyResult<Bound<'py, P
             Err(wrong_dtype(&array, name, "real numbers", "convert it with .astype(np.float32)"))
         }
         b'c' => Err(wrong_dtype(&array, name, "real numbers", "take .real or .imag")),
+        b'O' if array.ndim() == 0 => Err(wrong_type(object, name, "real numbers")),
         b'O' => Err(wrong_dtype(
             &array,
             name,
             "real numbers",
-            "the rows may differ in length; make it np.asarray(..., np.float32)",
+            "the rows differ in length, or hold other objects; make it np.asarray(..., np.float32)",
         )),
         _ => Err(wrong_dtype(
             &array,
@@ -688,8 +738,9 @@ pub(crate) fn is_boolean(object: &Bound<'_, PyAny>) -> bool {
             && scalar().is_ok_and(|class| object.get_type().is(class))
 }
 
-fn is_number_or_text(object: &Bound<'_, PyAny>) -> bool {
-    !is_boolean(object) && (object.extract::<f64>().is_ok() || object.extract::<&str>().is_ok())
+fn is_number_or_text(object: &Bound<'_, PyAny>) -> PyResult<bool> {
+    let is_text = object.is_instance_of::<PyString>();
+    Ok(!is_boolean(object) && (is_text || value::<f64>(object)?.is_some()))
 }
 
 /// Whether it is an integer in the eyes of Python, but not a boolean.

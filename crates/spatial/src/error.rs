@@ -22,8 +22,11 @@ pub enum Error {
         /// The coordinate, before scaling.
         value: f32,
     },
-    /// A scale of a query times the largest coordinate of the grid is beyond `MAX_MAGNITUDE`.
-    #[error("axis {axis}: scale {scale} times the largest coordinate of the grid is beyond 2^61")]
+    /// A scale of a query times the largest coordinate of the grid is beyond `MAX_MAGNITUDE`. Coordinates of tokens that are gone count
+    /// until [`TokenGrid::optimize`](crate::TokenGrid::optimize).
+    #[error(
+        "axis {axis}: scale {scale} times the largest coordinate of the grid, since it was loaded or optimized, is beyond 2^61"
+    )]
     QueryScale {
         /// The axis, 0 to 7.
         axis: usize,

@@ -277,16 +277,17 @@ impl TokenGrid {
     /// [`Error::Scaled`], [`Error::Full`].
     pub fn insert(&mut self, token: Token) -> Result<(), Error> {
         check_token(&token)?;
-        self.center(&[token.position.0]);
-        let position = self.measured(0, &token.position.0)?;
-        let taken = self.contains(token.id);
-        self.intact()?;
-        if taken {
-            return Err(Error::DuplicateId { row: 0, id: token.id });
-        }
-        self.check_room(1)?;
-        self.place(&token, position);
-        Ok(())
+        self.centered(&[token.position.0], |grid| {
+            let position = grid.measured(0, &token.position.0)?;
+            let taken = grid.contains(token.id);
+            grid.intact()?;
+            if taken {
+                return Err(Error::DuplicateId { row: 0, id: token.id });
+            }
+            grid.check_room(1)?;
+            grid.place(&token, position);
+            Ok(())
+        })
     }
 
     /// Adds a batch, all of it or nothing. Returns the number of rows that are now in the grid as
@@ -299,7 +300,14 @@ impl TokenGrid {
         batch: &TokenBatch<'_>,
         on_duplicate: OnDuplicate,
     ) -> Result<usize, Error> {
-        self.center(batch.positions());
+        self.centered(batch.positions(), |grid| grid.insert_rows(batch, on_duplicate))
+    }
+
+    fn insert_rows(
+        &mut self,
+        batch: &TokenBatch<'_>,
+        on_duplicate: OnDuplicate,
+    ) -> Result<usize, Error> {
         let mut positions = Vec::with_capacity(batch.len());
         for (row, position) in batch.positions().iter().enumerate() {
             positions.push(self.measured(row, position)?);
@@ -495,13 +503,26 @@ impl TokenGrid {
     }
 
     /// Takes the whitening of a grid that never held a token around the first ones, where its
-    /// rounding is least.
-    fn center(&mut self, positions: &[[f32; 8]]) {
-        if let Metric::Mahalanobis(whitening) = &self.options.metric
-            && self.store.slots() == 0
-        {
-            self.options.metric = Metric::Mahalanobis(whitening.around(mean(positions)));
+    /// rounding is least. Returns the metric as it was, if that was done.
+    fn center(&mut self, positions: &[[f32; 8]]) -> Option<Metric> {
+        let is_first = self.store.slots() == 0 && !positions.is_empty();
+        let whitening = self.options.metric.whitening().filter(|_| is_first)?;
+        let metric = Metric::Mahalanobis(whitening.around(mean(positions)));
+        Some(std::mem::replace(&mut self.options.metric, metric))
+    }
+
+    /// Runs a change that begins with [`TokenGrid::center`], and takes that back if it fails.
+    fn centered<T>(
+        &mut self,
+        positions: &[[f32; 8]],
+        change: impl FnOnce(&mut Self) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let before = self.center(positions);
+        let done = change(self);
+        if let (Err(_), Some(metric)) = (&done, before) {
+            self.options.metric = metric;
         }
+        done
     }
 
     /// The coordinates that distances are measured in: whitened, or as they are.

@@ -130,13 +130,17 @@ class Graph(NamedTuple):
     """Shape (m,)."""
 
     def to_scipy(self, values: str = "distances") -> scipy.sparse.csr_array:
-        """A scipy CSR array of shape (n, n) of `"distances"` or `"strengths"`; needs scipy."""
+        """A scipy CSR array of shape (n, n) of `"distances"` or `"strengths"`, a copy; needs scipy.
+
+        It holds no memory of the graph, because scipy sorts its rows in place when it sums them, say.
+        """
         from scipy.sparse import csr_array
 
         if values not in ("distances", "strengths"):
             raise ValueError(f"values: {values!r} is neither 'distances' nor 'strengths'")
         n = len(self.ids)
-        return csr_array((getattr(self, values), self.indices.astype("int64"), self.indptr), shape=(n, n))
+        parts = (getattr(self, values), self.indices.astype("int64"), self.indptr)
+        return csr_array(parts, shape=(n, n), copy=True)
 
     def to_networkx(self) -> networkx.DiGraph[int]:
         """A networkx graph whose nodes are token ids, with `distance` and `strength` on each edge; needs networkx."""

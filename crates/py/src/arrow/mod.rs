@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float32Type, UInt64Type};
-use arrow_array::{Array, ArrayRef, RecordBatch, StructArray};
+use arrow_array::{Array, ArrayRef, RecordBatch, StructArray, new_empty_array};
 use arrow_cast::cast;
 use arrow_schema::{DataType, Field, SchemaRef};
 use pyo3::exceptions::{PyTypeError, PyValueError};
@@ -146,8 +146,13 @@ impl Table {
 /// Reads one column from anything with `__arrow_c_array__` or `__arrow_c_stream__`.
 pub(crate) fn read_column(object: &Bound<'_, PyAny>) -> PyResult<Vec<ArrayRef>> {
     let reader = object.extract::<AnyArray>()?.into_reader()?;
+    let kind = reader.field().data_type().clone();
     let chunks: Result<Vec<_>, _> = reader.collect();
-    chunks.map_err(|err| PyTypeError::new_err(err.to_string()))
+    let mut chunks = chunks.map_err(|err| PyTypeError::new_err(err.to_string()))?;
+    if chunks.is_empty() {
+        chunks.push(new_empty_array(&kind)); // which says what the values would be
+    }
+    Ok(chunks)
 }
 
 /// Whether the object speaks the Arrow C data interface.

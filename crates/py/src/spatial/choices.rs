@@ -141,6 +141,11 @@ impl<'py> Admitted<'py> {
         }
         if object.cast::<PyUntypedArray>().is_err() && speaks_arrow(object)? {
             let chunks: Vec<ArrayRef> = read_column(object)?.into_iter().map(only).collect();
+            let nothing =
+                chunks.iter().all(|chunk| chunk.is_empty() && chunk.data_type().is_null());
+            if nothing {
+                return Ok(Self::Ids(Ids::Listed(Vec::new())));
+            }
             if chunks.first().is_some_and(|chunk| chunk.data_type().is_integer()) {
                 return Ok(Self::Ids(Ids::Listed(to_u64(object.py(), "where", &chunks)?)));
             }

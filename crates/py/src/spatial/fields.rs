@@ -9,6 +9,7 @@ use numpy::{Element, PyArray1};
 use ottava_core::AXES;
 use ottava_spatial::{Connect, Error, Query};
 use pyo3::prelude::*;
+use pyo3::types::PyTuple;
 
 use super::choices::Choices;
 use super::grid::{TokenGrid, table, view};
@@ -134,7 +135,7 @@ impl TokenGrid {
         let object = CONNECTIONS.of(py, arrays)?;
         // Unless the cache of the grid has it too, it is never asked for again.
         if plain && Arc::strong_count(&found) > 1 {
-            self.replies.keep(key, &found, object.clone().unbind());
+            self.replies.keep(key, &found, object.cast::<PyTuple>()?);
         }
         Ok(object)
     }

@@ -433,9 +433,9 @@ impl TokenGrid {
     }
 
     fn __contains__(&self, py: Python<'_>, id: &Bound<'_, PyAny>) -> PyResult<bool> {
-        match id.extract::<u64>() {
-            Ok(id) => self.shared.read(py, |state| state.grid.contains(id)),
-            Err(_) => Ok(false),
+        match arrays::value(id)? {
+            Some(id) => self.shared.read(py, |state| state.grid.contains(id)),
+            None => Ok(false),
         }
     }
 

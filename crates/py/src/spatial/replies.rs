@@ -4,6 +4,9 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use ottava_spatial::{Connections, Falloff};
 use pyo3::prelude::*;
+use pyo3::types::PyTuple;
+
+use crate::arrays::{Outline, outline};
 
 /// What was asked: id, bits of the radius, falloff.
 pub(super) type Asked = (u64, u32, Falloff);
@@ -21,7 +24,13 @@ pub(super) struct Replies(Mutex<Vec<Option<Reply>>>);
 struct Reply {
     asked: Asked,
     answer: Weak<Connections>,
-    object: Py<PyAny>,
+    object: Py<PyTuple>,
+    /// Of its arrays, as they were made: who has them may have set their shape or dtype since.
+    outlines: [Option<Outline>; 3],
+}
+
+fn outlines(arrays: &Bound<'_, PyTuple>) -> [Option<Outline>; 3] {
+    std::array::from_fn(|index| outline(&*arrays.get_borrowed_item(index).ok()?))
 }
 
 fn place(asked: &Asked) -> usize {
@@ -40,7 +49,8 @@ impl Replies {
         let replies = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let reply = replies.get(place(asked))?.as_ref()?;
         let same = reply.asked == *asked && reply.answer.as_ptr() == Arc::as_ptr(answer);
-        same.then(|| reply.object.bind(py).clone())
+        let object = same.then(|| reply.object.bind(py))?;
+        (outlines(object) == reply.outlines).then(|| object.clone().into_any())
     }
 
     /// Lets go of all objects.
@@ -50,8 +60,14 @@ impl Replies {
     }
 
     /// Keeps the object that was made of an answer.
-    pub(super) fn keep(&self, asked: Asked, answer: &Arc<Connections>, object: Py<PyAny>) {
-        let mut reply = Some(Reply { asked, answer: Arc::downgrade(answer), object });
+    pub(super) fn keep(
+        &self,
+        asked: Asked,
+        answer: &Arc<Connections>,
+        object: &Bound<'_, PyTuple>,
+    ) {
+        let (outlines, object) = (outlines(object), object.clone().unbind());
+        let mut reply = Some(Reply { asked, answer: Arc::downgrade(answer), object, outlines });
         let mut replies = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         replies.resize_with(PLACES, || None);
         std::mem::swap(&mut replies[place(&asked)], &mut reply);

@@ -86,11 +86,14 @@ impl Shared {
         py: Python<'_>,
         work: impl FnOnce(&State) -> T + Send,
     ) -> PyResult<T> {
+        self.check_handler()?;
         match self.line.enter_now(Aim::Ask) {
             Some(turn) => {
-                let answer = gate::detached(py, || {
-                    let _turn = turn;
-                    self.lock.read().ok().map(|state| state.ask(work))
+                let answer = self.interrupted_here(|| {
+                    gate::detached(py, || {
+                        let _turn = turn;
+                        self.lock.read().ok().map(|state| state.ask(work))
+                    })
                 });
                 settle(py, answer?)
             }

@@ -95,7 +95,7 @@ REFUSED: list[tuple[Callable[[TokenGrid], Any], type[Exception], str]] = [
     (lambda g: g.nearest("abc"), TypeError, "q: expected real numbers, got dtype <U3; convert it with np.asarray(..., np.float32)"),
     (lambda g: g.nearest(ZERO + 1j), TypeError, "q: expected real numbers, got dtype complex64; take .real or .imag"),
     (lambda g: g.nearest(ZERO > 1), TypeError, "q: expected real numbers, got dtype bool; convert it with .astype(np.float32)"),
-    (lambda g: g.nearest(None), TypeError, "q: expected real numbers, got dtype object; the rows may differ in length; make it np.asarray(..., np.float32)"),
+    (lambda g: g.nearest(None), TypeError, "q: expected real numbers, got NoneType"),
     (lambda g: g.remove([1.5]), TypeError, "id: expected integers, got dtype float64; ids are whole numbers, of which floats hold only those up to 2**53; make them with dtype=np.uint64"),
     (lambda g: g.remove("1"), TypeError, "id: expected integers, got dtype <U1; ids are 0 to 2**64 - 2"),
     (lambda g: g.nearest(ZERO, where="x"), TypeError, "where: expected integers, got dtype <U1; ids are 0 to 2**64 - 2"),
@@ -379,3 +379,64 @@ def test_help_is_what_the_stub_says() -> None:
         for name in names:
             assert texts[name], name
             assert inspect.getdoc(getattr(owner, name)) == texts[name], name
+
+
+class Interrupting:
+    """Raises something that is no complaint about the value."""
+
+    def __init__(self, error: type[BaseException]) -> None:
+        self.error = error
+
+    def __index__(self) -> int:
+        raise self.error("from the object")
+
+    __float__ = __index__
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
+def test_what_a_conversion_raises_is_passed_on(error: type[BaseException], grid: TokenGrid) -> None:
+    bad: Any = Interrupting(error)
+    q = np.zeros(8)
+    calls: list[Callable[[], object]] = [
+        lambda: bad in grid,
+        lambda: grid.get(bad),
+        lambda: grid.remove(bad),
+        lambda: grid.remove([1, bad]),
+        lambda: grid.rows([bad]),
+        lambda: grid.nearest(q, bad),
+        lambda: grid.nearest(q, 1, exclude=[bad]),
+        lambda: grid.nearest(q, 1, within=bad),
+        lambda: grid.nearest(q[None], 1, threads=bad),
+        lambda: grid.within(q, bad),
+        lambda: grid.within(q, 1.0, limit=bad),
+        lambda: grid.connect(k=bad),
+        lambda: grid.connect(radius=bad),
+        lambda: TokenGrid(cell_size=bad),
+    ]
+    for call in calls:
+        with pytest.raises(error, match="from the object"):
+            call()
+
+
+def test_a_count_that_only_has_an_index_is_named() -> None:
+    class Huge:
+        def __index__(self) -> int:
+            return -(10**30)
+
+    bad: Any = Huge()
+    with pytest.raises(ArgumentError, match="^k: expected 1 or more"):
+        TokenGrid().nearest(np.zeros(8), bad)
+
+
+def test_a_negative_number_too_small_for_float32_is_negative(grid: TokenGrid) -> None:
+    with pytest.raises(ArgumentError, match="radius"):
+        grid.within(np.zeros(8), -1e-50)
+    with pytest.raises(ArgumentError, match="within"):
+        grid.nearest(np.zeros(8), within=-1e-50)
+    assert len(grid.within(np.zeros(8), -0.0).ids) == len(grid.within(np.zeros(8), 0.0).ids)
+
+
+def test_no_array_at_all_is_named_by_its_type(grid: TokenGrid) -> None:
+    for bad in (None, (x for x in range(8)), {1.0}):
+        with pytest.raises(TypeError, match="^q: expected real numbers, got (NoneType|generator|set)$"):
+            grid.nearest(bad)

@@ -199,3 +199,15 @@ class Live(RuleBasedStateMachine):
 
 TestLive = Live.TestCase
 TestLive.settings = settings(max_examples=25, stateful_step_count=25, deadline=None)
+
+
+def test_a_refused_change_of_an_empty_grid_does_not_move_its_cells() -> None:
+    factor = np.random.default_rng(1).standard_normal((8, 8))
+    grid = TokenGrid(metric=factor @ factor.T + np.eye(8))
+    cell = grid.cell_of([5] * 8)
+    with pytest.raises(DuplicateTokenError):
+        grid.insert_batch([1, 1], [[100.0] * 8] * 2)
+    assert grid.insert_batch([], np.empty((0, 8))) in (0, None)
+    assert grid.cell_of([5] * 8) == cell
+    grid.insert(1, [100.0] * 8)
+    assert grid.cell_of([5] * 8) != cell

@@ -449,3 +449,34 @@ def test_ctrl_c_ends_a_batch_of_a_few_points() -> None:
     """They are answered on the calling thread, which looks for signals between two of them."""
     run = subprocess.run([sys.executable, "-c", FEW], capture_output=True, text=True, timeout=300)
     assert run.stdout == "True\n", run.stderr
+
+
+HANDLED = """
+import os, signal, threading
+import numpy as np
+from ottava.spatial import TokenGrid
+
+points = np.random.default_rng(0).standard_normal((600_000, 8)).astype(np.float32)
+points /= np.linalg.norm(points, axis=1, keepdims=True)
+grid = TokenGrid.from_arrays(np.arange(len(points)), points)
+seen = []
+
+def handler(number, frame):
+    for ask in (lambda: grid.insert(10**6, [1.0] * 8), lambda: grid.count_within([0.0] * 8, 0.5)):
+        try:
+            ask()
+        except RuntimeError as error:
+            seen.append(str(error))
+
+signal.signal(signal.SIGUSR1, handler)
+threading.Timer(0.01, os.kill, (os.getpid(), signal.SIGUSR1)).start()
+found = grid.nearest(np.zeros((16, 8)), 256)
+print(found.ids.shape, set(seen), 10**6 in grid)
+"""
+
+
+def test_a_signal_handler_cannot_wait_for_a_batch_of_a_few_points() -> None:
+    run = subprocess.run([sys.executable, "-c", HANDLED], capture_output=True, text=True, timeout=120)
+    message = "a signal handler cannot wait for the grid that it interrupted"
+    # On a quick machine the handler comes after the call, and waits for nothing.
+    assert run.stdout in (f"(16, 256) {{{message!r}}} False\n", "(16, 256) set() True\n", "(16, 256) set() False\n"), run.stderr

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 
 import networkx as nx
 import numpy as np
@@ -217,3 +218,41 @@ def test_density(grid: TokenGrid, cloud: np.ndarray) -> None:
     assert grid.density(cloud[0], 0.4) == pytest.approx(int(counts[0]) / volume, rel=1e-5)
     disc = grid.count_within(cloud[0], 0.1, axes=[0, 1]) / (math.pi * 0.01)
     assert grid.density(cloud[0], 0.1, axes=[0, 1]) == pytest.approx(disc, rel=1e-5)
+
+
+@pytest.mark.parametrize("values", ["distances", "strengths"])
+def test_what_scipy_does_to_its_matrix_does_not_change_the_graph(values: str) -> None:
+    points = np.random.default_rng(0).random((50, 8), dtype=np.float32)
+    graph = TokenGrid.from_arrays(np.arange(50), points).connect(k=5)
+    before = [array.copy() for array in graph]
+    dense = graph.to_scipy(values).toarray()
+    matrix = graph.to_scipy(values)
+    matrix.max(axis=1)  # sorts the rows
+    matrix *= 2
+    matrix.data[:] = 0
+    matrix.eliminate_zeros()
+    assert all(map(np.array_equal, graph, before))
+    assert np.array_equal(graph.to_scipy(values).toarray(), dense)
+
+
+@pytest.mark.parametrize("change", ["shape", "dtype", "strides", "state"])
+def test_what_a_caller_makes_of_cached_arrays_is_not_seen_by_others(change: str) -> None:
+    grid = TokenGrid.from_arrays(np.arange(100), np.random.default_rng(0).random((100, 8)))
+    expected = [array.copy() for array in grid.connections(1, 1.2)]
+    assert grid.connections(1, 1.2).ids is grid.connections(1, 1.2).ids
+    for index in range(3):
+        array = grid.connections(1, 1.2)[index]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)
+            if change == "shape":
+                array.shape = (1, -1)
+            elif change == "dtype":
+                array.dtype = np.dtype(f"i{array.itemsize}")
+            elif change == "strides":
+                array.strides = (0,)
+            else:
+                array.__setstate__((1, array.shape, array.dtype, False, bytes(array.nbytes)))
+        again = grid.connections(1, 1.2)
+        assert [a.dtype for a in again] == [a.dtype for a in expected]
+        assert all(map(np.array_equal, again, expected))
+    assert grid.cache_stats().misses == 1

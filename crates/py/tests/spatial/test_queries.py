@@ -340,3 +340,18 @@ def test_lists_of_ids_are_read_as_arrays_are(ids: list[int]) -> None:
         assert nearest(ids) == nearest(tuple(ids)) == (nearest(np.array(ids, np.uint64)) if whole else ArgumentError)
     else:
         assert nearest(ids) == nearest(tuple(ids)) == nearest(np.array(ids)) or nearest(ids) in (TypeError, ArgumentError)
+
+
+def test_an_empty_column_of_ids_is_no_mask(grid: TokenGrid) -> None:
+    ids = pa.table({"id": pa.array([1, 2, 3], pa.int64())})
+    empty = [
+        ids.filter(pa.array([False] * 3))["id"],
+        pa.chunked_array([], type=pa.int64()),
+        pa.chunked_array([], type=pa.null()),
+        pa.array([], pa.null()),
+        pa.Table.from_batches([], ids.schema),
+    ]
+    for column in empty:
+        assert len(grid.filter(column)) == 0
+        if not isinstance(column, pa.Table):
+            assert len(grid.filter(exclude=column)) == len(grid)

@@ -1,6 +1,6 @@
 //! Saving.
 
-use std::fs::File;
+use std::fs::{File, Permissions};
 use std::io::{ErrorKind, Seek, SeekFrom, Write};
 #[cfg(unix)]
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
@@ -26,7 +26,7 @@ impl TokenGrid {
     /// Saves the grid to a file, in place of one that may be there: a reader finds the old file or
     /// the new one, whole, whenever the process is stopped. Cached connections are not saved.
     ///
-    /// A file that is replaced passes its permissions on, but not its owner. Through a symbolic link,
+    /// A file that is replaced passes its permissions on, but not its owner, so none to act as the owner. Through a symbolic link,
     /// the file that it leads to is replaced; what is no file never is. What is copied from a snapshot
     /// that the grid was opened from is verified first, so that damage is not given new checksums.
     ///
@@ -76,7 +76,7 @@ impl TokenGrid {
         };
         let mut builder = tempfile::Builder::new();
         builder.prefix(".ottava-").suffix(".tmp");
-        let old = old.map(|old| old.permissions());
+        let old = old.map(|old| readable_by(&old.permissions()));
         let mut options = File::options();
         options.read(true).write(true).create_new(true);
         #[cfg(unix)]
@@ -161,6 +161,14 @@ impl TokenGrid {
         }
         out.finish()
     }
+}
+
+/// Permissions to read, write and execute, without those to act as the owner of the file, who may be another one now.
+fn readable_by(permissions: &Permissions) -> Permissions {
+    #[cfg(unix)]
+    return Permissions::from_mode(permissions.mode() & 0o777);
+    #[cfg(not(unix))]
+    return permissions.clone();
 }
 
 /// Where a symbolic link leads, whether or not there is a file; another path is its own target.
