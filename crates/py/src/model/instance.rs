@@ -72,11 +72,79 @@ pub(crate) unsafe fn set_constructor(class: *mut ffi::PyTypeObject) {
     }
 }
 
-/// Frees an instance without collector header.
+/// Frees an instance without collector header, and those that only it referred to: one after another, since a chain of them may be longer
+/// than a stack.
 unsafe extern "C" fn plain_dealloc(object: *mut ffi::PyObject) {
-    // SAFETY: CPython passes an instance that nobody refers to any more. Its slots are those of its class's layout, and all that is behind its
-    // head if it has a shelf; those of a subclass that CPython has cleared already are null. The class is released last, because the layout lies
-    // in it.
+    let mut later = Later { first: ptr::null_mut(), last: ptr::null_mut() };
+    let mut object = object;
+    // SAFETY: CPython passes an instance that nobody refers to any more, as are those that wait.
+    unsafe {
+        loop {
+            free_one(object, &mut later);
+            if later.first.is_null() {
+                return;
+            }
+            object = later.take();
+        }
+    }
+}
+
+/// Instances without collector header that nobody refers to any more, the next to be freed first. Each one's link lies where its count of
+/// references is: nobody can find the instance.
+struct Later {
+    first: *mut ffi::PyObject,
+    last: *mut ffi::PyObject,
+}
+
+impl Later {
+    /// Releases a value: an instance without collector header waits if that was the last reference.
+    #[inline(always)]
+    unsafe fn release(&mut self, value: *mut ffi::PyObject) {
+        // SAFETY: the caller gives away a reference, or null.
+        unsafe {
+            if value.is_null() {
+                return;
+            }
+            if ffi::Py_REFCNT(value) == 1
+                && let Some(free) = (*ffi::Py_TYPE(value)).tp_dealloc
+                && ptr::fn_addr_eq(free, plain_dealloc as ffi::destructor)
+            {
+                self.put(value);
+            } else {
+                ffi::Py_DECREF(value);
+            }
+        }
+    }
+
+    #[inline(never)]
+    unsafe fn put(&mut self, object: *mut ffi::PyObject) {
+        // SAFETY: the head of an object is at least a pointer wide.
+        unsafe {
+            *object.cast::<*mut ffi::PyObject>() = ptr::null_mut();
+            if self.first.is_null() {
+                self.first = object;
+            } else {
+                *self.last.cast::<*mut ffi::PyObject>() = object;
+            }
+            self.last = object;
+        }
+    }
+
+    /// The next one, of which there is one, with no references.
+    unsafe fn take(&mut self) -> *mut ffi::PyObject {
+        let object = self.first;
+        // SAFETY: `put` has made the link; zeros are what a count of no references is.
+        unsafe {
+            self.first = ptr::replace(object.cast::<*mut ffi::PyObject>(), ptr::null_mut());
+        }
+        object
+    }
+}
+
+#[inline(always)]
+unsafe fn free_one(object: *mut ffi::PyObject, later: &mut Later) {
+    // SAFETY: nobody refers to the instance any more. Its slots are those of its class's layout, and all that is behind its head if it has a
+    // shelf; those of a subclass that CPython has cleared already are null. The class is released last, because the layout lies in it.
     unsafe {
         let class = ffi::Py_TYPE(object);
         if (*class).tp_finalize.is_some() && ffi::PyObject_CallFinalizerFromDealloc(object) < 0 {
@@ -87,13 +155,13 @@ unsafe extern "C" fn plain_dealloc(object: *mut ffi::PyObject) {
             Some(Layout { shelf: Some(slots), .. }) => {
                 let mut slot = object.cast::<Head>().add(1).cast::<*mut ffi::PyObject>();
                 for _ in 0..*slots {
-                    drop(Object::owned(ptr::replace(slot, ptr::null_mut())));
+                    later.release(ptr::replace(slot, ptr::null_mut()));
                     slot = slot.add(1);
                 }
                 spare::keep(*slots, object.cast())
             }
             Some(layout) => {
-                clear_slots(object, layout);
+                clear_slots(object, layout, later);
                 false
             }
             None => false,
@@ -108,16 +176,16 @@ unsafe extern "C" fn plain_dealloc(object: *mut ffi::PyObject) {
     }
 }
 
-unsafe fn clear_slots(object: *mut ffi::PyObject, layout: &Layout) {
+unsafe fn clear_slots(object: *mut ffi::PyObject, layout: &Layout, later: &mut Later) {
     // SAFETY: the offsets come from the class's own member descriptors. Each slot is emptied before its value is released.
     unsafe {
         for (_, place) in &layout.fields {
             if let Place::Slot(offset) = *place {
-                drop(take_slot(object, offset));
+                later.release(ptr::replace(slot(object, offset), ptr::null_mut()));
             }
         }
         for (_, offset) in &layout.others {
-            drop(take_slot(object, *offset));
+            later.release(ptr::replace(slot(object, *offset), ptr::null_mut()));
         }
     }
 }
@@ -138,23 +206,13 @@ pub(crate) unsafe fn read_slot(object: *mut ffi::PyObject, offset: isize) -> *mu
     unsafe { *slot(object, offset) }
 }
 
-/// Empties a slot.
-///
-/// # Safety
-/// As [`read_slot`].
-#[inline(always)]
-pub(crate) unsafe fn take_slot(object: *mut ffi::PyObject, offset: isize) -> Option<Object> {
-    // SAFETY: the slot owns its value, which is handed over.
-    unsafe { Object::owned(ptr::replace(slot(object, offset), ptr::null_mut())) }
-}
-
 /// Fills a slot. What was in it is released after the new value is in place.
 ///
 /// # Safety
 /// As [`read_slot`].
 #[inline(always)]
 pub(crate) unsafe fn write_slot(object: *mut ffi::PyObject, offset: isize, value: Object) {
-    // SAFETY: as `take_slot`.
+    // SAFETY: as `read_slot`; the slot owns its value.
     unsafe {
         let old = ptr::replace(slot(object, offset), value.into_ptr());
         if !old.is_null() {
