@@ -326,6 +326,8 @@ impl FastPlan {
                 return None;
             }
             let list = made(ffi::PyList_New(count))?;
+            // Nobody may find it among the objects of the collector while it has empty places.
+            ffi::PyObject_GC_UnTrack(list.as_ptr().cast());
             for start in (0..count).step_by(PAUSE) {
                 pause_before(start as usize)?;
                 for index in start..count.min(start + PAUSE as isize) {
@@ -336,6 +338,7 @@ impl FastPlan {
                     ffi::PyList_SET_ITEM(list.as_ptr(), index, taken.into_ptr());
                 }
             }
+            ffi::PyObject_GC_Track(list.as_ptr().cast());
             Some(list)
         }
     }

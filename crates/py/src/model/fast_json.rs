@@ -258,7 +258,10 @@ impl ListMaker {
         // SAFETY: the caller's promise; the list is nobody else's.
         unsafe {
             if self.many.is_none() {
-                self.many = Some(self.list_of_few()?);
+                let list = self.list_of_few()?;
+                // Nobody may find it among the objects of the collector and change it while it grows.
+                ffi::PyObject_GC_UnTrack(list.as_ptr().cast());
+                self.many = Some(list);
             }
             if ffi::PyList_Append(self.many.as_ref()?.as_ptr(), item.as_ptr()) < 0 {
                 ffi::PyErr_Clear();
@@ -288,7 +291,11 @@ impl ListMaker {
     #[inline(always)]
     unsafe fn finish(mut self) -> Option<Object> {
         match self.many.take() {
-            Some(list) => Some(list),
+            Some(list) => {
+                // SAFETY: the caller's promise; the list was hidden when it was made.
+                unsafe { ffi::PyObject_GC_Track(list.as_ptr().cast()) };
+                Some(list)
+            }
             None => {
                 // SAFETY: the caller's promise.
                 let list = unsafe { self.list_of_few()? };

@@ -251,13 +251,16 @@ impl<'s, 'py> Output for PyOutput<'s, 'py> {
     }
 
     fn seq(&mut self, (): (), kind: Collection) -> Checked<Items> {
-        // SAFETY: each call gives a new reference, or null with an exception set.
+        // SAFETY: each call gives a new reference, or null with an exception set. Until it is done, nobody is to find the collection among
+        // the objects of the collector.
         let object = unsafe {
-            make::made(match kind {
+            let object = make::made(match kind {
                 Collection::List | Collection::Tuple => ffi::PyList_New(0),
                 Collection::Set => ffi::PySet_New(std::ptr::null_mut()),
                 Collection::FrozenSet => ffi::PyFrozenSet_New(std::ptr::null_mut()),
-            })?
+            })?;
+            ffi::PyObject_GC_UnTrack(object.as_ptr().cast());
+            object
         };
         Ok(Items { kind, object })
     }
@@ -294,7 +297,11 @@ impl<'s, 'py> Output for PyOutput<'s, 'py> {
         match seq.kind {
             // SAFETY: the object is a list.
             Collection::Tuple => unsafe { make::made(ffi::PyList_AsTuple(seq.object.as_ptr())) },
-            _ => Ok(seq.object),
+            // SAFETY: the collection was hidden when it was made.
+            _ => unsafe {
+                ffi::PyObject_GC_Track(seq.object.as_ptr().cast());
+                Ok(seq.object)
+            },
         }
     }
 
