@@ -203,13 +203,15 @@ fn positional(class: &Bound<'_, PyType>) -> PyErr {
 
 /// Runs `body`; an exception or a panic is left for CPython.
 pub(crate) fn guarded<T>(failure: T, body: impl FnOnce(Python<'_>) -> PyResult<T>) -> T {
-    Python::attach(|py| match crate::gate::attached(py, || body(py)) {
+    let run = |py: Python<'_>| match crate::gate::attached(py, || body(py)) {
         Ok(Ok(value)) => value,
         Ok(Err(error)) | Err(error) => {
             error.restore(py);
             failure
         }
-    })
+    };
+    // SAFETY: CPython calls from an attached thread, be it while the interpreter shuts down, when one may not ask for that any more.
+    unsafe { Python::attach_unchecked(run) }
 }
 
 /// `cls(**fields)`.

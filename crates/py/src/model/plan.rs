@@ -11,6 +11,8 @@ use pyo3::{PyTraverseError, PyVisit};
 use ottava_core::schema::{Declaration, Type};
 use ottava_validate::{CompileOptions, JsonOptions, PatternEngine, PatternMatch, Schema};
 
+use crate::error::VALIDATION;
+
 use super::construct;
 use super::declare::{allows_inf_nan, declare};
 use super::fast_plan::FastPlan;
@@ -98,6 +100,8 @@ impl Plan {
         declaration: Declaration,
         hosts: Hosts,
     ) -> PyResult<Self> {
+        // Found now, because nothing can be imported any more while the interpreter shuts down.
+        VALIDATION.get(py)?;
         let options = CompileOptions {
             pattern_engine: Some(&PythonPatterns),
             json: JsonOptions {
