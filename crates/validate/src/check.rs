@@ -2,7 +2,7 @@
 
 use ottava_core::limits::Limits;
 
-use crate::input::{Collection, Found, Input};
+use crate::input::{Collection, Found, HostValue, Input};
 use crate::issue::{Code, Ctx, Echo, Issue, Issues};
 use crate::output::{Checked, Output, Stop};
 use crate::program::{NodeId, Op, Program};
@@ -42,6 +42,8 @@ pub struct Run<'r, I: Input, O: Output> {
     pub(crate) of_json: bool,
     /// What nested unions were found to be; see [`Run::check_union`].
     pub(crate) settled: Settled<I::Value>,
+    /// The host's objects that are being checked against definitions that may contain themselves.
+    pub(crate) under_way: Vec<(HostValue, NodeId)>,
 }
 
 /// How well a value fits a type, best first.
@@ -82,6 +84,7 @@ impl<'r, I: Input, O: Output> Run<'r, I, O> {
             nested: false,
             of_json: I::IS_JSON,
             settled: Settled::default(),
+            under_way: Vec::new(),
         }
     }
 
@@ -133,8 +136,10 @@ impl<'r, I: Input, O: Output> Run<'r, I, O> {
             nested: self.nested,
             of_json: self.of_json,
             settled: Settled::default(),
+            under_way: std::mem::take(&mut self.under_way),
         };
         let result = body(&mut run);
+        self.under_way = std::mem::take(&mut run.under_way);
         (self.fit, self.fields, self.trials) = (run.fit, run.fields, run.trials);
         result
     }
@@ -183,8 +188,33 @@ impl<'r, I: Input, O: Output> Run<'r, I, O> {
                 self.check_any(at, &value)
             }
             Op::Null => self.check_null(at, &value),
+            Op::Alias(inner) if node.loops => self.check_once(*inner, at, value),
             Op::Alias(inner) => self.check(*inner, at, value),
             Op::Hook(hook, inner) => O::hook(self, *hook, *inner, at, value),
+        }
+    }
+
+    /// Checks a value against a definition that may contain itself; an issue if the value contains itself, too.
+    fn check_once(&mut self, id: NodeId, at: O::Place, value: I::Value) -> Checked<O::Value> {
+        let Some(host) = self.input.host(&value) else { return self.check(id, at, value) };
+        if self.under_way.contains(&(host, id)) {
+            return self.fail(&value, Code::RecursionLoop, Ctx::new());
+        }
+        self.under_way.push((host, id));
+        // Held, so that no other object gets its address meanwhile.
+        let result = self.check(id, at, value.clone());
+        self.under_way.pop();
+        result
+    }
+
+    /// Says that the whole value is `host`, for who checks its fields alone.
+    pub fn enter(&mut self, host: HostValue) {
+        let mut at = self.program.root;
+        while let Op::Alias(inner) = self.program.node(at).op {
+            if self.program.node(at).loops {
+                self.under_way.push((host, inner));
+            }
+            at = inner;
         }
     }
 

@@ -112,7 +112,7 @@ impl<'d> Compiler<'d> {
     }
 
     fn add(&mut self, op: Op, strict: bool) -> NodeId {
-        self.program.nodes.push(Node { op, strict });
+        self.program.nodes.push(Node { op, strict, loops: false });
         NodeId(self.program.nodes.len() as u32 - 1)
     }
 
@@ -178,6 +178,7 @@ impl<'d> Compiler<'d> {
                 self.program.nodes[alias.index()].op = Op::Alias(at);
             }
         }
+        self.program.mark_loops();
         Ok(self.program)
     }
 

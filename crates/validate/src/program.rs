@@ -93,6 +93,37 @@ impl Program {
         }
     }
 
+    /// Finds out which nodes lead to a definition that contains itself: what is left once those that lead to an end are taken away.
+    pub(crate) fn mark_loops(&mut self) {
+        let mut users = vec![Vec::new(); self.nodes.len()];
+        let mut open = vec![0_usize; self.nodes.len()];
+        for (index, node) in self.nodes.iter().enumerate() {
+            let mut each = |part: NodeId| {
+                users[part.index()].push(index);
+                open[index] += 1;
+            };
+            match node.op {
+                Op::Record(record) => {
+                    let fields = &self.records[record as usize].fields;
+                    fields.iter().for_each(|field| each(field.node));
+                }
+                _ => node.op.each_part(each),
+            }
+        }
+        let mut ends: Vec<_> = (0..open.len()).filter(|index| open[*index] == 0).collect();
+        while let Some(end) = ends.pop() {
+            for user in &users[end] {
+                open[*user] -= 1;
+                if open[*user] == 0 {
+                    ends.push(*user);
+                }
+            }
+        }
+        for (node, open) in self.nodes.iter_mut().zip(open) {
+            node.loops = open > 0;
+        }
+    }
+
     #[inline]
     pub(crate) fn node(&self, id: NodeId) -> &Node {
         &self.nodes[id.0 as usize]
@@ -103,6 +134,22 @@ impl Program {
 pub(crate) struct Node {
     pub(crate) op: Op,
     pub(crate) strict: bool,
+    /// Whether it leads to a definition that contains itself.
+    pub(crate) loops: bool,
+}
+
+impl Op {
+    /// Calls `each` with the nodes that it refers to, those of a record but for its fields.
+    fn each_part(&self, mut each: impl FnMut(NodeId)) {
+        match self {
+            Op::Alias(inner) | Op::Nullable(inner) | Op::Hook(_, inner) => each(*inner),
+            Op::Union(plan) => plan.members.iter().for_each(|member| each(member.node)),
+            Op::Assert(plan) => plan.each_part(each),
+            Op::Seq(plan) => plan.items.iter().chain(&plan.rest).copied().for_each(each),
+            Op::Dict(plan) => [plan.key, plan.value].into_iter().for_each(each),
+            _ => {}
+        }
+    }
 }
 
 #[derive(Debug)]

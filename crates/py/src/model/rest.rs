@@ -45,6 +45,7 @@ pub(crate) fn run(
         if let Some(part) = part {
             let (program, limits) = (rules.program, plan.schema.limits());
             let run = &mut Run::new(program, input, output, issues, limits, strict);
+            run.enter(object.host());
             return part.complete(run);
         }
     }

@@ -42,6 +42,27 @@ pub(crate) struct AssertPlan {
     pub(crate) condition: Option<(NodeId, Option<NodeId>, Option<NodeId>)>,
 }
 
+impl AssertPlan {
+    /// Calls `each` with the nodes that it refers to.
+    pub(crate) fn each_part(&self, mut each: impl FnMut(NodeId)) {
+        let alternatives = self.all_of.iter().chain(&self.any_of).chain(&self.one_of);
+        alternatives.chain(&self.not).copied().for_each(&mut each);
+        if let Some((condition, then, otherwise)) = &self.condition {
+            [Some(*condition), *then, *otherwise].into_iter().flatten().for_each(&mut each);
+        }
+        if let Some(array) = &self.array {
+            array.prefix.iter().chain(&array.items).copied().for_each(&mut each);
+            array.contains.iter().for_each(|(node, _)| each(*node));
+        }
+        if let Some(object) = &self.object {
+            object.properties.values().copied().for_each(&mut each);
+            object.patterns.iter().for_each(|(_, node)| each(*node));
+            object.additional.iter().chain(&object.names).copied().for_each(&mut each);
+            object.dependent.iter().for_each(|(_, node)| each(*node));
+        }
+    }
+}
+
 #[derive(Debug)]
 pub(crate) struct ArrayPlan {
     pub(crate) prefix: Vec<NodeId>,
@@ -134,9 +155,11 @@ impl<I: Input, O: Output> Run<'_, I, O> {
             nested: self.nested,
             of_json: self.of_json,
             settled: Settled::default(),
+            under_way: std::mem::take(&mut self.under_way),
         };
         let result = body(&mut run);
         self.trials = run.trials;
+        self.under_way = std::mem::take(&mut run.under_way);
         result
     }
 }
@@ -272,9 +295,11 @@ impl<I: Input> Run<'_, I, Nothing<false>> {
             nested: true,
             of_json: self.of_json,
             settled: Settled::default(),
+            under_way: std::mem::take(&mut self.under_way),
         };
         let result = run.check(node, (), value.clone());
         self.trials = run.trials;
+        self.under_way = std::mem::take(&mut run.under_way);
         match result {
             Ok(()) => Ok(true),
             Err(Stop::Invalid) => Ok(false),

@@ -220,8 +220,11 @@ impl<I: Input, O: Output> Run<'_, I, O> {
             nested: false,
             of_json: self.of_json,
             settled: Settled::default(),
+            under_way: std::mem::take(&mut self.under_way),
         };
-        let value = run.check(node, (), item.clone())?;
+        let value = run.check(node, (), item.clone());
+        self.under_way = std::mem::take(&mut run.under_way);
+        let value = value?;
         Ok(seen.insert(&value))
     }
 
