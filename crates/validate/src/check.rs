@@ -221,7 +221,8 @@ impl<'r, I: Input, O: Output> Run<'r, I, O> {
     /// Reports an issue about a value that is being read.
     #[cold]
     pub fn fail<T>(&mut self, value: &I::Value, code: Code, ctx: Ctx) -> Checked<T> {
-        let echo = if O::FIRST_ISSUE_ONLY { Echo::None } else { self.input.echo(value) };
+        let unseen = O::FIRST_ISSUE_ONLY || self.issues.is_full();
+        let echo = if unseen { Echo::None } else { self.input.echo(value) };
         self.issues.add(code, ctx, echo, I::IS_JSON);
         Err(Stop::Invalid)
     }

@@ -170,6 +170,13 @@ impl Issues {
         self.list.len()
     }
 
+    /// Whether those that are added from now on are only counted.
+    #[must_use]
+    #[inline]
+    pub fn is_full(&self) -> bool {
+        self.list.len() >= self.limit
+    }
+
     /// Whether there is none.
     #[must_use]
     #[inline]

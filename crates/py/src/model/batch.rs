@@ -165,7 +165,7 @@ fn validate_rows<'py>(
         if let Some(raised) = PyErr::take(py) {
             return Err(raised);
         }
-        let mark = issues.len();
+        let (mark, held, before) = (issues.len(), session.len(), issues.kept());
         let mut input =
             PyInput::new(py, &session, &plan.hosts).reading_attributes(options.from_attributes);
         let mut output = PyOutput::new(owner, &session);
@@ -176,6 +176,9 @@ fn validate_rows<'py>(
             Err(Stop::Abort) => return Err(PyErr::fetch(py)),
             Err(Stop::Invalid) if on_error == OnError::Skip => issues.truncate(mark),
             Err(Stop::Invalid) => issues.locate(mark, &Loc::Index(number)),
+        }
+        if issues.kept() == before {
+            session.truncate(held);
         }
     }
     finish(py, &plan.name, good, issues, session, read, on_error)

@@ -212,10 +212,8 @@ fn failed<I: Input>(
         return merge(run, list.get());
     }
     if let Ok(Some(found)) = error.value(py).getattr_opt(intern!(py, "ottava_issue")) {
-        let kept = run.output.session.keep(Object::from(found));
-        let echo = run.input.echo(value);
-        let ctx = [("whole", Param::Host(kept))].into();
-        return run.fail_with(Issue { ctx, json: I::IS_JSON, ..Issue::new(Code::Custom, echo) });
+        let ctx = kept(run, "whole", Object::from(found));
+        return run.fail(value, Code::Custom, ctx);
     }
     if let Some(ctx) = refusal(py, &error) {
         return run.fail(value, Code::Custom, ctx);
@@ -227,9 +225,20 @@ fn failed<I: Input>(
     } else {
         return super::input::abort(py, error);
     };
-    let kept =
-        run.output.session.keep(Object::from(error.into_value(py).into_bound(py).into_any()));
-    run.fail(value, code, [("error", Param::Host(kept))].into())
+    let ctx = kept(run, "error", Object::from(error.into_value(py).into_bound(py).into_any()));
+    run.fail(value, code, ctx)
+}
+
+/// A parameter that is an object, for the next issue; nothing if that is only counted.
+fn kept<I: Input>(
+    run: &mut Run<'_, I, PyOutput<'_, '_>>,
+    name: &'static str,
+    object: Object,
+) -> Ctx {
+    if run.issues.is_full() {
+        return Ctx::new();
+    }
+    [(name, Param::Host(run.output.session.keep(object)))].into()
 }
 
 /// The code, message and parameters of an `ottava._standard.Refusal`.
@@ -253,6 +262,10 @@ fn merge<I: Input>(run: &mut Run<'_, I, PyOutput<'_, '_>>, list: &IssueList) -> 
     let py = run.output.py;
     let errors = or_abort(py, list.errors(py))?;
     for error in errors.iter() {
+        if run.issues.is_full() {
+            run.issues.count_dropped(1);
+            continue;
+        }
         let kept = run.output.session.keep(Object::from(error));
         let issue = Issue::new(Code::Custom, ottava_validate::Echo::Host(kept));
         run.issues.push(Issue { ctx: [("whole", Param::Host(kept))].into(), ..issue });

@@ -183,6 +183,10 @@ fn keep(
 ) -> PyResult<()> {
     issues.count_dropped(found.dropped);
     for mut issue in found.issues {
+        if issues.is_full() {
+            issues.count_dropped(1);
+            continue;
+        }
         if let Echo::Span(span) = issue.echo.clone() {
             let part = json::excerpt(py, text, span)?;
             issue.echo = Echo::Host(session.keep(Object::from(part)));

@@ -25,6 +25,20 @@ impl Session {
         kept.len() - 1
     }
 
+    /// How many objects there are. [`Session::truncate`] takes this as a mark.
+    pub(crate) fn len(&self) -> usize {
+        self.kept.borrow().len()
+    }
+
+    /// Lets go of the objects from `mark` on.
+    pub(crate) fn truncate(&self, mark: usize) {
+        // One at a time: freeing an object may run code.
+        while self.len() > mark {
+            let last = self.kept.borrow_mut().pop();
+            drop(last);
+        }
+    }
+
     pub(crate) fn into_kept(self) -> Kept {
         Kept(self.kept.into_inner())
     }
