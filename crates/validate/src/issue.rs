@@ -264,7 +264,9 @@ impl Issues {
     #[cold]
     pub(crate) fn sort_by_field(&mut self, mark: usize, plan: &RecordPlan) {
         let field = |found: &Found| {
-            let step = found.steps.last();
+            // One that is called as a field with an alias is no field.
+            let is_extra = found.code == Code::ExtraForbidden && found.steps.len() == 1;
+            let step = found.steps.last().filter(|_| !is_extra);
             step.and_then(|step| step.field_of(plan)).unwrap_or(plan.fields.len())
         };
         if let Some(issues) = self.list.get_mut(mark..) {

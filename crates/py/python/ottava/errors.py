@@ -283,7 +283,7 @@ class ValidationError(OttavaError, ValueError):
         import json
 
         errors = self.errors(include_url=include_url, include_context=include_context, include_input=include_input)
-        return json.dumps(errors, indent=indent, default=repr)
+        return json.dumps(_as_json(errors, set()), indent=indent)
 
     def __str__(self) -> str:
         errors = self.errors()
@@ -317,13 +317,42 @@ class Issues(list[dict[str, Any]]):
         self.issues_dropped = issues_dropped
 
 
+# Levels of a value that `json()` shows.
+_MOST_LEVELS = 200
+
+
+def _as_json(value: Any, around: set[int]) -> Any:
+    """The value with texts for all that JSON does not know. `around` has the containers that the value lies in."""
+    if value is None or isinstance(value, (str, int, float)):
+        return value
+    if not isinstance(value, (dict, list, tuple)):
+        return _text(value)
+    if id(value) in around or len(around) >= _MOST_LEVELS:
+        return "..."
+    around.add(id(value))
+    try:
+        if isinstance(value, dict):
+            return {_as_key(key): _as_json(item, around) for key, item in list(value.items())}
+        return [_as_json(item, around) for item in value]
+    finally:
+        around.discard(id(value))
+
+
+def _as_key(key: Any) -> Any:
+    return key if key is None or isinstance(key, (str, int, float)) else _text(key)
+
+
+def _text(value: object) -> str:
+    try:
+        return repr(value)
+    except Exception:
+        return f"<unprintable {type(value).__name__} object>"
+
+
 _MOST_LINES = 100
 _MOST_CHARACTERS = 60
 
 
 def _shown(value: object) -> str:
-    try:
-        text = repr(value)
-    except Exception:
-        text = f"<{type(value).__name__}>"
+    text = _text(value)
     return text if len(text) <= _MOST_CHARACTERS else f"{text[: _MOST_CHARACTERS - 3]}..."

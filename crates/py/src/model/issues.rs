@@ -103,6 +103,9 @@ impl IssueList {
                 loc.extend(inner.try_iter()?.collect::<PyResult<Vec<_>>>()?);
             }
             error.set_item(intern!(py, "loc"), PyTuple::new(py, loc)?)?;
+            if let Some(ctx) = error.get_item(intern!(py, "ctx"))? {
+                error.set_item(intern!(py, "ctx"), copied(ctx)?)?;
+            }
             return Ok(error);
         }
         let error = PyDict::new(py);
@@ -178,7 +181,7 @@ impl IssueList {
         error.set_item(intern!(py, "msg"), own.get_item(intern!(py, "msg"))?)?;
         error.set_item(intern!(py, "input"), self.input(py, echo, document)?)?;
         if let Some(ctx) = own.get_item(intern!(py, "ctx"))? {
-            error.set_item(intern!(py, "ctx"), ctx)?;
+            error.set_item(intern!(py, "ctx"), copied(ctx)?)?;
         }
         Ok(error)
     }
@@ -200,6 +203,14 @@ impl IssueList {
             },
             _ => py.None().into_bound(py),
         })
+    }
+}
+
+/// Parameters that the caller may change.
+fn copied(ctx: Bound<'_, PyAny>) -> PyResult<Bound<'_, PyAny>> {
+    match ctx.cast::<PyDict>() {
+        Ok(dict) => Ok(dict.copy()?.into_any()),
+        Err(_) => Ok(ctx),
     }
 }
 

@@ -137,7 +137,12 @@ pub(crate) fn validate_closely<'py>(
         Ok(object) => Some(object),
         Err(Stop::Abort) => None,
         Err(Stop::Invalid) => {
-            issues::leave(py, &inner.title, issues, session, Some(json));
+            // What may change until somebody asks is copied.
+            let copy = match document {
+                Document::Copied(bytes) => Some(PyBytes::new(py, &bytes).into_any()),
+                Document::Held(_) => None,
+            };
+            issues::leave(py, &inner.title, issues, session, Some(copy.as_ref().unwrap_or(json)));
             None
         }
     }

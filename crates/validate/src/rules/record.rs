@@ -247,7 +247,7 @@ impl<I: Input, O: Output> Run<'_, I, O> {
         mut entries: I::Map,
     ) -> Checked<O::Value> {
         let mut fields: Vec<Option<(I::Value, bool)>> = vec![None; plan.fields.len()];
-        let mut unknown: Vec<(Option<String>, I::Value)> = Vec::new();
+        let mut unknown: Vec<((Option<String>, Option<Loc>), I::Value)> = Vec::new();
         let mut places: HashMap<String, usize> = HashMap::new();
         loop {
             let (field, item) = match self.input.next_field(&mut entries, plan, 0)? {
@@ -256,6 +256,7 @@ impl<I: Input, O: Output> Run<'_, I, O> {
                 Entry::End => break,
             };
             let key = self.input.key_text(&entries);
+            let step = if key.is_none() { self.input.field_step(&entries) } else { None };
             self.input.skip(&item)?;
             let (key, item) = match field {
                 None => (key, item),
@@ -284,7 +285,7 @@ impl<I: Input, O: Output> Run<'_, I, O> {
                 Some(place) => unknown[*place].1 = item,
                 None => {
                     places.extend(key.clone().map(|key| (key, unknown.len())));
-                    unknown.push((key, item));
+                    unknown.push(((key, step), item));
                 }
             }
         }
@@ -312,7 +313,7 @@ impl<I: Input, O: Output> Run<'_, I, O> {
             }
         }
         for (key, item) in unknown {
-            failed |= !self.read_unknown(plan, at, &mut record, (key, None), item)?;
+            failed |= !self.read_unknown(plan, at, &mut record, key, item)?;
         }
         self.input.skip(value)?;
         if failed {
