@@ -80,6 +80,15 @@ pub trait Input {
         self.get(value)
     }
 
+    /// What the host makes of the value where a float is wanted, if it is none of the kinds of [`Found`].
+    ///
+    /// # Errors
+    /// As [`Input::get`].
+    #[cold]
+    fn as_float(&mut self, _value: &Self::Value) -> Checked<Option<f64>> {
+        Ok(None)
+    }
+
     /// Whether the value is text that cannot be read, because it is not Unicode.
     #[inline]
     fn is_broken_text(&self, _value: &Self::Value) -> bool {

@@ -174,6 +174,28 @@ impl Input for PyInput<'_, '_> {
         }
     }
 
+    fn as_float(&mut self, value: &Object) -> Checked<Option<f64>> {
+        // SAFETY: as in `get`.
+        unsafe {
+            let class = ffi::Py_TYPE(value.as_ptr());
+            let methods = (*class).tp_as_number;
+            if methods.is_null() || ((*methods).nb_float.is_none() && (*methods).nb_index.is_none())
+            {
+                return Ok(None);
+            }
+            let float = ffi::PyFloat_AsDouble(value.as_ptr());
+            if float != -1.0 || ffi::PyErr_Occurred().is_null() {
+                return Ok(Some(float));
+            }
+            // An interruption is none of the value's.
+            if ffi::PyErr_ExceptionMatches(ffi::PyExc_Exception) == 0 {
+                return Err(Stop::Abort);
+            }
+            ffi::PyErr_Clear();
+            Ok(None)
+        }
+    }
+
     fn is_broken_text(&self, value: &Object) -> bool {
         // SAFETY: as in `get`.
         unsafe { ffi::PyUnicode_Check(value.as_ptr()) != 0 && text_of(value.as_ptr()).is_none() }

@@ -387,6 +387,10 @@ impl<I: Input, O: Output> Run<'_, I, O> {
                 Err(_) => Err(Code::IntParsing),
             },
             Found::Decimal(text) => int_from_decimal(text).map(|int| (int, Fit::Lax)),
+            Found::Other => match self.input.as_float(value)? {
+                Some(float) => int_from_float(float).map(|int| (int, Fit::Lax)),
+                None => Err(Code::IntType),
+            },
             _ => Err(Code::IntType),
         };
         let (int, fit) = match parsed {
@@ -456,6 +460,10 @@ impl<I: Input, O: Output> Run<'_, I, O> {
                 _ => Err(Code::FloatType),
             },
             Found::Decimal(text) => float_from_text(text).map(|float| (float, Fit::Strict)),
+            Found::Other => match self.input.as_float(value)? {
+                Some(float) => Ok((float, Fit::Strict)),
+                None => Err(Code::FloatType),
+            },
             _ if strict => Err(Code::FloatType),
             Found::Bool(flag) => Ok((f64::from(u8::from(flag)), Fit::Lax)),
             Found::Str(text) => float_from_text(text).map(|float| (float, Fit::Lax)),
@@ -502,6 +510,10 @@ impl<I: Input, O: Output> Run<'_, I, O> {
         let found = match self.input.get(value)? {
             Found::Bool(flag) => return self.output.bool(at, flag),
             Found::Decimal(text) => Found::Float(float_from_text(text).unwrap_or(f64::NAN)),
+            Found::Other if !strict => match self.input.as_float(value)? {
+                Some(float) => Found::Float(float),
+                None => Found::Other,
+            },
             other => other,
         };
         let parsed = match found {
@@ -562,8 +574,8 @@ fn int_from_float(float: f64) -> Result<AnyInt, Code> {
     if float.fract() != 0.0 {
         return Err(Code::IntFromFloat);
     }
-    // 2^63 is the first float above the range. Beyond it the digits of a float are not those that were written.
-    if (-9_223_372_036_854_775_808.0..9_223_372_036_854_775_808.0).contains(&float) {
+    // Beyond 2^63 the digits of a float are not those that were written.
+    if float.abs() < 9_223_372_036_854_775_808.0 {
         Ok(AnyInt::Small(float as i64))
     } else {
         Err(Code::IntParsingSize)
