@@ -102,6 +102,12 @@ impl<'r, I: Input, O: Output> Run<'r, I, O> {
         (self.of_json, self.force_strict)
     }
 
+    /// Whether a node may convert nothing.
+    #[must_use]
+    pub fn is_strict(&self, id: NodeId) -> bool {
+        self.force_strict.unwrap_or(self.program.node(id).strict)
+    }
+
     /// How well what was checked so far fits, for unions around it.
     #[must_use]
     pub fn fit(&self) -> Fit {

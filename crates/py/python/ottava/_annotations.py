@@ -353,7 +353,7 @@ def rules_of_marker(marker: Any) -> dict[str, Any]:
 
 def hooked(description: Description, mode: str, function: Any, field: str | None = None) -> Description:
     """The description with a validator around it."""
-    info = mode not in ("instance", "construct", "init", "post_init", "pattern") and takes_info(
+    info = mode not in ("instance", "construct", "init", "post_init", "pattern", "exact") and takes_info(
         function, 2 if mode == "wrap" else 1
     )
     hooks = [(mode, function, info, field), *description.get("hooks", ())]
@@ -524,7 +524,7 @@ def _enum(cls: type[enum.Enum]) -> Description:
         if not isinstance(member.value, (str, int, float, bool, type(None), bytes)):
             raise TypeError(cls.__name__)
     if missing is not None or issubclass(cls, enum.Flag):
-        return checked_by(member_of(cls))
+        return hooked(checked_by(member_of(cls)), "exact", cls)
     return description
 
 

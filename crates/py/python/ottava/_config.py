@@ -171,7 +171,7 @@ def configured(description: dict[str, Any], config: Mapping[str, Any]) -> dict[s
         )
     if config.get("regex_engine") == "python-re":
         description = _changed(description, ("str",), _by_re)
-    if config.get("coerce_numbers_to_str") and not config.get("strict"):
+    if config.get("coerce_numbers_to_str"):
         description = _changed(description, ("str",), _of_numbers)
     return description
 
@@ -213,9 +213,7 @@ def _by_re(description: dict[str, Any]) -> dict[str, Any]:
 
 
 def _of_numbers(description: dict[str, Any]) -> dict[str, Any]:
-    if description.get("strict"):
-        return description
-    return notation.hooked(description, "before", _number_as_text)
+    return notation.hooked(description, "lax", _number_as_text)
 
 
 def _number_as_text(value: Any) -> Any:

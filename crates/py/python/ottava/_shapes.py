@@ -61,7 +61,7 @@ def parts(description: Description) -> list[Description]:
 
 def is_acyclic(description: Description) -> bool:
     """Whether no value of the description can come to refer to the instance that holds it."""
-    if any(mode not in ("pattern", "before") for mode, *_ in description.get("hooks", ())):
+    if any(mode not in ("pattern", "before", "lax") for mode, *_ in description.get("hooks", ())):
         return False
     kind = description["kind"]
     if kind in _LEAVES:

@@ -283,6 +283,8 @@ impl Maker {
             "post_init" => Mode::PostInit,
             "construct" => Mode::Construct,
             "pattern" => Mode::Pattern,
+            "exact" => Mode::Exact,
+            "lax" => Mode::Lax,
             _ => return Err(PyValueError::new_err(format!("unknown mode of a validator: {mode}"))),
         };
         self.hosts.wants_data |= info;

@@ -67,7 +67,22 @@ pub(crate) fn run_hook<I: Input>(
                 Err(error) => failed(run, &value, error),
             }
         }
-        Mode::Instance => {
+        Mode::Lax => {
+            if run.is_strict(inner) {
+                return run.check(inner, (), value);
+            }
+            let object = raw(run, &value)?;
+            match call(run, hook, &object) {
+                Ok(same) if same.host() == object.host() => run.check(inner, (), value),
+                Ok(changed) => {
+                    run.fits(Fit::Lax);
+                    recheck(run, inner, changed)
+                }
+                Err(error) => failed(run, &value, error),
+            }
+        }
+        Mode::Exact if !run.is_strict(inner) || run.manner().0 => run.check(inner, (), value),
+        Mode::Instance | Mode::Exact => {
             let object = raw(run, &value)?;
             let class = hook.function.bind(py);
             if or_abort(py, object.bind(py).is_instance(class))? {

@@ -90,6 +90,10 @@ pub(crate) enum Mode {
     Construct,
     /// This compiled `re` pattern must be found in the text.
     Pattern,
+    /// Where nothing may be converted, and the value is none of JSON, it must be an instance of the class.
+    Exact,
+    /// As `Before`, where values may be converted; what it changes is converted.
+    Lax,
 }
 
 /// A validator.
