@@ -11,6 +11,9 @@ use crate::issue::{Code, Ctx, Issues, Loc, Param};
 use crate::output::{Checked, Given, Output, Stop};
 use crate::program::{FieldPlan, RecordPlan};
 
+/// A key that is no field: its text, or else its step.
+type Key = (Option<String>, Option<Loc>);
+
 impl<I: Input, O: Output> Run<'_, I, O> {
     pub(crate) fn check_record(
         &mut self,
@@ -247,7 +250,7 @@ impl<I: Input, O: Output> Run<'_, I, O> {
         mut entries: I::Map,
     ) -> Checked<O::Value> {
         let mut fields: Vec<Option<(I::Value, bool)>> = vec![None; plan.fields.len()];
-        let mut unknown: Vec<((Option<String>, Option<Loc>), I::Value)> = Vec::new();
+        let mut unknown: Vec<(Key, I::Value)> = Vec::new();
         let mut places: HashMap<String, usize> = HashMap::new();
         loop {
             let (field, item) = match self.input.next_field(&mut entries, plan, 0)? {
@@ -393,7 +396,7 @@ impl<I: Input, O: Output> Run<'_, I, O> {
         plan: &RecordPlan,
         at: O::Place,
         record: &mut O::Record,
-        (key, step): (Option<String>, Option<Loc>),
+        (key, step): Key,
         item: I::Value,
     ) -> Checked<bool> {
         let mark = self.issues.len();
