@@ -149,6 +149,12 @@ pub trait Input {
     /// As [`Input::get`].
     fn next_item(&mut self, seq: &mut Self::Seq) -> Checked<Option<Self::Value>>;
 
+    /// What the host says of a sequence that has failed, if that is what stopped [`Input::next_item`]; the source is whole then.
+    #[cold]
+    fn take_failure(&mut self) -> Option<String> {
+        None
+    }
+
     /// Whether the sequence is known to end.
     #[inline]
     fn ends(&self, _seq: &Self::Seq) -> bool {

@@ -8,7 +8,7 @@
 use std::ptr;
 
 use num_bigint::BigInt;
-use pyo3::exceptions::{PyAttributeError, PyRecursionError, PyTypeError};
+use pyo3::exceptions::{PyAttributeError, PyException, PyRecursionError};
 use pyo3::ffi;
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -59,12 +59,23 @@ pub(crate) struct PyInput<'s, 'py> {
     from_attributes: Option<bool>,
     /// Instances of models are read as maps of their fields.
     opens_models: bool,
+    /// An iterator has raised the exception that is set.
+    failed: bool,
 }
 
 impl<'s, 'py> PyInput<'s, 'py> {
     pub(crate) fn new(py: Python<'py>, session: &'s Session, hosts: &'s Hosts) -> Self {
         let (text, bytes) = (String::new(), Vec::new());
-        Self { py, session, hosts, text, bytes, from_attributes: None, opens_models: false }
+        Self {
+            py,
+            session,
+            hosts,
+            text,
+            bytes,
+            from_attributes: None,
+            opens_models: false,
+            failed: false,
+        }
     }
 
     /// Reads what was validated before: every record by its fields, other objects in the form that JSON has for them.
@@ -247,7 +258,7 @@ impl Input for PyInput<'_, '_> {
                 }
                 match bound.try_iter() {
                     Ok(iterator) => Ok(Some(Seq::Stream(iterator.into_any().into(), 0))),
-                    Err(error) if error.is_instance_of::<PyTypeError>(self.py) => Ok(None),
+                    Err(error) if error.is_instance_of::<PyException>(self.py) => Ok(None),
                     Err(error) => abort(self.py, error),
                 }
             }
@@ -290,10 +301,28 @@ impl Input for PyInput<'_, '_> {
                 match Object::owned(ffi::PyIter_Next(iterator.as_ptr())) {
                     Some(item) => Ok(Some(item)),
                     None if ffi::PyErr_Occurred().is_null() => Ok(None),
-                    None => Err(Stop::Abort),
+                    None => {
+                        self.failed = true;
+                        Err(Stop::Abort)
+                    }
                 }
             },
         }
+    }
+
+    fn take_failure(&mut self) -> Option<String> {
+        if !std::mem::take(&mut self.failed) {
+            return None;
+        }
+        let error = PyErr::take(self.py)?;
+        if !error.is_instance_of::<PyException>(self.py) {
+            error.restore(self.py);
+            return None;
+        }
+        let value = error.value(self.py);
+        let name = value.get_type().name().map_or_else(|_| "?".into(), |name| name.to_string());
+        let text = value.str().map_or_else(|_| String::new(), |text| text.to_string());
+        Some(if text.is_empty() { name } else { format!("{name}: {text}") })
     }
 
     #[inline]

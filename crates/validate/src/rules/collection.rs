@@ -108,7 +108,12 @@ impl<I: Input, O: Output> Run<'_, I, O> {
         // Items so far, and those that count for the size.
         let (mut index, mut length) = (0, 0);
         let mut failed = false;
-        while let Some(item) = self.input.next_item(&mut items)? {
+        loop {
+            let item = match self.input.next_item(&mut items) {
+                Ok(Some(item)) => item,
+                Ok(None) => break,
+                Err(stop) => return self.iteration_failed(stop, value, start, index),
+            };
             let node = match plan.items.get(index) {
                 Some(node) => *node,
                 None => match plan.rest {
@@ -240,6 +245,23 @@ impl<I: Input, O: Output> Run<'_, I, O> {
             all += 1;
         }
         Ok(Some(all))
+    }
+
+    /// Reports a collection that has failed to give its next item, if it has, instead of everything that is wrong with its items.
+    #[cold]
+    fn iteration_failed<T>(
+        &mut self,
+        stop: Stop,
+        value: &I::Value,
+        start: usize,
+        index: usize,
+    ) -> Checked<T> {
+        let Some(error) = self.input.take_failure() else { return Err(stop) };
+        self.issues.truncate(start);
+        let ctx = smallvec![("error", Param::Str(error.into()))];
+        let failure = self.fail(value, Code::IterationError, ctx);
+        self.issues.locate(start, &Loc::Index(index));
+        failure
     }
 
     /// Reports a collection that is too long, instead of everything that is wrong with its items.
