@@ -10,11 +10,8 @@ use std::ptr;
 use num_bigint::BigInt;
 use pyo3::exceptions::{PyAttributeError, PyException, PyRecursionError};
 use pyo3::ffi;
-use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{
-    PyByteArray, PyDict, PyFrozenSet, PyList, PyMapping, PySet, PyString, PyTuple, PyType,
-};
+use pyo3::types::{PyByteArray, PyDict, PyList, PyMapping, PyString};
 
 use ottava_core::schema::{Date, DateTime, Duration, Time};
 use ottava_validate::{
@@ -24,6 +21,7 @@ use ottava_validate::{
 use crate::gate;
 
 use super::hosts::Hosts;
+use super::kinds::{collection_of, has_attributes, iterates_as_collection};
 use super::layout;
 use super::names;
 use super::object::Object;
@@ -692,44 +690,4 @@ fn offset_of(value: &Bound<'_, PyAny>) -> PyResult<Option<i32>> {
     }
     let seconds: f64 = offset.call_method0("total_seconds")?.extract()?;
     Ok(Some(seconds as i32))
-}
-
-pub(super) fn collection_of(value: &Bound<'_, PyAny>) -> Option<Collection> {
-    if value.is_instance_of::<PyList>() {
-        Some(Collection::List)
-    } else if value.is_instance_of::<PyTuple>() {
-        Some(Collection::Tuple)
-    } else if value.is_instance_of::<PySet>() {
-        Some(Collection::Set)
-    } else if value.is_instance_of::<PyFrozenSet>() {
-        Some(Collection::FrozenSet)
-    } else {
-        None
-    }
-}
-
-/// Whether an object that is no built-in collection may become one: an iterable that is no text, no bytes and no mapping.
-fn iterates_as_collection(value: &Bound<'_, PyAny>) -> PyResult<bool> {
-    if value.is_instance_of::<PyString>()
-        || value.is_instance_of::<PyDict>()
-        || value.is_instance_of::<pyo3::types::PyBytes>()
-        || value.is_instance_of::<PyByteArray>()
-        || value.is_instance_of::<pyo3::types::PyInt>()
-        || value.is_instance_of::<pyo3::types::PyFloat>()
-        || value.is_none()
-        || names::is_mapping(value)?
-    {
-        return Ok(false);
-    }
-    value.hasattr("__iter__")
-}
-
-/// Whether reading attributes of this object makes sense: instances of classes, not plain data and not classes themselves.
-fn has_attributes(value: &Bound<'_, PyAny>) -> PyResult<bool> {
-    let py = value.py();
-    let home = value.get_type().getattr(intern!(py, "__module__"))?;
-    let Ok(home) = home.cast::<PyString>() else { return Ok(false) };
-    let home = home.to_string_lossy();
-    Ok(!matches!(home.as_ref(), "builtins" | "datetime" | "collections")
-        && !value.is_instance_of::<PyType>())
 }

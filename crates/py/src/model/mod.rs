@@ -28,6 +28,7 @@ mod instance;
 mod ints;
 mod issues;
 mod json;
+mod kinds;
 mod layout;
 mod make;
 mod methods;

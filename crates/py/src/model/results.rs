@@ -6,7 +6,8 @@ use pyo3::types::{PyBool, PyDict, PyFloat, PyInt, PyList, PyString, PyTuple, PyT
 
 use ottava_validate::{Collection, Found, Loc};
 
-use super::input::{Map, collection_of};
+use super::input::Map;
+use super::kinds::collection_of;
 use super::layout;
 use super::names;
 use super::state;
