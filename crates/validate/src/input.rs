@@ -89,6 +89,15 @@ pub trait Input {
         Ok(None)
     }
 
+    /// The integer of at most 64 bits that the host can make of such a value without loss, if there is one.
+    ///
+    /// # Errors
+    /// As [`Input::get`].
+    #[cold]
+    fn as_int(&mut self, _value: &Self::Value) -> Checked<Option<i64>> {
+        Ok(None)
+    }
+
     /// Whether the value is text that cannot be read, because it is not Unicode.
     #[inline]
     fn is_broken_text(&self, _value: &Self::Value) -> bool {

@@ -196,12 +196,21 @@ impl Input for PyInput<'_, '_> {
             if float != -1.0 || ffi::PyErr_Occurred().is_null() {
                 return Ok(Some(float));
             }
-            // An interruption is none of the value's.
-            if ffi::PyErr_ExceptionMatches(ffi::PyExc_Exception) == 0 {
-                return Err(Stop::Abort);
+        }
+        no_number()
+    }
+
+    fn as_int(&mut self, value: &Object) -> Checked<Option<i64>> {
+        // SAFETY: as in `get`.
+        unsafe {
+            if ffi::PyIndex_Check(value.as_ptr()) == 0 {
+                return Ok(None);
             }
-            ffi::PyErr_Clear();
-            Ok(None)
+            let index = Object::owned(ffi::PyNumber_Index(value.as_ptr()));
+            let Some(index) = index else { return no_number() };
+            let mut overflow = 0;
+            let int = ffi::PyLong_AsLongLongAndOverflow(index.as_ptr(), &raw mut overflow);
+            Ok((overflow == 0).then_some(int))
         }
     }
 
@@ -627,6 +636,19 @@ impl PyInput<'_, '_> {
         }
         Ok(Found::Other)
     }
+}
+
+/// After a method of a value has raised: it is no number, unless that was an interruption, which is none of the value's.
+#[cold]
+fn no_number<T>() -> Checked<Option<T>> {
+    // SAFETY: values are only read where the interpreter is attached.
+    unsafe {
+        if ffi::PyErr_ExceptionMatches(ffi::PyExc_Exception) == 0 {
+            return Err(Stop::Abort);
+        }
+        ffi::PyErr_Clear();
+    }
+    Ok(None)
 }
 
 /// The next entry of a dictionary, owned. A dictionary that changes meanwhile may skip or repeat entries, no more.

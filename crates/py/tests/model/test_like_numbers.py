@@ -102,3 +102,12 @@ def test_an_interruption_goes_on() -> None:
 
     with pytest.raises(KeyboardInterrupt):
         ottava.TypeAdapter(float).validate_python(object_with(__float__=interrupt))
+
+
+@pytest.mark.parametrize("number", [2**53 + 1, -(2**53) - 1, 2**62 + 1, -(2**63) + 1025])
+def test_integers_of_other_kinds_keep_their_digits(number: int) -> None:
+    """Pydantic rounds them to floats."""
+    adapter = ottava.TypeAdapter(int)
+    assert adapter.validate_python(np.int64(number)) == number
+    assert adapter.validate_python(object_with(__index__=number)) == number
+    assert type(adapter.validate_python(np.int64(number))) is int

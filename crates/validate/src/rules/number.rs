@@ -388,7 +388,15 @@ impl<I: Input, O: Output> Run<'_, I, O> {
             },
             Found::Decimal(text) => int_from_decimal(text).map(|int| (int, Fit::Lax)),
             Found::Other => match self.input.as_float(value)? {
-                Some(float) => int_from_float(float).map(|int| (int, Fit::Lax)),
+                Some(float) => {
+                    let int = int_from_float(float);
+                    // A float may have lost digits that the host has.
+                    let exact = match int {
+                        Ok(_) if float.abs() >= EXACT => self.input.as_int(value)?,
+                        _ => None,
+                    };
+                    exact.map_or(int, |int| Ok(AnyInt::Small(int))).map(|int| (int, Fit::Lax))
+                }
                 None => Err(Code::IntType),
             },
             _ => Err(Code::IntType),
@@ -566,6 +574,9 @@ fn bool_from_text(text: &str) -> Option<bool> {
         None
     }
 }
+
+/// From here on not every integer is a float.
+const EXACT: f64 = 9_007_199_254_740_992.0;
 
 fn int_from_float(float: f64) -> Result<AnyInt, Code> {
     if !float.is_finite() {
