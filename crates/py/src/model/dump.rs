@@ -67,6 +67,8 @@ pub(crate) unsafe fn to_python(
         if class == &raw mut ffi::PyList_Type {
             let count = ffi::PyList_GET_SIZE(value);
             let list = made(ffi::PyList_New(count))?;
+            // Nobody may find it among the objects of the collector while it has empty places.
+            ffi::PyObject_GC_UnTrack(list.as_ptr().cast());
             for index in 0..count {
                 if index >= ffi::PyList_GET_SIZE(value) {
                     return None;
@@ -75,6 +77,7 @@ pub(crate) unsafe fn to_python(
                 let item = to_python(held.as_ptr(), declared, depth + 1)?;
                 ffi::PyList_SET_ITEM(list.as_ptr(), index, item.into_ptr());
             }
+            ffi::PyObject_GC_Track(list.as_ptr().cast());
             return Some(list);
         }
         if class == &raw mut ffi::PyDict_Type {
