@@ -21,7 +21,7 @@ use ottava_validate::{
 use crate::gate;
 
 use super::hosts::Hosts;
-use super::kinds::{collection_of, has_attributes, iterates_as_collection};
+use super::kinds::{collection_of, float_of, has_attributes, int_of, iterates_as_collection};
 use super::layout;
 use super::names;
 use super::object::Object;
@@ -184,34 +184,11 @@ impl Input for PyInput<'_, '_> {
     }
 
     fn as_float(&mut self, value: &Object) -> Checked<Option<f64>> {
-        // SAFETY: as in `get`.
-        unsafe {
-            let class = ffi::Py_TYPE(value.as_ptr());
-            let methods = (*class).tp_as_number;
-            if methods.is_null() || ((*methods).nb_float.is_none() && (*methods).nb_index.is_none())
-            {
-                return Ok(None);
-            }
-            let float = ffi::PyFloat_AsDouble(value.as_ptr());
-            if float != -1.0 || ffi::PyErr_Occurred().is_null() {
-                return Ok(Some(float));
-            }
-        }
-        no_number()
+        float_of(value)
     }
 
     fn as_int(&mut self, value: &Object) -> Checked<Option<i64>> {
-        // SAFETY: as in `get`.
-        unsafe {
-            if ffi::PyIndex_Check(value.as_ptr()) == 0 {
-                return Ok(None);
-            }
-            let index = Object::owned(ffi::PyNumber_Index(value.as_ptr()));
-            let Some(index) = index else { return no_number() };
-            let mut overflow = 0;
-            let int = ffi::PyLong_AsLongLongAndOverflow(index.as_ptr(), &raw mut overflow);
-            Ok((overflow == 0).then_some(int))
-        }
+        int_of(value)
     }
 
     fn is_broken_text(&self, value: &Object) -> bool {
@@ -636,19 +613,6 @@ impl PyInput<'_, '_> {
         }
         Ok(Found::Other)
     }
-}
-
-/// After a method of a value has raised: it is no number, unless that was an interruption, which is none of the value's.
-#[cold]
-fn no_number<T>() -> Checked<Option<T>> {
-    // SAFETY: values are only read where the interpreter is attached.
-    unsafe {
-        if ffi::PyErr_ExceptionMatches(ffi::PyExc_Exception) == 0 {
-            return Err(Stop::Abort);
-        }
-        ffi::PyErr_Clear();
-    }
-    Ok(None)
 }
 
 /// The next entry of a dictionary, owned. A dictionary that changes meanwhile may skip or repeat entries, no more.

@@ -19,3 +19,12 @@ def agreeing(outcome: Callable[[Any, Any], Any]) -> Callable[..., None]:
             assert outcome(ottava, lambda: call(ours)) == expected, number
 
     return agree
+
+
+def made_or_issues(library: Any, call: Any) -> Any:
+    """The class and the text of what the call makes of the field `x`, or the types and the places of its issues."""
+    try:
+        made = call()
+    except library.ValidationError as error:
+        return [(issue["type"], issue["loc"]) for issue in error.errors()]
+    return type(made.x).__name__, repr(made.x)

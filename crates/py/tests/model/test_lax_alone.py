@@ -7,16 +7,9 @@ from typing import Annotated, Any, List, Union
 
 import pydantic
 import pytest
+from agreement import made_or_issues
 
 import ottava
-
-
-def outcome(library: Any, call: Any) -> Any:
-    try:
-        made = call()
-    except library.ValidationError as error:
-        return [(issue["type"], issue["loc"]) for issue in error.errors()]
-    return type(made.x).__name__, repr(made.x)
 
 
 class Bits(enum.IntFlag):
@@ -54,10 +47,10 @@ def test_enums_that_find_their_members(kind: str, strict: Any, value: Any) -> No
         if kind == "flag" and value is Letter.X:
             value = Bits.B
         given = [value] if kind == "list" else value
-        found.append(outcome(library, lambda: Some.model_validate({"x": given}, strict=strict)))  # noqa: B023
+        found.append(made_or_issues(library, lambda: Some.model_validate({"x": given}, strict=strict)))  # noqa: B023
         if not isinstance(value, enum.Enum):
             text = json.dumps({"x": given})
-            found.append(outcome(library, lambda: Some.model_validate_json(text, strict=strict)))  # noqa: B023
+            found.append(made_or_issues(library, lambda: Some.model_validate_json(text, strict=strict)))  # noqa: B023
     half = len(found) // 2
     assert found[:half] == found[half:]
 
@@ -83,10 +76,10 @@ def test_numbers_that_become_text(kind: str, config: Any, strict: Any, value: An
             x: types[kind]  # type: ignore[valid-type]
 
         given = [value] if kind == "list" else value
-        found.append(outcome(library, lambda: Some.model_validate({"x": given}, strict=strict)))  # noqa: B023
+        found.append(made_or_issues(library, lambda: Some.model_validate({"x": given}, strict=strict)))  # noqa: B023
         # Of JSON, pydantic makes "2" of 2.0.
         if not isinstance(value, decimal.Decimal) and value != 2.0:
             text = json.dumps({"x": given})
-            found.append(outcome(library, lambda: Some.model_validate_json(text, strict=strict)))  # noqa: B023
+            found.append(made_or_issues(library, lambda: Some.model_validate_json(text, strict=strict)))  # noqa: B023
     half = len(found) // 2
     assert found[:half] == found[half:]

@@ -7,6 +7,7 @@ from typing import Any, List, Optional, Union
 import numpy as np
 import pydantic
 import pytest
+from agreement import made_or_issues
 
 import ottava
 
@@ -70,14 +71,6 @@ TYPES: dict[str, Any] = {
 }
 
 
-def outcome(library: Any, call: Any) -> Any:
-    try:
-        made = call()
-    except library.ValidationError as error:
-        return [(issue["type"], issue["loc"]) for issue in error.errors()]
-    return type(made.x).__name__, repr(made.x)
-
-
 @pytest.mark.parametrize("kind", sorted(TYPES))
 @pytest.mark.parametrize("name", sorted(VALUES))
 def test_objects_that_are_used_as_numbers(kind: str, name: str) -> None:
@@ -90,7 +83,7 @@ def test_objects_that_are_used_as_numbers(kind: str, name: str) -> None:
     value = [VALUES[name]] if kind == "list" else VALUES[name]
     for strict in (None, True, False):
         ours, theirs = (
-            outcome(library, lambda: make(library).model_validate({"x": value}, strict=strict))  # noqa: B023
+            made_or_issues(library, lambda: make(library).model_validate({"x": value}, strict=strict))  # noqa: B023
             for library in (ottava, pydantic)
         )
         assert ours == theirs, strict
